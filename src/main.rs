@@ -1,0 +1,3 @@
+//! The `egress-atlas` binary.
+
+fn main() {}

@@ -1,0 +1,25 @@
+//! What things are: flows, answers, endpoints, names, times and the account of what was read.
+//!
+//! Plain values only. Nothing here opens a file, reads a clock or knows a wire format; every other
+//! module may import this one, and it imports none of them.
+
+mod account;
+mod batch;
+mod category;
+pub mod columns;
+mod endpoint;
+mod flow;
+mod grade;
+mod name;
+mod time;
+mod vocabulary;
+
+pub use account::{Account, Excluded, Place, RejectCount, Rejected};
+pub use batch::{AnswerKind, AnswerRow, Batch, FlowRow, Loss};
+pub use category::{Category, Confidence, Severity};
+pub use endpoint::{Endpoint, IdentityKind, Workload, WorkloadKind};
+pub use flow::{Certainty, Initiator, Protocol, Verdict};
+pub use grade::Grade;
+pub use name::{DomainName, NameError, registrable, within};
+pub use time::{Timestamp, parse_duration_nanos};
+pub use vocabulary::{AddressId, ChainId, EndpointId, Interner, NameId, TextId, Vocabulary, VocabularyMap};
