@@ -1,0 +1,12 @@
+//! What remains of the traffic: edges between workloads and destinations, workloads, coverage.
+//!
+//! In: attributed connections, one at a time and in any order. Out: an [`Atlas`], the finished value that everything to
+//! the right judges and presents. Adding is commutative and associative, so that any slicing gives the same atlas.
+
+mod atlas;
+mod coverage;
+mod edge;
+
+pub use atlas::{Asked, Atlas, Cluster, InputAccount, Namespace, Totals, WorkloadSeen};
+pub use coverage::{Activity, Gap, SourceCoverage, SourceKind};
+pub use edge::{Edge, EdgeKey, EdgeSeen, LISTED_MAX, Peer};
