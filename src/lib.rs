@@ -1,3 +1,5 @@
 //! egress-atlas: from flow logs and DNS captures to a map of every destination that workloads talk to.
+pub mod attribute;
+pub mod kube;
 pub mod model;
 pub mod summary;

@@ -92,6 +92,14 @@ impl Timestamp {
         seconds.checked_mul(NANOS_PER_SECOND)?.checked_add(nanos).filter(|n| *n >= 0).map(Self)
     }
 
+    /// The earlier of two optional times; a missing one does not count.
+    pub fn earliest(one: Option<Self>, two: Option<Self>) -> Option<Self> {
+        match (one, two) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (one, two) => one.or(two),
+        }
+    }
+
     /// The date alone, `2026-11-21`.
     pub fn date(self) -> String {
         let (year, month, day) = civil_from_days(self.0.div_euclid(SECONDS_PER_DAY * NANOS_PER_SECOND));

@@ -128,6 +128,16 @@ impl<T: Eq + Hash> Interner<T> {
         index
     }
 
+    /// The number of `value`, if it is here.
+    pub fn find<Q>(&self, value: &Q) -> Option<u32>
+    where
+        Q: Hash + Eq + ?Sized,
+        T: std::borrow::Borrow<Q>,
+    {
+        let known = |index: &u32| self.values.get(*index as usize).is_some_and(|known| known.borrow() == value);
+        self.table.find(self.hash(value), known).copied()
+    }
+
     /// The value of number `index`.
     pub fn get(&self, index: u32) -> Option<&T> {
         self.values.get(index as usize)
@@ -224,6 +234,11 @@ impl Vocabulary {
     /// The number of a list of names.
     pub fn chain(&mut self, names: &[NameId]) -> ChainId {
         ChainId(self.chains.intern_with(names, |names: &[NameId]| names.into()))
+    }
+
+    /// The number of a text that is already here.
+    pub fn find_text(&self, text: &str) -> Option<TextId> {
+        self.texts.find(text).map(TextId)
     }
 
     /// The text of a number; empty for a number of another vocabulary.

@@ -128,7 +128,7 @@ impl EdgeSeen {
         add_counts(&mut self.verdicts, other.verdicts);
         add_counts(&mut self.grades, other.grades);
         self.confidence_permille += other.confidence_permille;
-        self.first = earliest(self.first, other.first);
+        self.first = Timestamp::earliest(self.first, other.first);
         self.last = self.last.max(other.last);
         self.days.extend(other.days);
         add_counts(&mut self.addresses, other.addresses);
@@ -159,13 +159,5 @@ fn add_counts<K: Ord>(counts: &mut BTreeMap<K, u64>, more: BTreeMap<K, u64>) {
 pub(super) fn keep_smallest<K: Ord, V>(counts: &mut BTreeMap<K, V>) {
     while counts.len() > LISTED_MAX {
         counts.pop_last();
-    }
-}
-
-/// The earlier of two optional times; a missing one does not count.
-pub(super) fn earliest(one: Option<Timestamp>, two: Option<Timestamp>) -> Option<Timestamp> {
-    match (one, two) {
-        (Some(one), Some(two)) => Some(one.min(two)),
-        (one, two) => one.or(two),
     }
 }

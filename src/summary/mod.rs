@@ -4,9 +4,13 @@
 //! the right judges and presents. Adding is commutative and associative, so that any slicing gives the same atlas.
 
 mod atlas;
+mod builder;
 mod coverage;
 mod edge;
+mod place;
 
 pub use atlas::{Asked, Atlas, Cluster, InputAccount, Namespace, Totals, WorkloadSeen};
+pub use builder::{Builder, build, is_egress};
 pub use coverage::{Activity, Gap, SourceCoverage, SourceKind};
 pub use edge::{Edge, EdgeKey, EdgeSeen, LISTED_MAX, Peer};
+pub use place::{Networks, is_special};

@@ -1,0 +1,207 @@
+//! Records of one connection → one connection, whatever their order.
+//!
+//! Key: cluster, protocol, both addresses and ports, in an order that does not depend on direction. Observations of one
+//! key whose times are not further apart than the idle time are one connection. Merging is commutative and associative.
+
+use crate::model::{
+    AddressId, Certainty, ChainId, EndpointId, FlowRow, Initiator, Protocol, TextId, Timestamp, Verdict, Vocabulary,
+    VocabularyMap,
+};
+
+/// What identifies a connection, independent of the direction of the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ConnectionKey {
+    pub(crate) cluster: TextId,
+    /// The end with the smaller (address number, port); "low" from here on.
+    pub(crate) low: (AddressId, u16),
+    /// The other end; "high" from here on.
+    pub(crate) high: (AddressId, u16),
+    pub(crate) protocol: Protocol,
+}
+
+/// Bits of the verdicts that a connection's records had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdicts(pub(crate) u8);
+
+impl Verdicts {
+    fn of(verdict: Verdict) -> Self {
+        Self(match verdict {
+            Verdict::Unknown => 1,
+            Verdict::Allowed => 2,
+            Verdict::Audited => 4,
+            Verdict::Denied => 8,
+            Verdict::Failed => 16,
+        })
+    }
+
+    /// One verdict for the connection. A denied packet beats everything, since traces before the policy say "forwarded";
+    /// an audited one was let through but would not be.
+    pub(crate) fn overall(self) -> Verdict {
+        [Verdict::Denied, Verdict::Audited, Verdict::Allowed, Verdict::Failed]
+            .into_iter()
+            .find(|verdict| self.0 & Self::of(*verdict).0 != 0)
+            .unwrap_or(Verdict::Unknown)
+    }
+}
+
+/// A connection: what its records said together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    pub(crate) key: ConnectionKey,
+    /// Time of the first record.
+    pub first: Timestamp,
+    /// Time of the last record.
+    pub last: Timestamp,
+    /// Best evidence that the low end is the client.
+    pub(crate) low_is_client: Certainty,
+    /// Best evidence that the high end is the client.
+    pub(crate) high_is_client: Certainty,
+    /// Whether the earliest record went from low to high; decides only when nothing else does.
+    pub(crate) low_spoke_first: bool,
+    pub(crate) verdicts: Verdicts,
+    pub(crate) low: EndpointId,
+    pub(crate) high: EndpointId,
+    /// Names that the CNI reported for the server.
+    pub(crate) reported: ChainId,
+    /// The id of the earliest record, the client's own direction preferred.
+    pub(crate) id: TextId,
+    pub(crate) id_time: Timestamp,
+    pub(crate) id_is_forward: bool,
+}
+
+impl Connection {
+    /// A connection of one record.
+    pub(crate) fn of(row: &FlowRow) -> Self {
+        let source = (row.source_address, row.source_port);
+        let destination = (row.destination_address, row.destination_port);
+        let forward = source <= destination;
+        let (client_source, client_destination) = match row.initiator {
+            Initiator::Unknown => (Certainty::None, Certainty::None),
+            Initiator::Source => (row.certainty, Certainty::None),
+            Initiator::Destination => (Certainty::None, row.certainty),
+        };
+        let connection = Self {
+            key: ConnectionKey { cluster: row.cluster, low: source, high: destination, protocol: row.protocol },
+            first: row.time,
+            last: row.time,
+            low_is_client: client_source,
+            high_is_client: client_destination,
+            low_spoke_first: true,
+            verdicts: Verdicts::of(row.verdict),
+            low: row.source,
+            high: row.destination,
+            reported: row.reported,
+            id: row.id,
+            id_time: row.time,
+            id_is_forward: row.initiator != Initiator::Destination,
+        };
+        if forward { connection } else { connection.swapped() }
+    }
+
+    /// The same connection with its ends named the other way round.
+    fn swapped(self) -> Self {
+        Self {
+            key: ConnectionKey { low: self.key.high, high: self.key.low, ..self.key },
+            low_is_client: self.high_is_client,
+            high_is_client: self.low_is_client,
+            low_spoke_first: !self.low_spoke_first,
+            low: self.high,
+            high: self.low,
+            ..self
+        }
+    }
+
+    /// The same connection in the numbers of another vocabulary.
+    pub(crate) fn renumbered(self, map: &VocabularyMap) -> Self {
+        let renumbered = Self {
+            key: ConnectionKey {
+                cluster: map.text(self.key.cluster),
+                low: (map.address(self.key.low.0), self.key.low.1),
+                high: (map.address(self.key.high.0), self.key.high.1),
+                protocol: self.key.protocol,
+            },
+            low: map.endpoint(self.low),
+            high: map.endpoint(self.high),
+            reported: map.chain(self.reported),
+            id: map.text(self.id),
+            ..self
+        };
+        if renumbered.key.low <= renumbered.key.high { renumbered } else { renumbered.swapped() }
+    }
+
+    /// Whether two observations of one key belong to one connection.
+    pub(crate) fn touches(&self, other: &Self, idle_nanos: i64) -> bool {
+        match (self.first.is_known(), other.first.is_known()) {
+            (true, true) => {
+                other.first <= self.last.plus_nanos(idle_nanos) && self.first <= other.last.plus_nanos(idle_nanos)
+            }
+            (unknown, other_unknown) => unknown == other_unknown,
+        }
+    }
+
+    /// Adds an observation of the same connection.
+    pub(crate) fn absorb(&mut self, other: &Self, vocabulary: &Vocabulary) {
+        let spoke = (self.first, !self.low_spoke_first).min((other.first, !other.low_spoke_first));
+        self.first = spoke.0;
+        self.low_spoke_first = !spoke.1;
+        self.last = self.last.max(other.last);
+        self.low_is_client = self.low_is_client.max(other.low_is_client);
+        self.high_is_client = self.high_is_client.max(other.high_is_client);
+        self.verdicts.0 |= other.verdicts.0;
+        self.low = better_described(self.low, other.low, vocabulary);
+        self.high = better_described(self.high, other.high, vocabulary);
+        if self.reported != other.reported {
+            self.reported = fuller(self.reported, other.reported, vocabulary);
+        }
+        if self.id != other.id {
+            let mine = (self.id.is_none(), !self.id_is_forward, self.id_time, vocabulary.text_of(self.id));
+            let theirs = (other.id.is_none(), !other.id_is_forward, other.id_time, vocabulary.text_of(other.id));
+            if theirs < mine {
+                self.id = other.id;
+                self.id_time = other.id_time;
+                self.id_is_forward = other.id_is_forward;
+            }
+        }
+    }
+}
+
+/// The endpoint with more to say; the content decides between equals, so that order does not matter.
+fn better_described(one: EndpointId, two: EndpointId, vocabulary: &Vocabulary) -> EndpointId {
+    if one == two {
+        return one;
+    }
+    let weight = |id: EndpointId| {
+        vocabulary.endpoint_of(id).map(|end| {
+            let said = u8::from(!end.pod.is_empty()) * 8
+                + u8::from(!end.namespace.is_empty()) * 4
+                + u8::from(end.workload.is_some()) * 2
+                + u8::from(end.local);
+            (said, end)
+        })
+    };
+    if weight(two) > weight(one) { two } else { one }
+}
+
+/// The fuller list of names; the content decides between equals.
+fn fuller(one: ChainId, two: ChainId, vocabulary: &Vocabulary) -> ChainId {
+    let weight = |id: ChainId| {
+        let names: Vec<&str> = vocabulary.chain_of(id).iter().map(|name| vocabulary.name_of(*name)).collect();
+        (names.len(), names)
+    };
+    if weight(two) > weight(one) { two } else { one }
+}
+
+/// Turns observations (any order, one key after another or mixed) into connections.
+pub(crate) fn cluster(mut observed: Vec<Connection>, idle_nanos: i64, vocabulary: &Vocabulary) -> Vec<Connection> {
+    observed.sort_unstable_by_key(|connection| (connection.key, connection.first, connection.last));
+    let mut clustered: Vec<Connection> = Vec::with_capacity(observed.len());
+    for connection in observed {
+        match clustered.last_mut() {
+            Some(open) if open.key == connection.key && open.touches(&connection, idle_nanos) => {
+                open.absorb(&connection, vocabulary);
+            }
+            _ => clustered.push(connection),
+        }
+    }
+    clustered
+}

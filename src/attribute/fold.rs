@@ -1,0 +1,215 @@
+//! What one worker has read so far: rows folded into connections and answers as they come.
+//!
+//! In: batches. Out: a [`Fold`], to be joined with those of the other workers. Memory follows what is open and what is
+//! distinct: connections and answers beyond the limits are parked in a temporary file.
+
+use std::hash::BuildHasher;
+use std::io;
+
+use hashbrown::hash_map::Entry;
+use hashbrown::{HashMap, HashSet};
+
+use super::answers::Answer;
+use super::connection::{Connection, ConnectionKey};
+use super::spill::Spill;
+use crate::model::{
+    Activity, AddressId, Batch, EndpointId, FlowRow, IdentityKind, Loss, SourceKind, TextId, Timestamp, Vocabulary,
+};
+
+/// How much a worker keeps in memory, and how connections are told apart.
+#[derive(Clone, Copy, Debug)]
+pub struct FoldLimits {
+    /// Open connections; beyond them all are parked.
+    pub open_connections_max: usize,
+    /// Parked rows in memory, for connections and for answers each; beyond them they go to a temporary file.
+    pub parked_rows_max: usize,
+    /// A connection that is silent for longer than this ends; the next record of the same ends begins another.
+    pub idle_nanos: i64,
+}
+
+impl Default for FoldLimits {
+    fn default() -> Self {
+        Self { open_connections_max: 1 << 16, parked_rows_max: 1 << 16, idle_nanos: 600_000_000_000 }
+    }
+}
+
+/// An end of a flow as seen in a cluster from a node (none when the end is not local to it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Sighting {
+    pub(crate) cluster: TextId,
+    pub(crate) endpoint: EndpointId,
+    pub(crate) node: TextId,
+    /// The address, for ends that are nodes; none for others.
+    pub(crate) address: AddressId,
+}
+
+/// What one worker has read so far.
+#[derive(Debug)]
+pub struct Fold {
+    /// The numbers that all rows refer to.
+    pub vocabulary: Vocabulary,
+    pub(crate) limits: FoldLimits,
+    open: HashMap<ConnectionKey, Connection>,
+    pub(crate) connections: Spill<Connection>,
+    pub(crate) answers: Spill<Answer>,
+    pub(crate) sightings: HashSet<Sighting>,
+    last_sighting: Option<(TextId, TextId, EndpointId, EndpointId)>,
+    pub(crate) activity: HashMap<(SourceKind, TextId, TextId), Activity>,
+    current_run: Option<Run>,
+}
+
+/// Successive records of one source in one minute, counted together.
+#[derive(Debug)]
+struct Run {
+    source: (SourceKind, TextId, TextId),
+    first: Timestamp,
+    last: Timestamp,
+    records: u64,
+}
+
+/// The same in every worker, so that one connection lands in one partition.
+const PARTITION_SEED: u64 = 0x5eed_a71a_5000_0001;
+
+fn stable_hash(value: &impl std::hash::Hash) -> u64 {
+    foldhash::fast::FixedState::with_seed(PARTITION_SEED).hash_one(value)
+}
+
+/// The partition hash of an address, the same in every vocabulary.
+pub(crate) fn address_hash(vocabulary: &Vocabulary, address: AddressId) -> u64 {
+    stable_hash(&vocabulary.address_of(address))
+}
+
+fn connection_hash(vocabulary: &Vocabulary, key: &ConnectionKey) -> u64 {
+    let end = |end: (AddressId, u16)| stable_hash(&(vocabulary.address_of(end.0), end.1));
+    // Addition does not care which end is called low.
+    end(key.low).wrapping_add(end(key.high))
+}
+
+impl Fold {
+    /// An empty fold.
+    pub fn new(limits: FoldLimits) -> Self {
+        Self {
+            vocabulary: Vocabulary::default(),
+            limits,
+            open: HashMap::new(),
+            connections: Spill::new(limits.parked_rows_max),
+            answers: Spill::new(limits.parked_rows_max),
+            sightings: HashSet::new(),
+            last_sighting: None,
+            activity: HashMap::new(),
+            current_run: None,
+        }
+    }
+
+    /// Folds a batch whose rows carry numbers of [`Self::vocabulary`]. Rows that name no cluster get `cluster`.
+    ///
+    /// Fails only when a temporary file cannot be written.
+    pub fn add(&mut self, batch: &Batch, cluster: TextId) -> io::Result<()> {
+        for row in &batch.flows {
+            let mut row = *row;
+            if row.cluster.is_none() {
+                row.cluster = cluster;
+            }
+            self.spoke(SourceKind::Flows, row.cluster, row.node, row.time);
+            self.sight(&row);
+            self.add_flow(&row)?;
+        }
+        for row in &batch.answers {
+            let mut answer = Answer::of(row);
+            if answer.cluster.is_none() {
+                answer.cluster = cluster;
+            }
+            self.spoke(SourceKind::Dns, answer.cluster, row.resolver, row.time);
+            self.answers.push(address_hash(&self.vocabulary, answer.address), answer)?;
+        }
+        for loss in &batch.losses {
+            self.lose(loss, cluster);
+        }
+        Ok(())
+    }
+
+    fn add_flow(&mut self, row: &FlowRow) -> io::Result<()> {
+        let observed = Connection::of(row);
+        match self.open.entry(observed.key) {
+            Entry::Occupied(mut entry) => {
+                let open = entry.get_mut();
+                if open.touches(&observed, self.limits.idle_nanos) {
+                    open.absorb(&observed, &self.vocabulary);
+                } else {
+                    let finished = std::mem::replace(open, observed);
+                    self.connections.push(connection_hash(&self.vocabulary, &finished.key), finished)?;
+                }
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(observed);
+            }
+        }
+        if self.open.len() > self.limits.open_connections_max { self.park_open() } else { Ok(()) }
+    }
+
+    fn park_open(&mut self) -> io::Result<()> {
+        for (key, connection) in self.open.drain() {
+            self.connections.push(connection_hash(&self.vocabulary, &key), connection)?;
+        }
+        Ok(())
+    }
+
+    fn spoke(&mut self, kind: SourceKind, cluster: TextId, name: TextId, time: Timestamp) {
+        let source = (kind, cluster, name);
+        if let Some(run) = &mut self.current_run
+            && run.source == source
+            && run.first.is_known() == time.is_known()
+            && run.first.minute() == time.minute()
+        {
+            run.first = run.first.min(time);
+            run.last = run.last.max(time);
+            run.records += 1;
+        } else {
+            self.settle_run();
+            self.current_run = Some(Run { source, first: time, last: time, records: 1 });
+        }
+    }
+
+    fn settle_run(&mut self) {
+        if let Some(run) = self.current_run.take() {
+            self.activity.entry(run.source).or_default().run(run.first, run.last, run.records);
+        }
+    }
+
+    fn lose(&mut self, loss: &Loss, cluster: TextId) {
+        let cluster = if loss.cluster.is_none() { cluster } else { loss.cluster };
+        let activity = self.activity.entry((SourceKind::Flows, cluster, loss.node)).or_default();
+        *activity.lost.entry(self.vocabulary.text_of(loss.place).into()).or_default() += loss.events;
+    }
+
+    /// Remembers which ends exist where, once each.
+    fn sight(&mut self, row: &FlowRow) {
+        let seen = (row.cluster, row.node, row.source, row.destination);
+        let ends = [(row.source, row.source_address), (row.destination, row.destination_address)];
+        let is_host = |endpoint: EndpointId| {
+            self.vocabulary.endpoint_of(endpoint).is_some_and(|end| end.identity == IdentityKind::Host)
+        };
+        if self.last_sighting == Some(seen) && !ends.iter().any(|(endpoint, _)| is_host(*endpoint)) {
+            return;
+        }
+        self.last_sighting = Some(seen);
+        for (endpoint, address) in ends {
+            let Some(end) = self.vocabulary.endpoint_of(endpoint) else { continue };
+            let (is_node, is_local) = (end.identity == IdentityKind::Host, end.local);
+            self.sightings.insert(Sighting {
+                cluster: row.cluster,
+                endpoint,
+                node: if is_node || is_local { row.node } else { TextId::NONE },
+                address: if is_node { address } else { AddressId::NONE },
+            });
+        }
+    }
+
+    /// Parks what is still open; nothing is added after this.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        self.settle_run();
+        self.park_open()?;
+        self.open = HashMap::new();
+        Ok(())
+    }
+}

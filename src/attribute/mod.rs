@@ -1,0 +1,24 @@
+//! The join: connections × answers → connections with a name and the evidence for it.
+//!
+//! In: flow and answer rows of many workers, folded as they come ([`Fold`]). Records of one connection (observation
+//! points, both nodes, replies, periodic repeats) become one [`Connection`]; its client is a pod for a time; its name is
+//! what that very pod had asked. Out: [`Attributed`] connections. Nothing here opens an input, reads a clock or logs; the
+//! only files touched are the temporary ones that bound memory.
+
+mod answers;
+mod connection;
+mod fold;
+mod join;
+mod orientation;
+mod parked;
+mod parties;
+mod pipeline;
+mod rank;
+mod spill;
+
+pub use answers::Answer;
+pub use connection::Connection;
+pub use fold::{Fold, FoldLimits};
+pub use join::{Attributed, Candidate, JoinOptions};
+pub use parties::{Parties, Party, PartyId};
+pub use pipeline::{Evidence, Named, Sink, attribute};

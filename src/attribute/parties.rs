@@ -1,0 +1,268 @@
+//! Who is behind an address: pods by name, and by address *for a time*.
+//!
+//! In: every end that flow records described, and the inventory of Kubernetes objects. Out: the pod of a named end, the pod
+//! that an address belonged to at a time, the workload of a pod, the node addresses of a pod. Addresses of different
+//! clusters never meet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hashbrown::HashMap;
+
+use crate::kube::Inventory;
+use crate::model::{AddressId, Endpoint, EndpointId, TextId, Timestamp, Vocabulary, Workload};
+
+/// A pod (or, when records name no pod, a namespace's workload).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartyId(pub u32);
+
+/// What is known of a pod, over all records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Party {
+    /// Cluster.
+    pub cluster: TextId,
+    /// Namespace.
+    pub namespace: Box<str>,
+    /// Pod name; empty when the records name only namespace or workload.
+    pub pod: Box<str>,
+    /// The owner: stated, from the inventory, or guessed from the pod's name.
+    pub workload: Workload,
+    /// Whether the owner was guessed.
+    pub guessed: bool,
+    /// Labels; empty when no record had any.
+    pub labels: BTreeSet<Box<str>>,
+    /// Number of its (cluster, namespace, workload) among all parties' workloads.
+    pub(crate) workload_number: u32,
+    /// Names of the nodes that it was local to.
+    nodes: BTreeSet<TextId>,
+}
+
+/// An address was a pod's from the first to the last record that says so.
+#[derive(Clone, Copy, Debug)]
+struct Residence {
+    first: Timestamp,
+    last: Timestamp,
+    party: PartyId,
+}
+
+/// All pods.
+#[derive(Debug, Default)]
+pub struct Parties {
+    parties: Vec<Party>,
+    by_name: HashMap<(TextId, Box<str>, Box<str>, Option<Workload>), PartyId>,
+    by_endpoint: HashMap<(TextId, EndpointId), PartyId>,
+    residences: HashMap<(TextId, AddressId), Vec<Residence>>,
+    node_addresses: BTreeMap<(TextId, TextId), BTreeSet<AddressId>>,
+    workloads: HashMap<(TextId, Box<str>, Workload), u32>,
+    /// By workload number.
+    representatives: Vec<PartyId>,
+}
+
+/// A pod that shows within this time after an answer was most likely the one that asked: pods resolve, then connect.
+const NEXT_POD_NANOS: i64 = 10_000_000_000;
+
+impl Parties {
+    /// Learns an end of a flow; ends that are no pods are not parties.
+    pub(crate) fn learn(&mut self, cluster: TextId, id: EndpointId, end: &Endpoint, node: TextId) {
+        if !end.is_pod() || end.identity == crate::model::IdentityKind::World {
+            return;
+        }
+        let party = self.named(cluster, end);
+        self.by_endpoint.insert((cluster, id), party);
+        if let Some(known) = self.parties.get_mut(party.0 as usize) {
+            if let Some(workload) = &end.workload
+                && (known.guessed || *workload < known.workload)
+            {
+                known.workload = workload.clone();
+                known.guessed = false;
+            }
+            known.labels.extend(end.labels.iter().cloned());
+            if !node.is_none() {
+                known.nodes.insert(node);
+            }
+        }
+    }
+
+    /// Learns that a node has an address.
+    pub(crate) fn learn_node(&mut self, cluster: TextId, node: TextId, address: AddressId) {
+        self.node_addresses.entry((cluster, node)).or_default().insert(address);
+    }
+
+    fn named(&mut self, cluster: TextId, end: &Endpoint) -> PartyId {
+        let workload = if end.pod.is_empty() { end.workload.clone() } else { None };
+        let key = (cluster, end.namespace.clone(), end.pod.clone(), workload);
+        if let Some(&party) = self.by_name.get(&key) {
+            return party;
+        }
+        let party = PartyId(u32::try_from(self.parties.len()).unwrap_or(u32::MAX));
+        let (workload, guessed) = match &end.workload {
+            Some(workload) => (workload.clone(), false),
+            None if end.pod.is_empty() => {
+                (Workload { kind: crate::model::WorkloadKind("Workload".into()), name: "unknown".into() }, true)
+            }
+            None => (Workload::from_pod_name(&end.pod), true),
+        };
+        self.parties.push(Party {
+            cluster,
+            namespace: end.namespace.clone(),
+            pod: end.pod.clone(),
+            workload,
+            guessed,
+            labels: BTreeSet::new(),
+            workload_number: 0,
+            nodes: BTreeSet::new(),
+        });
+        self.by_name.insert(key, party);
+        party
+    }
+
+    /// Takes in what the Kubernetes objects say: owners, labels, nodes, and the times of addresses.
+    pub(crate) fn learn_inventory(&mut self, inventory: &Inventory, vocabulary: &mut Vocabulary) {
+        let clusters: Vec<String> = inventory.clusters().map(ToString::to_string).collect();
+        for name in clusters {
+            let cluster = vocabulary.text(&name);
+            for pod in inventory.pods(&name) {
+                let end = Endpoint {
+                    namespace: pod.namespace.as_str().into(),
+                    pod: pod.name.as_str().into(),
+                    ..Endpoint::default()
+                };
+                let party = self.named(cluster, &end);
+                let node = vocabulary.text(&pod.node);
+                if let Some(known) = self.parties.get_mut(party.0 as usize) {
+                    known.workload = pod.workload.clone();
+                    known.guessed = false;
+                    if known.labels.is_empty() {
+                        known.labels = pod.labels.iter().map(|(key, value)| format!("{key}={value}").into()).collect();
+                    }
+                    if !node.is_none() {
+                        known.nodes.insert(node);
+                    }
+                }
+                if pod.host_network {
+                    continue;
+                }
+                for address in &pod.addresses {
+                    let address = vocabulary.address(*address);
+                    self.reside(cluster, address, party, pod.started, pod.ended.unwrap_or(Timestamp::MAX));
+                }
+            }
+            for node in inventory.nodes(&name) {
+                let number = vocabulary.text(&node.name);
+                for address in &node.addresses {
+                    let address = vocabulary.address(*address);
+                    self.learn_node(cluster, number, address);
+                }
+            }
+        }
+    }
+
+    /// Records that `address` was `party`'s at both times.
+    pub(crate) fn reside(
+        &mut self,
+        cluster: TextId,
+        address: AddressId,
+        party: PartyId,
+        first: Timestamp,
+        last: Timestamp,
+    ) {
+        let residences = self.residences.entry((cluster, address)).or_default();
+        match residences.iter_mut().find(|residence| residence.party == party) {
+            Some(residence) => {
+                residence.first = residence.first.min(first);
+                residence.last = residence.last.max(last);
+            }
+            None => residences.push(Residence { first, last, party }),
+        }
+    }
+
+    /// Puts everything in an order that does not depend on reading, and numbers the workloads.
+    pub(crate) fn settle(&mut self) {
+        let parties = &self.parties;
+        let name = |party: PartyId| parties.get(party.0 as usize).map(|party| (&party.namespace, &party.pod));
+        for residences in self.residences.values_mut() {
+            residences.sort_by(|a, b| (a.first, a.last, name(a.party)).cmp(&(b.first, b.last, name(b.party))));
+        }
+        for party in &mut self.parties {
+            let next = u32::try_from(self.workloads.len()).unwrap_or(u32::MAX);
+            party.workload_number =
+                *self.workloads.entry((party.cluster, party.namespace.clone(), party.workload.clone())).or_insert(next);
+        }
+    }
+
+    /// One pod that stands for all pods of the same workload.
+    pub fn representative(&self, party: PartyId) -> PartyId {
+        let number = self.get(party).map(|known| known.workload_number as usize);
+        number.and_then(|number| self.representatives.get(number)).copied().unwrap_or(party)
+    }
+
+    /// The pod of a number.
+    pub fn get(&self, id: PartyId) -> Option<&Party> {
+        self.parties.get(id.0 as usize)
+    }
+
+    /// The pod that an end of a flow names.
+    pub(crate) fn of_endpoint(&self, cluster: TextId, endpoint: EndpointId) -> Option<PartyId> {
+        self.by_endpoint.get(&(cluster, endpoint)).copied()
+    }
+
+    /// The pod by name.
+    pub(crate) fn by_name(&self, cluster: TextId, namespace: &str, pod: &str) -> Option<PartyId> {
+        self.by_name.get(&(cluster, namespace.into(), pod.into(), None)).copied()
+    }
+
+    /// Whether `party` was ever seen at `address`.
+    pub(crate) fn ever_at(&self, cluster: TextId, address: AddressId, party: PartyId) -> bool {
+        self.residences.get(&(cluster, address)).is_some_and(|all| all.iter().any(|residence| residence.party == party))
+    }
+
+    /// The pod that most likely had `address` at `time`: the one seen before and after; else the nearest in time, where a pod
+    /// that shows up soon after comes first.
+    pub(crate) fn at(&self, cluster: TextId, address: AddressId, time: Timestamp) -> Option<PartyId> {
+        let residences = self.residences.get(&(cluster, address))?;
+        if let [only] = residences.as_slice() {
+            return Some(only.party);
+        }
+        if !time.is_known() {
+            return None;
+        }
+        let within = residences.iter().rfind(|residence| residence.first <= time && time <= residence.last);
+        if let Some(residence) = within {
+            return Some(residence.party);
+        }
+        let before = residences.iter().filter(|residence| residence.last < time).max_by_key(|residence| residence.last);
+        let after = residences.iter().find(|residence| residence.first > time);
+        match (before, after) {
+            (Some(before), Some(after)) => {
+                let (since, until) = (
+                    time.nanos().saturating_sub(before.last.nanos()),
+                    after.first.nanos().saturating_sub(time.nanos()),
+                );
+                Some(if until <= NEXT_POD_NANOS || until <= since { after.party } else { before.party })
+            }
+            (one, two) => one.or(two).map(|residence| residence.party),
+        }
+    }
+
+    /// The addresses of the nodes that a pod was local to.
+    pub(crate) fn node_addresses(&self, party: PartyId) -> impl Iterator<Item = AddressId> {
+        self.get(party).into_iter().flat_map(move |known| {
+            known
+                .nodes
+                .iter()
+                .filter_map(move |node| self.node_addresses.get(&(known.cluster, *node)))
+                .flat_map(|addresses| addresses.iter().copied())
+        })
+    }
+
+    /// Whether an address is a node's.
+    pub(crate) fn is_node(&self, cluster: TextId, address: AddressId) -> bool {
+        self.node_addresses
+            .range((cluster, TextId(0))..=(cluster, TextId(u32::MAX)))
+            .any(|(_, addresses)| addresses.contains(&address))
+    }
+
+    /// All pods.
+    pub fn iter(&self) -> impl Iterator<Item = (PartyId, &Party)> {
+        (0_u32..).map(PartyId).zip(&self.parties)
+    }
+}

@@ -1,0 +1,431 @@
+//! From the folds of all workers to attributed connections, partition by partition.
+//!
+//! Stage 1 ([`Evidence::gather`]): observations of one connection meet in one partition, whatever worker read them, and become
+//! connections with a client. Stage 2 ([`attribute`]): connections and answers meet by the server's address; a first pass
+//! learns habits, a second one names and hands over. Partitions are worked on by several threads; nothing that is handed
+//! over depends on their order.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hashbrown::HashMap;
+
+use super::answers::Answer;
+use super::connection::{self, Connection};
+use super::fold::{Fold, address_hash};
+use super::join::{AnswerIndex, Attributed, Client, JoinOptions, Joiner, Question, own_candidates};
+use super::orientation::Oriented;
+use super::parties::{Parties, PartyId};
+use super::rank::Habits;
+use super::spill::{PARTITIONS, Spill};
+use crate::kube::Inventory;
+use crate::model::{
+    Activity, AddressId, EndpointId, IdentityKind, NameId, Protocol, SourceKind, TextId, Timestamp, Verdict,
+    Vocabulary, VocabularyMap,
+};
+
+/// Everything that was read, ready for the join.
+#[derive(Debug)]
+pub struct Evidence {
+    /// The numbers that everything refers to.
+    pub vocabulary: Vocabulary,
+    /// All pods.
+    pub parties: Parties,
+    /// When each source spoke: (kind, cluster, node or resolver).
+    pub activity: BTreeMap<(SourceKind, Box<str>, Box<str>), Activity>,
+    connections: Vec<Spill<Connection>>,
+    answers: Vec<(Spill<Answer>, VocabularyMap)>,
+    clusters: ClusterNames,
+}
+
+/// An attributed connection as it is handed over.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    /// The client's cluster.
+    pub cluster: TextId,
+    /// The client's pod, if known.
+    pub client: Option<PartyId>,
+    /// Its address.
+    pub client_address: AddressId,
+    /// What the CNI says the client is.
+    pub client_kind: IdentityKind,
+    /// The server's pod, if known.
+    pub server: Option<PartyId>,
+    /// The server's cluster, if it is named and another one.
+    pub server_cluster: TextId,
+    /// Its address.
+    pub server_address: AddressId,
+    /// What the CNI says the server is.
+    pub server_kind: IdentityKind,
+    /// The server's port.
+    pub port: u16,
+    /// Transport.
+    pub protocol: Protocol,
+    /// What the CNI did.
+    pub verdict: Verdict,
+    /// First record.
+    pub first: Timestamp,
+    /// Last record.
+    pub last: Timestamp,
+    /// Id of the record that stands for the connection.
+    pub id: TextId,
+    /// The client's port, for a stable id where there is none.
+    pub client_port: u16,
+    /// Whether only the ports told client from server.
+    pub guessed: bool,
+    /// Names that the CNI reported.
+    pub reported: &'a [NameId],
+    /// Grade, candidates, confidence.
+    pub attributed: &'a Attributed,
+}
+
+/// Takes what the join hands over, in any order. One per thread, merged by the caller.
+pub trait Sink: Send {
+    /// An attributed connection.
+    fn connection(&mut self, evidence: &Evidence, named: &Named<'_>);
+    /// An answer, with the pod that got it.
+    fn answer(&mut self, evidence: &Evidence, answer: &Answer, client: Option<PartyId>);
+}
+
+/// Which name rows without a cluster get.
+#[derive(Debug, Default)]
+struct ClusterNames {
+    unnamed: TextId,
+}
+
+impl ClusterNames {
+    fn resolve(&self, cluster: TextId) -> TextId {
+        if cluster.is_none() { self.unnamed } else { cluster }
+    }
+}
+
+impl Evidence {
+    /// Merges the folds of all workers. Rows that name no cluster belong to `unnamed`.
+    ///
+    /// Fails only when a temporary file cannot be read or written.
+    pub fn gather(mut folds: Vec<Fold>, inventory: &Inventory, unnamed: &str, threads: usize) -> io::Result<Self> {
+        let limits = folds.first().map(|fold| fold.limits).unwrap_or_default();
+        let mut vocabulary = Vocabulary::default();
+        let mut parties = Parties::default();
+        let clusters = ClusterNames { unnamed: vocabulary.text(unnamed) };
+        let mut activity: BTreeMap<_, Activity> = BTreeMap::new();
+        let mut connections = Vec::new();
+        let mut answers = Vec::new();
+        for fold in &mut folds {
+            fold.finish()?;
+        }
+        for fold in folds {
+            let map = vocabulary.absorb(fold.vocabulary);
+            for sighting in fold.sightings {
+                let endpoint = map.endpoint(sighting.endpoint);
+                let node = map.text(sighting.node);
+                let cluster = clusters.resolve(map.text(sighting.cluster));
+                learn_sighting(&mut parties, &mut vocabulary, cluster, endpoint, node, map.address(sighting.address));
+            }
+            for ((kind, cluster, name), seen) in fold.activity {
+                let cluster = vocabulary.text_of(clusters.resolve(map.text(cluster))).into();
+                let name = vocabulary.text_of(map.text(name)).into();
+                activity.entry((kind, cluster, name)).or_default().absorb(seen);
+            }
+            connections.push((fold.connections, map.clone()));
+            answers.push((fold.answers, map));
+        }
+        parties.learn_inventory(inventory, &mut vocabulary);
+        let mut evidence = Self { vocabulary, parties, activity, connections: Vec::new(), answers, clusters };
+        let stages = each_partition(threads, |mut partitions| {
+            let mut stage = FirstStage::new(&evidence, limits.parked_rows_max);
+            partitions.try_for_each(|partition| stage.partition(&connections, partition, limits.idle_nanos))?;
+            Ok((stage.oriented, stage.residences))
+        })?;
+        for (spill, residences) in stages {
+            evidence.connections.push(spill);
+            for ((cluster, address, party), (first, last)) in residences {
+                evidence.parties.reside(cluster, address, party, first, last);
+            }
+        }
+        evidence.parties.settle();
+        Ok(evidence)
+    }
+
+    /// The cluster of an end: its own if it names one, else the connection's.
+    fn cluster_of(&self, endpoint: EndpointId, connection: &Connection) -> TextId {
+        endpoint_cluster(&self.vocabulary, endpoint).unwrap_or(connection.key.cluster)
+    }
+
+    /// The pod of an end: named by the record, else by its address at the time.
+    fn party_of(&self, endpoint: EndpointId, address: AddressId, connection: &Connection) -> Option<PartyId> {
+        let cluster = self.cluster_of(endpoint, connection);
+        let kind = self.kind_of(endpoint);
+        self.parties.of_endpoint(cluster, endpoint).or_else(|| {
+            // Anything else that is named is what the name says, and not the pod that shares the address.
+            let open = matches!(
+                kind,
+                IdentityKind::Unknown
+                    | IdentityKind::Init
+                    | IdentityKind::Unmanaged
+                    | IdentityKind::World
+                    | IdentityKind::Pod
+            );
+            if open { self.parties.at(cluster, address, connection.first) } else { None }
+        })
+    }
+
+    fn kind_of(&self, endpoint: EndpointId) -> IdentityKind {
+        self.vocabulary.endpoint_of(endpoint).map_or(IdentityKind::Unknown, |end| end.identity)
+    }
+
+    /// Who got an answer. The inventory decides; the source's own claim counts where the inventory has nothing to say, or when
+    /// it is one of several pods that had the address.
+    fn client_of(&self, answer: &Answer) -> Client {
+        let claimed = self
+            .vocabulary
+            .endpoint_of(answer.client_hint)
+            .filter(|hint| hint.is_pod())
+            .and_then(|hint| self.parties.by_name(answer.cluster, &hint.namespace, &hint.pod));
+        if let Some(claimed) = claimed
+            && self.parties.ever_at(answer.cluster, answer.client, claimed)
+        {
+            return Client::Party(claimed);
+        }
+        match self.parties.at(answer.cluster, answer.client, answer.time) {
+            Some(party) => Client::Party(party),
+            None => claimed.map_or(Client::Address(answer.client), Client::Party),
+        }
+    }
+
+    fn read_answers(&self, partition: usize) -> io::Result<AnswerIndex> {
+        let mut all = Vec::new();
+        let mut parked = Vec::new();
+        for (spill, map) in &self.answers {
+            parked.clear();
+            spill.read(partition, &mut parked)?;
+            all.extend(parked.iter().map(|answer| {
+                let renumbered = answer.renumbered(map);
+                Answer { cluster: self.clusters.resolve(renumbered.cluster), ..renumbered }
+            }));
+        }
+        let clients = all.iter().map(|answer| self.client_of(answer)).collect();
+        Ok(AnswerIndex::build(all, clients, &self.parties))
+    }
+
+    fn read_connections(&self, partition: usize) -> io::Result<Vec<Connection>> {
+        let mut all = Vec::new();
+        for spill in &self.connections {
+            spill.read(partition, &mut all)?;
+        }
+        Ok(all)
+    }
+
+    fn question(&self, connection: &Connection, ends: &Oriented) -> (Question, Option<PartyId>) {
+        let party = self.party_of(ends.client, ends.client_address, connection);
+        let question = Question {
+            cluster: self.cluster_of(ends.client, connection),
+            client: party.map_or(Client::Address(ends.client_address), Client::Party),
+            address: ends.server_address,
+            port: ends.server_port,
+            time: connection.first,
+            reported: connection.reported,
+        };
+        (question, party)
+    }
+}
+
+fn endpoint_cluster(vocabulary: &Vocabulary, endpoint: EndpointId) -> Option<TextId> {
+    let cluster = &vocabulary.endpoint_of(endpoint)?.cluster;
+    if cluster.is_empty() { None } else { vocabulary.find_text(cluster) }
+}
+
+fn learn_sighting(
+    parties: &mut Parties,
+    vocabulary: &mut Vocabulary,
+    cluster: TextId,
+    endpoint: EndpointId,
+    node: TextId,
+    address: AddressId,
+) {
+    let Some(end) = vocabulary.endpoint_of(endpoint).cloned() else { return };
+    let cluster = if end.cluster.is_empty() { cluster } else { vocabulary.text(&end.cluster) };
+    if !address.is_none() && !node.is_none() {
+        parties.learn_node(cluster, node, address);
+    }
+    parties.learn(cluster, endpoint, &end, node);
+}
+
+/// Stage 1 of one thread.
+struct FirstStage<'a> {
+    evidence: &'a Evidence,
+    oriented: Spill<Connection>,
+    residences: HashMap<(TextId, AddressId, PartyId), (Timestamp, Timestamp)>,
+}
+
+impl<'a> FirstStage<'a> {
+    fn new(evidence: &'a Evidence, parked_rows_max: usize) -> Self {
+        Self { evidence, oriented: Spill::new(parked_rows_max), residences: HashMap::new() }
+    }
+
+    fn partition(
+        &mut self,
+        folds: &[(Spill<Connection>, VocabularyMap)],
+        partition: usize,
+        idle_nanos: i64,
+    ) -> io::Result<()> {
+        let vocabulary = &self.evidence.vocabulary;
+        let mut observed = Vec::new();
+        let mut parked = Vec::new();
+        for (spill, map) in folds {
+            parked.clear();
+            spill.read(partition, &mut parked)?;
+            observed.extend(parked.iter().map(|connection: &Connection| {
+                let mut connection = connection.renumbered(map);
+                connection.key.cluster = self.shared_cluster(&connection);
+                connection
+            }));
+        }
+        for connection in connection::cluster(observed, idle_nanos, vocabulary) {
+            for (endpoint, (address, _)) in
+                [(connection.low, connection.key.low), (connection.high, connection.key.high)]
+            {
+                let cluster = self.evidence.cluster_of(endpoint, &connection);
+                if let Some(party) = self.evidence.parties.of_endpoint(cluster, endpoint)
+                    && connection.first.is_known()
+                {
+                    let times =
+                        self.residences.entry((cluster, address, party)).or_insert((connection.first, connection.last));
+                    times.0 = times.0.min(connection.first);
+                    times.1 = times.1.max(connection.last);
+                }
+            }
+            let server = connection.oriented().server_address;
+            self.oriented.push(address_hash(vocabulary, server), connection)?;
+        }
+        Ok(())
+    }
+
+    /// A connection between clusters is recorded in both; their records meet under the smaller name.
+    fn shared_cluster(&self, connection: &Connection) -> TextId {
+        let vocabulary = &self.evidence.vocabulary;
+        let own = self.evidence.clusters.resolve(connection.key.cluster);
+        let named = [connection.low, connection.high].map(|end| endpoint_cluster(vocabulary, end));
+        match named {
+            [Some(low), Some(high)] if low != high => {
+                if vocabulary.text_of(low) <= vocabulary.text_of(high) {
+                    low
+                } else {
+                    high
+                }
+            }
+            _ => own,
+        }
+    }
+}
+
+/// The partitions that no other thread has taken.
+struct Partitions<'a>(&'a AtomicUsize);
+
+impl Iterator for Partitions<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let partition = self.0.fetch_add(1, Ordering::Relaxed);
+        (partition < PARTITIONS).then_some(partition)
+    }
+}
+
+/// Runs `work` on `threads` threads that share the partitions.
+fn each_partition<T: Send>(
+    threads: usize,
+    work: impl Fn(Partitions<'_>) -> io::Result<T> + Sync,
+) -> io::Result<Vec<T>> {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(|| work(Partitions(&next)))).collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
+}
+
+/// Names every connection and hands it over, on `threads` threads; `sink` makes the receiver of each.
+///
+/// Fails only when a temporary file cannot be read.
+pub fn attribute<S: Sink>(
+    evidence: &Evidence,
+    options: &JoinOptions,
+    threads: usize,
+    sink: impl Fn() -> S + Sync,
+) -> io::Result<Vec<S>> {
+    let mut habits = Habits::default();
+    let learnt = each_partition(threads, |mut partitions| {
+        let mut habits = Habits::default();
+        partitions.try_for_each(|partition| learn(evidence, options, partition, &mut habits))?;
+        Ok(habits)
+    })?;
+    for part in learnt {
+        habits.absorb(part);
+    }
+    each_partition(threads, |mut partitions| {
+        let mut sink = sink();
+        partitions.try_for_each(|partition| hand_over(evidence, options, &habits, partition, &mut sink))?;
+        Ok(sink)
+    })
+}
+
+fn learn(evidence: &Evidence, options: &JoinOptions, partition: usize, habits: &mut Habits) -> io::Result<()> {
+    let index = evidence.read_answers(partition)?;
+    habits.learn_answers(&index, &evidence.parties, &evidence.vocabulary);
+    for connection in evidence.read_connections(partition)? {
+        let (question, _) = evidence.question(&connection, &connection.oriented());
+        if let [only] = own_candidates(&index, &question, options).as_slice() {
+            habits.learn_connection(&question, only, &evidence.parties);
+        }
+    }
+    Ok(())
+}
+
+fn hand_over(
+    evidence: &Evidence,
+    options: &JoinOptions,
+    habits: &Habits,
+    partition: usize,
+    sink: &mut impl Sink,
+) -> io::Result<()> {
+    let index = evidence.read_answers(partition)?;
+    for (answer, client) in index.iter() {
+        let party = match client {
+            Client::Party(party) => Some(party),
+            Client::Address(_) => None,
+        };
+        sink.answer(evidence, answer, party);
+    }
+    let joiner =
+        Joiner { index: &index, parties: &evidence.parties, habits, vocabulary: &evidence.vocabulary, options };
+    for connection in evidence.read_connections(partition)? {
+        let ends = connection.oriented();
+        let (question, client) = evidence.question(&connection, &ends);
+        let attributed = joiner.join(&question);
+        let named = Named {
+            cluster: question.cluster,
+            client,
+            client_address: ends.client_address,
+            client_kind: evidence.kind_of(ends.client),
+            server: evidence.party_of(ends.server, ends.server_address, &connection),
+            server_cluster: evidence.cluster_of(ends.server, &connection),
+            server_address: ends.server_address,
+            server_kind: evidence.kind_of(ends.server),
+            port: ends.server_port,
+            protocol: connection.key.protocol,
+            verdict: connection.verdicts.overall(),
+            first: connection.first,
+            last: connection.last,
+            id: connection.id,
+            client_port: ends.client_port,
+            guessed: ends.guessed,
+            reported: evidence.vocabulary.chain_of(connection.reported),
+            attributed: &attributed,
+        };
+        sink.connection(evidence, &named);
+    }
+    Ok(())
+}

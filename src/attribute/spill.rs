@@ -1,0 +1,173 @@
+//! Rows parked by partition, in memory while they are few and in one temporary file when they are many.
+//!
+//! Rows have a fixed size and mean nothing outside this process. A partition is read back whole, so memory follows the
+//! size of one partition and not the number of rows.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+
+/// How many partitions every spill has.
+pub(crate) const PARTITIONS: usize = 64;
+
+/// A row that can be parked.
+pub(crate) trait Parked: Copy {
+    /// Encoded size.
+    const BYTES: usize;
+    /// Appends exactly [`Self::BYTES`] bytes.
+    fn write(&self, out: &mut Vec<u8>);
+    /// Reads back what `write` wrote.
+    fn read(input: &mut Cursor<'_>) -> Self;
+}
+
+/// Reads little-endian integers from a parked row. Past the end it gives zeros; rows are written whole, so that does not happen.
+pub(crate) struct Cursor<'a>(pub(crate) &'a [u8]);
+
+impl Cursor<'_> {
+    pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        match self.0.split_first_chunk::<N>() {
+            Some((head, rest)) => {
+                self.0 = rest;
+                *head
+            }
+            None => [0; N],
+        }
+    }
+
+    pub(crate) fn u8(&mut self) -> u8 {
+        u8::from_le_bytes(self.bytes())
+    }
+
+    pub(crate) fn u16(&mut self) -> u16 {
+        u16::from_le_bytes(self.bytes())
+    }
+
+    pub(crate) fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.bytes())
+    }
+
+    pub(crate) fn i64(&mut self) -> i64 {
+        i64::from_le_bytes(self.bytes())
+    }
+}
+
+/// Rows by partition.
+#[derive(Debug)]
+pub(crate) struct Spill<T> {
+    memory: Vec<Vec<T>>,
+    in_memory: usize,
+    in_memory_max: usize,
+    disk: Option<File>,
+    disk_end: u64,
+    /// For each partition the stretches of the file that hold its rows: offset and bytes.
+    extents: Vec<Vec<(u64, usize)>>,
+}
+
+impl<T: Parked> Spill<T> {
+    /// An empty spill that keeps at most `in_memory_max` rows in memory.
+    pub(crate) fn new(in_memory_max: usize) -> Self {
+        Self {
+            memory: (0..PARTITIONS).map(|_| Vec::new()).collect(),
+            in_memory: 0,
+            in_memory_max,
+            disk: None,
+            disk_end: 0,
+            extents: vec![Vec::new(); PARTITIONS],
+        }
+    }
+
+    /// Parks a row; `hash` decides its partition.
+    pub(crate) fn push(&mut self, hash: u64, row: T) -> io::Result<()> {
+        let partition = usize::try_from(hash >> 32).unwrap_or(0) % PARTITIONS;
+        if let Some(rows) = self.memory.get_mut(partition) {
+            rows.push(row);
+            self.in_memory += 1;
+        }
+        if self.in_memory > self.in_memory_max { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let mut file = match self.disk.take() {
+            Some(file) => file,
+            None => tempfile::tempfile()?,
+        };
+        file.seek(SeekFrom::Start(self.disk_end))?;
+        let mut encoded = Vec::new();
+        for (rows, extents) in self.memory.iter_mut().zip(&mut self.extents) {
+            if rows.is_empty() {
+                continue;
+            }
+            encoded.clear();
+            for row in rows.drain(..) {
+                row.write(&mut encoded);
+            }
+            file.write_all(&encoded)?;
+            extents.push((self.disk_end, encoded.len()));
+            self.disk_end += encoded.len() as u64;
+        }
+        self.in_memory = 0;
+        self.disk = Some(file);
+        Ok(())
+    }
+
+    /// Appends the rows of one partition to `rows`.
+    pub(crate) fn read(&self, partition: usize, rows: &mut Vec<T>) -> io::Result<()> {
+        if let (Some(file), Some(extents)) = (&self.disk, self.extents.get(partition)) {
+            // Partitions are read by several threads at once, which a shared file position would confuse.
+            let mut buffer = Vec::new();
+            for (offset, bytes) in extents {
+                buffer.resize(*bytes, 0);
+                read_at(file, &mut buffer, *offset)?;
+                rows.extend(buffer.chunks_exact(T::BYTES).map(|row| T::read(&mut Cursor(row))));
+            }
+        }
+        rows.extend(self.memory.get(partition).into_iter().flatten());
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+#[cfg(not(unix))]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    use std::io::Read;
+    let mut file = file.try_clone()?;
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_exact(buffer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Parked for u32 {
+        const BYTES: usize = 4;
+        fn write(&self, out: &mut Vec<u8>) {
+            out.extend_from_slice(&self.to_le_bytes());
+        }
+        fn read(input: &mut Cursor<'_>) -> Self {
+            input.u32()
+        }
+    }
+
+    #[test]
+    fn rows_come_back_from_memory_and_from_disk() {
+        for limit in [1_000_000, 100, 0] {
+            let mut spill = Spill::new(limit);
+            for row in 0..5_000_u32 {
+                spill.push(u64::from(row) << 32, row).unwrap();
+            }
+            let mut all = Vec::new();
+            for partition in 0..PARTITIONS {
+                let mut rows = Vec::new();
+                spill.read(partition, &mut rows).unwrap();
+                assert!(rows.iter().all(|row| *row as usize % PARTITIONS == partition));
+                all.extend(rows);
+            }
+            all.sort_unstable();
+            assert_eq!(all, (0..5_000).collect::<Vec<_>>(), "limit {limit}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! When each source was alive: records per minute, reported losses, and the gaps that follow.
+
+use std::collections::BTreeMap;
+
+use super::Timestamp;
+
+/// What a source delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SourceKind {
+    /// Flow records of one node.
+    Flows,
+    /// DNS answers of one resolver.
+    Dns,
+}
+
+impl SourceKind {
+    /// The word used in every output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Flows => "flows",
+            Self::Dns => "dns",
+        }
+    }
+}
+
+/// Silent time of a source that was busy before and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gap {
+    /// Start of the first silent minute.
+    pub from: Timestamp,
+    /// End of the last silent minute.
+    pub until: Timestamp,
+}
+
+impl Gap {
+    /// Length in whole minutes.
+    pub fn minutes(&self) -> u32 {
+        self.until.minute().saturating_sub(self.from.minute())
+    }
+}
+
+/// Mergeable record of when a source spoke.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Minute since the epoch → records.
+    pub minutes: BTreeMap<u32, u64>,
+    /// First event.
+    pub first: Option<Timestamp>,
+    /// Last event.
+    pub last: Option<Timestamp>,
+    /// Records, with or without a time.
+    pub records: u64,
+    /// Losses as the source reports them: place → events.
+    pub lost: BTreeMap<Box<str>, u64>,
+}
+
+/// A silence of at least this many minutes of a busy source is a gap.
+const GAP_MINUTES_MIN: u32 = 5;
+
+impl Activity {
+    /// Counts one record.
+    pub fn record(&mut self, time: Timestamp) {
+        self.run(time, time, 1);
+    }
+
+    /// Counts `records` of one minute, the first of them at `first`, the last at `last`.
+    pub fn run(&mut self, first: Timestamp, last: Timestamp, records: u64) {
+        self.records += records;
+        if first.is_known() {
+            *self.minutes.entry(first.minute()).or_default() += records;
+            self.first = Timestamp::earliest(self.first, Some(first));
+            self.last = self.last.max(Some(last));
+        }
+    }
+
+    /// Adds the activity of the same source from elsewhere.
+    pub fn absorb(&mut self, other: Self) {
+        for (minute, records) in other.minutes {
+            *self.minutes.entry(minute).or_default() += records;
+        }
+        self.first = Timestamp::earliest(self.first, other.first);
+        self.last = self.last.max(other.last);
+        self.records += other.records;
+        for (place, events) in other.lost {
+            *self.lost.entry(place).or_default() += events;
+        }
+    }
+
+    /// Silent runs between the first and the last record of a source that otherwise speaks every minute or two; a
+    /// sparse source proves nothing by its silence.
+    pub fn gaps(&self) -> Vec<Gap> {
+        let steps = || self.minutes.keys().zip(self.minutes.keys().skip(1));
+        let brisk = steps().filter(|(before, after)| *after - *before <= 2).count();
+        if brisk < 10 || brisk * 2 < self.minutes.len() {
+            return Vec::new();
+        }
+        steps()
+            .filter(|(before, after)| *after - *before > GAP_MINUTES_MIN)
+            .map(|(before, after)| Gap { from: minute_start(before + 1), until: minute_start(*after) })
+            .collect()
+    }
+
+    /// Whole minutes between first and last record that are not in a gap.
+    pub fn covered_minutes(&self) -> u64 {
+        let (Some(first), Some(last)) = (self.minutes.keys().next(), self.minutes.keys().next_back()) else {
+            return 0;
+        };
+        let silent: u64 = self.gaps().iter().map(|gap| u64::from(gap.minutes())).sum();
+        u64::from(last - first + 1).saturating_sub(silent)
+    }
+}
+
+fn minute_start(minute: u32) -> Timestamp {
+    Timestamp::from_nanos(i64::from(minute).saturating_mul(60_000_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn activity(minutes: impl IntoIterator<Item = u32>) -> Activity {
+        let mut activity = Activity::default();
+        for minute in minutes {
+            activity.record(minute_start(minute));
+        }
+        activity
+    }
+
+    #[test]
+    fn a_busy_source_that_falls_silent_has_a_gap() {
+        let activity = activity((0..60).chain(72..120));
+        let gaps = activity.gaps();
+        assert_eq!(gaps, [Gap { from: minute_start(60), until: minute_start(72) }]);
+        assert_eq!(gaps[0].minutes(), 12);
+        assert_eq!(activity.covered_minutes(), 108);
+    }
+
+    #[test]
+    fn short_silences_and_sparse_sources_have_none() {
+        assert_eq!(activity((0..60).chain(64..120)).gaps(), []);
+        assert_eq!(activity((0..600).step_by(30)).gaps(), []);
+        assert_eq!(activity([]).gaps(), []);
+    }
+}

@@ -1,0 +1,18 @@
+//! Bytes → rows: one source per file, every record accounted for.
+//!
+//! In: files and streams of any origin, all of it untrusted. Out: flow rows, answer rows, losses, and an account. Everything that can
+//! be wrong about the outside world is dealt with here; the modules to the right see only rows.
+
+mod chunks;
+mod frames;
+mod input;
+mod lines;
+mod objects;
+mod open;
+
+pub use chunks::ChunkSource;
+pub use frames::FrameChunks;
+pub use input::{Format, InputError, InputFile, InputSpec};
+pub use lines::{LINE_BYTES_MAX, LineChunks};
+pub use objects::ObjectChunks;
+pub use open::{Framing, Opened, open, open_bytes};

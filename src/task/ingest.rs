@@ -1,0 +1,248 @@
+//! Reads all inputs with all cores: chunks of whole records are handed to whichever worker is free.
+//!
+//! In: opened inputs. Out: one [`Fold`] per worker and the account of every input. What a worker gets depends on chance; what
+//! comes out after the merge does not.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::attribute::{Fold, FoldLimits};
+use crate::model::{Account, Batch, Excluded, TextId, Timestamp};
+use crate::read::{
+    ChunkSource, DnstapDecoder, Format, FrameChunks, Framing, HubbleDecoder, InputError, InputFile, LineChunks,
+    ObjectChunks, Opened, open,
+};
+use crate::summary::InputAccount;
+
+/// What reading needs to know.
+#[derive(Clone, Debug)]
+pub struct IngestOptions {
+    /// Worker threads.
+    pub threads: usize,
+    /// Memory bounds and idle time.
+    pub limits: FoldLimits,
+    /// Keep the sources' own record ids.
+    pub keep_ids: bool,
+    /// Flows before this are excluded.
+    pub since: Option<Timestamp>,
+    /// Flows at or after this are excluded.
+    pub until: Option<Timestamp>,
+}
+
+/// What is read so far, for a progress display in another thread.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Decompressed bytes.
+    pub bytes: AtomicU64,
+    /// Records.
+    pub records: AtomicU64,
+}
+
+/// Everything that was read.
+pub struct Ingested {
+    /// One per worker.
+    pub folds: Vec<Fold>,
+    /// In the order of the files.
+    pub inputs: Vec<InputAccount>,
+}
+
+/// Why reading stopped altogether.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// An input is unusable.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The temporary folder is full or not writable.
+    #[error("temporary file: {0}; connections beyond the memory bound are parked in the system's temporary folder (set TMPDIR to one with room)")]
+    Park(io::Error),
+}
+
+/// An input that workers are reading together.
+struct Shared {
+    number: usize,
+    format: Format,
+    framing: Framing,
+    cluster: Option<String>,
+    source: Mutex<Box<dyn ChunkSource>>,
+}
+
+const OUTSIDE_WINDOW: Excluded = Excluded("outside the asked window");
+
+/// One worker: decoders, a fold, and the accounts of what it read.
+struct Worker<'a> {
+    options: &'a IngestOptions,
+    progress: &'a Progress,
+    fold: Fold,
+    batch: Batch,
+    chunk: Vec<u8>,
+    hubble: HubbleDecoder,
+    dnstap: DnstapDecoder,
+    accounts: BTreeMap<usize, (Account, Option<String>)>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(options: &'a IngestOptions, progress: &'a Progress) -> Self {
+        Self {
+            options,
+            progress,
+            fold: Fold::new(options.limits),
+            batch: Batch::default(),
+            chunk: Vec::new(),
+            hubble: HubbleDecoder::new(options.keep_ids),
+            dnstap: DnstapDecoder::new(),
+            accounts: BTreeMap::new(),
+        }
+    }
+
+    /// Takes chunks of one input until it ends.
+    fn read(&mut self, input: &Shared) -> io::Result<()> {
+        let cluster = input.cluster.as_deref().map_or(TextId::NONE, |name| self.fold.vocabulary.text(name));
+        loop {
+            let mut account = Account::default();
+            let taken = {
+                let mut source = input.source.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                source.next_chunk(&mut self.chunk, &mut account)
+            };
+            let offset = match taken {
+                Ok(Some(offset)) => offset,
+                Ok(None) => {
+                    self.settle(input.number, &account, None);
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.settle(input.number, &account, Some(error.to_string()));
+                    return Ok(());
+                }
+            };
+            self.decode(input, offset, &mut account);
+            self.apply_window(&mut account);
+            self.fold.add(&self.batch, cluster)?;
+            self.progress.bytes.fetch_add(self.chunk.len() as u64, Ordering::Relaxed);
+            self.progress.records.fetch_add(account.read, Ordering::Relaxed);
+            self.settle(input.number, &account, None);
+        }
+    }
+
+    fn decode(&mut self, input: &Shared, offset: u64, account: &mut Account) {
+        self.batch.clear();
+        let (chunk, vocabulary, batch) = (&self.chunk, &mut self.fold.vocabulary, &mut self.batch);
+        match (input.format, input.framing) {
+            (Format::Dnstap, _) => self.dnstap.decode(chunk, offset, vocabulary, batch, account),
+            (_, Framing::Objects) => self.hubble.decode_objects(chunk, offset, vocabulary, batch, account),
+            _ => self.hubble.decode_lines(chunk, offset, vocabulary, batch, account),
+        }
+    }
+
+    /// Flows outside the asked window are left out by name; answers stay, since they may name flows inside it.
+    fn apply_window(&mut self, account: &mut Account) {
+        let (since, until) = (self.options.since, self.options.until);
+        if since.is_none() && until.is_none() {
+            return;
+        }
+        let before = self.batch.flows.len();
+        self.batch.flows.retain(|row| {
+            !row.time.is_known() || (since.is_none_or(|since| row.time >= since) && until.is_none_or(|until| row.time < until))
+        });
+        let left_out = (before - self.batch.flows.len()) as u64;
+        if left_out > 0 {
+            account.used = account.used.saturating_sub(left_out);
+            *account.excluded.entry(OUTSIDE_WINDOW).or_default() += left_out;
+        }
+    }
+
+    fn settle(&mut self, input: usize, account: &Account, problem: Option<String>) {
+        let entry = self.accounts.entry(input).or_default();
+        entry.0.absorb(account);
+        entry.1 = entry.1.take().or(problem);
+    }
+}
+
+fn chunks(opened: Opened) -> Box<dyn ChunkSource> {
+    match opened.framing {
+        Framing::Frames => Box::new(FrameChunks::new(opened.bytes)),
+        Framing::Objects => Box::new(ObjectChunks::new(opened.bytes)),
+        Framing::Lines | Framing::Whole => Box::new(LineChunks::new(opened.bytes)),
+    }
+}
+
+/// The inputs, as workers take them.
+struct Queue<'a> {
+    files: &'a [InputFile],
+    next: AtomicU64,
+    active: Mutex<Vec<std::sync::Arc<Shared>>>,
+}
+
+impl Queue<'_> {
+    /// A file that nobody reads yet, else one that somebody reads and that may have chunks left.
+    fn take(&self, done: &[usize]) -> Result<Option<std::sync::Arc<Shared>>, InputError> {
+        let number = usize::try_from(self.next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
+        if let Some(file) = self.files.get(number) {
+            let opened = open(file)?;
+            let shared = std::sync::Arc::new(Shared {
+                number,
+                format: opened.format,
+                framing: opened.framing,
+                cluster: file.cluster.clone(),
+                source: Mutex::new(chunks(opened)),
+            });
+            self.active.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(shared.clone());
+            return Ok(Some(shared));
+        }
+        let active = self.active.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok(active.iter().find(|shared| !done.contains(&shared.number)).cloned())
+    }
+
+    fn finished(&self, number: usize) {
+        self.active.lock().unwrap_or_else(std::sync::PoisonError::into_inner).retain(|shared| shared.number != number);
+    }
+}
+
+/// Reads all files.
+///
+/// Every file is opened before the first is read to its end, as far as threads go; an input that cannot be opened ends everything.
+pub fn ingest(files: &[InputFile], options: &IngestOptions, progress: &Progress) -> Result<Ingested, IngestError> {
+    let queue = Queue { files, next: AtomicU64::new(0), active: Mutex::new(Vec::new()) };
+    let workers: Vec<Result<Worker<'_>, IngestError>> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..options.threads.max(1))
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut worker = Worker::new(options, progress);
+                    let mut done = Vec::new();
+                    while let Some(input) = queue.take(&done)? {
+                        worker.read(&input).map_err(IngestError::Park)?;
+                        queue.finished(input.number);
+                        done.push(input.number);
+                    }
+                    Ok(worker)
+                })
+            })
+            .collect();
+        running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    let mut accounts: BTreeMap<usize, (Account, Option<String>)> = BTreeMap::new();
+    let mut folds = Vec::new();
+    for worker in workers {
+        let worker = worker?;
+        for (number, (account, problem)) in worker.accounts {
+            let entry = accounts.entry(number).or_default();
+            entry.0.absorb(&account);
+            entry.1 = entry.1.take().or(problem);
+        }
+        folds.push(worker.fold);
+    }
+    let inputs = accounts
+        .into_iter()
+        .filter_map(|(number, (account, problem))| {
+            let file = files.get(number)?;
+            Some(InputAccount {
+                name: file.name().into(),
+                format: file.format.map_or("", Format::as_str),
+                account,
+                problem: problem.map(Into::into),
+            })
+        })
+        .collect();
+    Ok(Ingested { folds, inputs })
+}
