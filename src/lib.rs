@@ -2,4 +2,6 @@
 pub mod attribute;
 pub mod kube;
 pub mod model;
+pub mod read;
 pub mod summary;
+pub mod task;

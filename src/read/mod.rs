@@ -4,6 +4,7 @@
 //! be wrong about the outside world is dealt with here; the modules to the right see only rows.
 
 mod chunks;
+pub mod dns;
 mod frames;
 mod input;
 mod lines;
