@@ -2,7 +2,6 @@
 
 use std::error::Error;
 
-#[expect(clippy::print_stdout, reason = "Cargo reads its instructions from the standard output")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     let descriptors = protox::compile(["proto/dnstap.proto"], ["proto"])?;

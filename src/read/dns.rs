@@ -205,17 +205,13 @@ impl Answer {
         match (record.kind, self.question) {
             (TYPE_CNAME, _) => {
                 self.way_ttl_seconds = self.way_ttl_seconds.min(record.ttl_seconds);
-                self.keep_target(message, record.data_start, Some(record.data_end));
+                self.keep_target(message, record.data_start, record.data_end);
             }
             (TYPE_A, TYPE_AAAA) | (TYPE_AAAA, TYPE_A) => self.unasked_addresses += 1,
             (TYPE_A | TYPE_AAAA, TYPE_A | TYPE_AAAA | TYPE_HTTPS | TYPE_SVCB | TYPE_ANY) => {
                 self.keep_address(message, record, AnswerKind::Address);
             }
-            (TYPE_HTTPS | TYPE_SVCB, TYPE_HTTPS | TYPE_SVCB | TYPE_ANY) => {
-                if self.keep_hints(message, record).is_none() {
-                    self.skipped_records += 1;
-                }
-            }
+            (TYPE_HTTPS | TYPE_SVCB, TYPE_HTTPS | TYPE_SVCB | TYPE_ANY) => self.keep_binding(message, record),
             (TYPE_SRV, TYPE_SRV) => {
                 self.services += 1;
                 self.way_ttl_seconds = self.way_ttl_seconds.min(record.ttl_seconds);
@@ -242,35 +238,36 @@ impl Answer {
         }
     }
 
-    /// Appends the name at `start` to the chain; it must end at `end`, where that is known.
-    fn keep_target(&mut self, message: &[u8], start: usize, end: Option<usize>) -> Option<usize> {
+    /// Appends the name that fills `start..end` to the chain.
+    fn keep_target(&mut self, message: &[u8], start: usize, end: usize) {
         let before = self.text.len();
         let keep = self.chain_ends.len() < CHAIN_MAX;
-        let behind = if keep { dns_name::expand(message, start, &mut self.text) } else { dns_name::skip(message, start) };
-        let behind = behind.filter(|behind| end.is_none_or(|end| end == *behind));
-        if behind.is_none() {
+        let behind =
+            if keep { dns_name::expand(message, start, &mut self.text) } else { dns_name::skip(message, start) };
+        if behind != Some(end) {
             self.skipped_records += 1;
-        }
-        if keep && behind.is_some() && self.text.len() > before {
-            self.chain_ends.push(self.text.len());
-        } else {
             self.text.truncate(before);
+        } else if self.text.len() > before {
+            self.chain_ends.push(self.text.len());
         }
-        behind
     }
 
-    /// Takes the address hints of a service binding, or the target of an alias (RFC 9460 section 2.2); `None` when
-    /// its data is broken, with the hints before the fault kept.
+    /// Takes the address hints of a service binding, or the target of an alias (RFC 9460 section 2.4).
+    fn keep_binding(&mut self, message: &[u8], record: &Record) {
+        match u16_at(message, record.data_start) {
+            Some(0) => {
+                self.way_ttl_seconds = self.way_ttl_seconds.min(record.ttl_seconds);
+                self.keep_target(message, record.data_start + 2, record.data_end);
+            }
+            Some(_) if self.keep_hints(message, record).is_some() => {}
+            _ => self.skipped_records += 1,
+        }
+    }
+
+    /// Takes the address hints; `None` when the parameters are broken, with the hints before the fault kept.
     fn keep_hints(&mut self, message: &[u8], record: &Record) -> Option<()> {
         let message = message.get(..record.data_end)?;
-        let priority = u16_at(message, record.data_start)?;
-        let target = record.data_start + 2;
-        let mut at = if priority == 0 {
-            self.way_ttl_seconds = self.way_ttl_seconds.min(record.ttl_seconds);
-            return self.keep_target(message, target, Some(record.data_end)).map(|_| ());
-        } else {
-            dns_name::skip(message, target)?
-        };
+        let mut at = dns_name::skip(message, record.data_start + 2)?;
         while at < message.len() {
             let key = u16_at(message, at)?;
             let length = usize::from(u16_at(message, at + 2)?);

@@ -101,8 +101,7 @@ fn push_label(label: &[u8], text: &mut Vec<u8>) {
 /// Whether a byte of a label stands for itself in text. The others would end the label, the name, a cell of a table or
 /// a quoted string somewhere.
 const fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_graphic()
-        && !matches!(byte, b'.' | b'"' | b'\'' | b'\\' | b'`' | b'|' | b'<' | b'>' | b';' | b',')
+    byte.is_ascii_graphic() && !matches!(byte, b'.' | b'"' | b'\'' | b'\\' | b'`' | b'|' | b'<' | b'>' | b';' | b',')
 }
 
 #[cfg(test)]
@@ -117,7 +116,8 @@ mod tests {
 
     #[test]
     fn names_are_folded_and_escaped() {
-        let check = |wire: &[u8], expected: &str| assert_eq!(expanded(wire, 0), Some((expected.to_owned(), wire.len())));
+        let check =
+            |wire: &[u8], expected: &str| assert_eq!(expanded(wire, 0), Some((expected.to_owned(), wire.len())));
         check(b"\0", "");
         check(b"\x03WwW\x07exAmple\0", "www.example");
         check(b"\x04_tcp\x01*\0", "_tcp.*");

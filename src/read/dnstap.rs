@@ -20,6 +20,7 @@ use crate::model::{
 };
 
 /// The types that the compiler of Protocol Buffers makes of `proto/dnstap.proto`, for writers and tests.
+#[expect(clippy::doc_markdown, reason = "the compiler's own words")]
 pub mod wire {
     include!(concat!(env!("OUT_DIR"), "/dnstap.rs"));
 }

@@ -7,6 +7,8 @@
 
 use std::io::{ErrorKind, Read};
 
+use super::framestream_control::{CONTROL_BYTES_MAX, Control, LENGTH_BYTES, check_content_types, u32_at};
+
 /// The usual cap on one data frame, in bytes. A dnstap frame of a DNS message of full size stays below 128 KiB.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
 
@@ -15,12 +17,8 @@ pub const CONTENT_TYPE: &str = "protobuf:dnstap.Dnstap";
 
 /// About how many bytes of frames one chunk holds.
 const CHUNK_BYTES: usize = 1 << 20;
-/// The limit of the fstrm library for a control frame, in bytes.
-const CONTROL_BYTES_MAX: usize = 512;
 /// How many times the cap a frame may have and still be skipped; beyond it, the length itself is taken for garbage.
 const SKIP_FACTOR: u64 = 16;
-const FIELD_CONTENT_TYPE: u32 = 1;
-const LENGTH_BYTES: usize = 4;
 
 /// Why a Frame Streams capture cannot be read (further). Offsets count bytes of the uncompressed stream.
 ///
@@ -85,41 +83,6 @@ impl FrameStreamError {
     /// Whether [`FrameSplitter::next_chunk`] goes on behind this error.
     pub const fn can_continue(&self) -> bool {
         matches!(self, Self::FrameTooLong { .. })
-    }
-}
-
-/// The control frames of the format; anything else is unknown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Control {
-    Accept,
-    Start,
-    Stop,
-    Ready,
-    Finish,
-    Unknown,
-}
-
-impl Control {
-    const fn from_number(number: u32) -> Self {
-        match number {
-            1 => Self::Accept,
-            2 => Self::Start,
-            3 => Self::Stop,
-            4 => Self::Ready,
-            5 => Self::Finish,
-            _ => Self::Unknown,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Accept => "an ACCEPT frame",
-            Self::Start => "a START frame",
-            Self::Stop => "a STOP frame",
-            Self::Ready => "a READY frame",
-            Self::Finish => "a FINISH frame",
-            Self::Unknown => "an unknown control frame",
-        }
     }
 }
 
@@ -375,45 +338,7 @@ pub fn sniff(head: &[u8]) -> bool {
     (LENGTH_BYTES..=CONTROL_BYTES_MAX).contains(&(length as usize)) && Control::from_number(control) != Control::Unknown
 }
 
-/// Checks the fields of START, READY or ACCEPT: dnstap is among the content types, or none is named.
-fn check_content_types(mut fields: &[u8], at_most: Option<usize>, offset: u64) -> Result<(), FrameStreamError> {
-    let broken = |fault| FrameStreamError::BrokenControl { fault, offset };
-    let mut first = None;
-    let mut count = 0;
-    let mut found = false;
-    while !fields.is_empty() {
-        let (Some(field), Some(length)) = (u32_at(fields, 0), u32_at(fields, LENGTH_BYTES)) else {
-            return Err(broken("a field is cut short"));
-        };
-        let rest = fields.get(2 * LENGTH_BYTES..).unwrap_or_default();
-        let Some((value, next)) = rest.split_at_checked(length as usize) else {
-            return Err(broken("a field is longer than the frame"));
-        };
-        if field != FIELD_CONTENT_TYPE {
-            return Err(broken("a field is of an unknown type"));
-        }
-        count += 1;
-        found |= value == CONTENT_TYPE.as_bytes();
-        first = first.or(Some(value));
-        fields = next;
-    }
-    if at_most.is_some_and(|most| count > most) {
-        return Err(broken("it names more than one content type"));
-    }
-    match first {
-        Some(other) if !found => {
-            let found = String::from_utf8_lossy(other).escape_debug().to_string();
-            Err(FrameStreamError::ContentType { found, offset })
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Length prefix and payload.
 const fn frame_bytes(length: u32) -> usize {
     (length as usize).saturating_add(LENGTH_BYTES)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
 }

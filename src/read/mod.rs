@@ -5,3 +5,4 @@ pub mod dns_name;
 pub mod dnstap;
 pub mod envelope;
 pub mod framestream;
+mod framestream_control;
