@@ -5,14 +5,22 @@
 
 mod chunks;
 pub mod dns;
+pub mod dns_name;
+pub mod dnstap;
+pub mod envelope;
 mod frames;
+pub mod framestream;
+mod framestream_control;
+pub mod hubble;
 mod input;
 mod lines;
 mod objects;
 mod open;
 
 pub use chunks::ChunkSource;
+pub use dnstap::DnstapDecoder;
 pub use frames::FrameChunks;
+pub use hubble::HubbleDecoder;
 pub use input::{Format, InputError, InputFile, InputSpec};
 pub use lines::{LINE_BYTES_MAX, LineChunks};
 pub use objects::ObjectChunks;
