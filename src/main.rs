@@ -1,3 +1,42 @@
-//! The `egress-atlas` binary.
+//! The `egress-atlas` binary: parse, run, translate the outcome to an exit status.
 
-fn main() {}
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use egress_atlas::cli::{Cli, Context, system_now};
+use egress_atlas::error::ExitStatus;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.color() {
+        clap::ColorChoice::Always => anstream::ColorChoice::Always.write_global(),
+        clap::ColorChoice::Never => anstream::ColorChoice::Never.write_global(),
+        clap::ColorChoice::Auto => {}
+    }
+    let (mut out, mut err) = (io::BufWriter::new(anstream::stdout()), anstream::stderr());
+    let result = cli.run(&mut Context {
+        out: &mut out,
+        err: &mut err,
+        quiet: cli.quiet(),
+        verbose: cli.verbose(),
+        progress: io::stderr().is_terminal() && !cli.quiet(),
+        width: 100,
+        now: system_now(),
+    });
+    let result = result.and_then(|status| out.flush().map(|()| status).map_err(Into::into));
+    let status = match result {
+        Ok(status) => status,
+        // The reader of a pipe has gone: it has what it wanted.
+        Err(error) if is_broken_pipe(&error) => ExitStatus::Good,
+        Err(error) => {
+            drop(writeln!(err, "error: {error:#}"));
+            ExitStatus::Failed
+        }
+    };
+    ExitCode::from(status.code())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -121,11 +121,7 @@ impl Parties {
         for name in clusters {
             let cluster = vocabulary.text(&name);
             for pod in inventory.pods(&name) {
-                let end = Endpoint {
-                    namespace: pod.namespace.as_str().into(),
-                    pod: pod.name.as_str().into(),
-                    ..Endpoint::default()
-                };
+                let end = Endpoint { namespace: pod.namespace.clone(), pod: pod.name.clone(), ..Endpoint::default() };
                 let party = self.named(cluster, &end);
                 let node = vocabulary.text(&pod.node);
                 if let Some(known) = self.parties.get_mut(party.0 as usize) {
@@ -148,8 +144,8 @@ impl Parties {
             }
             for node in inventory.nodes(&name) {
                 let number = vocabulary.text(&node.name);
-                for address in &node.addresses {
-                    let address = vocabulary.address(*address);
+                for address in node.addresses() {
+                    let address = vocabulary.address(address);
                     self.learn_node(cluster, number, address);
                 }
             }

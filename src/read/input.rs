@@ -73,7 +73,9 @@ pub enum InputError {
         format: String,
     },
     /// The content is of no known format.
-    #[error("`{path}`: the content is neither Hubble JSON nor a dnstap capture (Frame Streams); name the format as in `--flows hubble:{path}` if it is one")]
+    #[error(
+        "`{path}`: the content is neither Hubble JSON nor a dnstap capture (Frame Streams); name the format as in `--flows hubble:{path}` if it is one"
+    )]
     Unrecognised {
         /// The file.
         path: String,
@@ -242,7 +244,8 @@ mod tests {
             tempfile::NamedTempFile::new_in(folder.path()).unwrap().persist(folder.path().join(name)).unwrap();
         }
         let spec = InputSpec::parse(&folder.path().display().to_string()).unwrap();
-        let names: Vec<_> = spec.files().unwrap().iter().map(|f| f.path.strip_prefix(folder.path()).unwrap().to_owned()).collect();
+        let names: Vec<_> =
+            spec.files().unwrap().iter().map(|f| f.path.strip_prefix(folder.path()).unwrap().to_owned()).collect();
         assert_eq!(names, [PathBuf::from("events.log"), PathBuf::from("node-b/events.log")]);
         let empty = tempfile::tempdir().unwrap();
         let spec = InputSpec::parse(&empty.path().display().to_string()).unwrap();

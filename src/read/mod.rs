@@ -24,4 +24,4 @@ pub use hubble::HubbleDecoder;
 pub use input::{Format, InputError, InputFile, InputSpec};
 pub use lines::{LINE_BYTES_MAX, LineChunks};
 pub use objects::ObjectChunks;
-pub use open::{Framing, Opened, open, open_bytes};
+pub use open::{Bytes, Framing, Opened, open, open_bytes};

@@ -63,7 +63,10 @@ impl<R: Read + Send> ChunkSource for ObjectChunks<R> {
             }
             if chunk.len() > 2 * LINE_BYTES_MAX {
                 self.ended = true;
-                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("no object ends within {} bytes of byte {}", chunk.len(), self.offset)));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("no object ends within {} bytes of byte {}", chunk.len(), self.offset),
+                ));
             }
         }
         let only_closing = chunk.iter().all(|byte| byte.is_ascii_whitespace() || matches!(byte, b']' | b','));

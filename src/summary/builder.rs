@@ -105,6 +105,9 @@ impl<'a> Builder<'a> {
             IdentityKind::Ingress => return Other::Ingress,
             _ => {}
         }
+        if self.inventory.is_api_server(cluster, address) {
+            return Other::KubeApiserver;
+        }
         if self.inventory.service_at(cluster, address).is_some() {
             return Other::Service(named.server_address);
         }
@@ -341,11 +344,10 @@ impl Writer<'_> {
             },
             Other::Service(address) => {
                 let address = vocabulary.address_of(address);
-                match self.inventory.service_at(vocabulary.text_of(key.cluster), address) {
-                    Some(service) => Peer::Service {
-                        namespace: service.namespace.as_str().into(),
-                        name: service.name.as_str().into(),
-                    },
+                let cluster = vocabulary.text_of(key.cluster);
+                let service = self.inventory.service_at_port(cluster, address, key.port);
+                match service.or_else(|| self.inventory.service_at(cluster, address)) {
+                    Some(service) => Peer::Service { namespace: service.namespace.clone(), name: service.name.clone() },
                     None => Peer::Address(address),
                 }
             }

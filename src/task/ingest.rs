@@ -55,7 +55,9 @@ pub enum IngestError {
     #[error(transparent)]
     Input(#[from] InputError),
     /// The temporary folder is full or not writable.
-    #[error("temporary file: {0}; connections beyond the memory bound are parked in the system's temporary folder (set TMPDIR to one with room)")]
+    #[error(
+        "temporary file: {0}; connections beyond the memory bound are parked in the system's temporary folder (set TMPDIR to one with room)"
+    )]
     Park(io::Error),
 }
 
@@ -143,7 +145,8 @@ impl<'a> Worker<'a> {
         }
         let before = self.batch.flows.len();
         self.batch.flows.retain(|row| {
-            !row.time.is_known() || (since.is_none_or(|since| row.time >= since) && until.is_none_or(|until| row.time < until))
+            !row.time.is_known()
+                || (since.is_none_or(|since| row.time >= since) && until.is_none_or(|until| row.time < until))
         });
         let left_out = (before - self.batch.flows.len()) as u64;
         if left_out > 0 {
@@ -219,7 +222,10 @@ pub fn ingest(files: &[InputFile], options: &IngestOptions, progress: &Progress)
                 })
             })
             .collect();
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     });
     let mut accounts: BTreeMap<usize, (Account, Option<String>)> = BTreeMap::new();
     let mut folds = Vec::new();

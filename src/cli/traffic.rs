@@ -1,0 +1,284 @@
+//! The flags of every command that reads traffic, and the way from them to evidence.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use super::Context;
+use crate::attribute::{Evidence, Fold, FoldLimits, JoinOptions};
+use crate::catalog::Settings;
+use crate::kube::Inventory;
+use crate::model::{Account, SourceKind, Timestamp, parse_duration_nanos};
+use crate::read::{Format, InputFile, InputSpec, open_bytes};
+use crate::summary::{InputAccount, Networks};
+use crate::task::{IngestOptions, Progress, ingest};
+
+/// Inputs, the same for every command that reads traffic.
+#[derive(Debug, Default, Clone, Args)]
+pub(super) struct TrafficArgs {
+    /// Flow records: file, folder, glob or `-`; NAME= gives the cluster of records that name none.
+    #[arg(long, value_name = "[NAME=][FORMAT:]PATH")]
+    pub(super) flows: Vec<String>,
+    /// DNS answers: dnstap captures (Frame Streams), or Hubble layer 7 records.
+    #[arg(long, value_name = "[NAME=][FORMAT:]PATH")]
+    pub(super) dns: Vec<String>,
+    /// Kubernetes objects as `kubectl get ... -o json` or YAML prints them.
+    #[arg(long, value_name = "[NAME=]FILE")]
+    pub(super) kube: Vec<String>,
+    /// The cluster of inputs that name none [default: the one cluster that the flows name, else `default`].
+    #[arg(long, value_name = "NAME")]
+    pub(super) cluster: Option<String>,
+    /// Start of the asked window: RFC 3339, or a duration before now (`7d`).
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+    /// End of the asked window: RFC 3339, or a duration before now.
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: Option<String>,
+    /// Settings [default: `egress-atlas.toml` in the working folder, if there is one].
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Worker threads [default: all processors].
+    #[arg(long, value_name = "N")]
+    pub(super) threads: Option<usize>,
+}
+
+/// Everything that was read, joined on nothing yet.
+pub(super) struct Traffic {
+    pub(super) evidence: Evidence,
+    pub(super) inventory: Inventory,
+    pub(super) networks: Networks,
+    pub(super) inputs: Vec<InputAccount>,
+    pub(super) settings: Settings,
+    pub(super) join: JoinOptions,
+    pub(super) threads: usize,
+    pub(super) since: Option<Timestamp>,
+    pub(super) until: Option<Timestamp>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Traffic {
+    /// Whether an input broke off, so that the evidence has a hole that nobody can size.
+    pub(super) fn is_broken(&self) -> bool {
+        self.inputs.iter().any(|input| input.problem.is_some())
+    }
+
+    /// Sums of what was read: records read, used, rejected, excluded.
+    pub(super) fn account(&self) -> Account {
+        let mut all = Account::default();
+        for input in &self.inputs {
+            all.absorb(&input.account);
+        }
+        all
+    }
+}
+
+impl TrafficArgs {
+    /// Reads everything.
+    pub(super) fn load(&self, keep_ids: bool, context: &mut Context<'_>) -> anyhow::Result<Traffic> {
+        let settings = self.settings()?;
+        let (since, until) = (instant(self.since.as_deref(), "--since", context.now)?, instant(self.until.as_deref(), "--until", context.now)?);
+        if let (Some(since), Some(until)) = (since, until)
+            && since >= until
+        {
+            bail!("the asked window is empty: --since {since} is not before --until {until}");
+        }
+        let files = self.files()?;
+        let threads = self.threads.filter(|threads| *threads > 0).unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+        });
+        let limits = FoldLimits { idle_nanos: settings.join.idle_nanos, ..FoldLimits::default() };
+        let options = IngestOptions { threads, limits, keep_ids, since, until };
+        let progress = Progress::default();
+        let read = with_progress(context, &progress, || ingest(&files, &options, &progress))?;
+        let mut inputs = read.inputs;
+        let (unnamed, mut warnings) = self.unnamed_cluster(&read.folds);
+        let inventory = self.inventory(&unnamed, &mut inputs)?;
+        no_records(&inputs)?;
+        let join = JoinOptions {
+            window_nanos: settings.join.window_nanos,
+            skew_nanos: settings.join.skew_nanos,
+            ..JoinOptions::default()
+        };
+        let evidence = Evidence::gather(read.folds, &inventory, &unnamed, threads)
+            .context("temporary file; set TMPDIR to a folder with room")?;
+        warnings.extend(inputs.iter().filter_map(|input| {
+            let problem = input.problem.as_ref()?;
+            Some(format!("`{}` breaks off: {problem}; what came before is used, what follows is missing", input.name))
+        }));
+        let networks = settings.networks();
+        Ok(Traffic { evidence, inventory, networks, inputs, settings, join, threads, since, until, warnings })
+    }
+
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let default = PathBuf::from("egress-atlas.toml");
+        let path = match &self.config {
+            Some(path) => path,
+            None if default.is_file() => &default,
+            None => return Ok(Settings::default()),
+        };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("`{}`: settings; check the path given to --config", path.display()))?;
+        Ok(Settings::parse(&path.display().to_string(), &text)?)
+    }
+
+    /// All files of flows and DNS, each once.
+    fn files(&self) -> anyhow::Result<Vec<InputFile>> {
+        if self.flows.is_empty() && self.dns.is_empty() {
+            bail!("nothing to read: give --flows PATH (Hubble export) and --dns PATH (dnstap capture), or try `egress-atlas demo`");
+        }
+        let mut files = Vec::new();
+        for text in self.flows.iter().chain(&self.dns) {
+            files.extend(InputSpec::parse(text)?.files()?);
+        }
+        files.sort();
+        files.dedup_by(|one, two| one.path == two.path);
+        Ok(files)
+    }
+
+    /// The cluster of rows that name none.
+    fn unnamed_cluster(&self, folds: &[Fold]) -> (String, Vec<String>) {
+        if let Some(cluster) = &self.cluster {
+            return (cluster.clone(), Vec::new());
+        }
+        let named = |kind| -> std::collections::BTreeSet<&str> {
+            folds.iter().flat_map(|fold| fold.clusters(kind)).collect()
+        };
+        let flows = named(SourceKind::Flows);
+        let mut clusters = flows.iter().filter(|name| !name.is_empty());
+        match (clusters.next(), clusters.next()) {
+            (Some(only), None) => ((*only).to_owned(), Vec::new()),
+            (Some(_), Some(_)) if named(SourceKind::Dns).contains("") => {
+                let warning = "some DNS inputs name no cluster while the flows name several: they count as cluster `default` and name nothing elsewhere; write `--dns NAME=PATH` for each";
+                ("default".to_owned(), vec![warning.to_owned()])
+            }
+            _ => ("default".to_owned(), Vec::new()),
+        }
+    }
+
+    fn inventory(&self, unnamed: &str, inputs: &mut Vec<InputAccount>) -> anyhow::Result<Inventory> {
+        /// Objects beyond this are no export of one cluster.
+        const KUBE_BYTES_MAX: u64 = 1 << 30;
+        let mut inventory = Inventory::default();
+        for text in &self.kube {
+            for file in InputSpec::parse(text)?.files()? {
+                let mut bytes = Vec::new();
+                let mut reader = std::io::Read::take(open_bytes(&file)?, KUBE_BYTES_MAX);
+                std::io::Read::read_to_end(&mut reader, &mut bytes)
+                    .with_context(|| format!("`{}`: Kubernetes objects", file.path.display()))?;
+                let mut account = Account::default();
+                inventory.add(file.cluster.as_deref().unwrap_or(unnamed), &bytes, &mut account);
+                if account.used == 0 && account.excluded_total() == 0 {
+                    bail!(
+                        "`{}`: no Kubernetes objects in it; --kube takes what `kubectl get pods,services,nodes -A -o json` prints",
+                        file.path.display()
+                    );
+                }
+                inputs.push(InputAccount { name: file.name().into(), format: Format::Kube.as_str(), account, problem: None });
+            }
+        }
+        Ok(inventory)
+    }
+}
+
+/// Refuses a run that read nothing usable at all.
+fn no_records(inputs: &[InputAccount]) -> anyhow::Result<()> {
+    let traffic = || inputs.iter().filter(|input| input.format != Format::Kube.as_str());
+    if traffic().any(|input| input.account.used > 0 || input.account.excluded_total() > 0) {
+        return Ok(());
+    }
+    let why = traffic()
+        .map(|input| {
+            let reasons: Vec<String> = input
+                .account
+                .rejected
+                .iter()
+                .map(|(reason, count)| format!("{} × {} (first at {})", count.records, reason.0, count.first))
+                .chain(input.problem.iter().map(ToString::to_string))
+                .collect();
+            let reasons = if reasons.is_empty() { "it is empty".to_owned() } else { reasons.join(", ") };
+            format!("`{}`: {reasons}", input.name)
+        })
+        .collect::<Vec<_>>()
+        .join("; ");
+    bail!("no usable record in any input: {why}; check that the paths point at Hubble exports or dnstap captures")
+}
+
+/// An instant as users write it: RFC 3339, or a duration before now.
+fn instant(text: Option<&str>, flag: &str, now: Timestamp) -> anyhow::Result<Option<Timestamp>> {
+    let Some(text) = text else { return Ok(None) };
+    if let Some(time) = Timestamp::parse(text.as_bytes()) {
+        return Ok(Some(time));
+    }
+    if let Some(nanos) = parse_duration_nanos(text) {
+        return Ok(Some(now.plus_nanos(-nanos)));
+    }
+    bail!("{flag} `{text}`: neither a time (2026-03-02T00:00:00Z) nor a duration (7d, 48h, 90m)")
+}
+
+/// Runs `work`, drawing a progress line meanwhile where there is a terminal.
+fn with_progress<T: Send>(context: &mut Context<'_>, progress: &Progress, work: impl FnOnce() -> T + Send) -> T {
+    if !context.progress {
+        return work();
+    }
+    let bar = indicatif::ProgressBar::new_spinner();
+    std::thread::scope(|scope| {
+        let working = scope.spawn(work);
+        while !working.is_finished() {
+            bar.set_message(format!(
+                "{} records, {}",
+                indicatif::HumanCount(progress.records.load(Ordering::Relaxed)),
+                indicatif::HumanBytes(progress.bytes.load(Ordering::Relaxed))
+            ));
+            bar.tick();
+            std::thread::sleep(Duration::from_millis(80));
+        }
+        bar.finish_and_clear();
+        working.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Prints the account of all records, each input's when asked for more or when something was refused.
+pub(super) fn say_account(traffic: &Traffic, context: &mut Context<'_>) {
+    for input in &traffic.inputs {
+        let account = &input.account;
+        if context.verbose {
+            context.say(&format!(
+                "{}: {} read = {} used + {} rejected + {} excluded",
+                input.name,
+                account.read,
+                account.used,
+                account.rejected_total(),
+                account.excluded_total()
+            ));
+        }
+        for (reason, count) in &account.rejected {
+            context.say(&format!(
+                "rejected: `{}`: {} × {} (first at {})",
+                input.name, count.records, reason.0, count.first
+            ));
+        }
+        for (reason, count) in account.excluded.iter().filter(|_| context.verbose) {
+            context.say(&format!("excluded: `{}`: {count} × {}", input.name, reason.0));
+        }
+        for (what, count) in account.notes.iter().filter(|_| context.verbose) {
+            context.say(&format!("note: `{}`: {count} × {what}", input.name));
+        }
+    }
+    for warning in &traffic.warnings {
+        context.say(&format!("warning: {warning}"));
+    }
+    let all = traffic.account();
+    context.say(&format!(
+        "records: {} read = {} used + {} rejected + {} excluded",
+        all.read,
+        all.used,
+        all.rejected_total(),
+        all.excluded_total()
+    ));
+    if !all.is_balanced() {
+        context.say("warning: the account does not balance; please report this, with the inputs if you can");
+    }
+}
