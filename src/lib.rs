@@ -1,3 +1,4 @@
 //! egress-atlas: from flow logs and DNS captures to a map of every destination that workloads talk to.
 pub mod model;
+pub mod report;
 pub mod summary;
