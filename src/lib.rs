@@ -1,7 +1,10 @@
 //! egress-atlas: from flow logs and DNS captures to a map of every destination that workloads talk to.
 pub mod attribute;
+pub mod cli;
+pub mod error;
 pub mod kube;
 pub mod model;
 pub mod read;
+pub mod report;
 pub mod summary;
 pub mod task;

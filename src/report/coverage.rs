@@ -1,0 +1,131 @@
+//! What the sources of a cluster could see: the window, each kind's share of it, gaps, losses, quiet sources.
+//!
+//! In: the coverage of a cluster's sources and the asked window. Out: the facts that the trust header, the index and the
+//! terminal summary state.
+
+use std::collections::BTreeSet;
+
+use crate::model::Timestamp;
+use crate::summary::{Atlas, Cluster, Gap, SourceCoverage, SourceKind};
+
+/// What was covered of what was asked.
+#[derive(Clone, Debug)]
+pub(super) struct Coverage<'a> {
+    /// The window's start: as asked, else the first event of any source.
+    pub(super) from: Option<Timestamp>,
+    /// The window's end: as asked, else the last event of any source.
+    pub(super) until: Option<Timestamp>,
+    /// Whether both ends were asked for.
+    pub(super) asked: bool,
+    /// Length of the window in minutes.
+    pub(super) window_minutes: u64,
+    /// Flows, then DNS.
+    pub(super) kinds: [KindCoverage<'a>; 2],
+    /// Every gap, in the order of kind, source and time.
+    pub(super) gaps: Vec<(&'a SourceCoverage, Gap)>,
+    /// Every reported loss: source, place, events.
+    pub(super) losses: Vec<(&'a SourceCoverage, &'a str, u64)>,
+    /// Days with flow records, as days since the epoch.
+    pub(super) days: BTreeSet<u32>,
+    /// Whether there was a single source that spoke of time.
+    pub(super) timed: bool,
+}
+
+/// The sources of one kind.
+#[derive(Clone, Debug)]
+pub(super) struct KindCoverage<'a> {
+    /// What they deliver.
+    pub(super) kind: SourceKind,
+    /// How many they are.
+    pub(super) sources: u64,
+    /// Records of all of them.
+    pub(super) records: u64,
+    /// First event of any.
+    pub(super) first: Option<Timestamp>,
+    /// Last event of any.
+    pub(super) last: Option<Timestamp>,
+    /// Sum of the minutes that each covers of the window.
+    pub(super) minutes: u64,
+    /// The source that covers least, with its minutes.
+    pub(super) least: Option<(&'a str, u64)>,
+    /// Sources that speak too seldom for their silence to mean anything.
+    pub(super) quiet: u64,
+}
+
+/// Measures the coverage of `cluster`.
+pub(super) fn coverage<'a>(atlas: &Atlas, cluster: &'a Cluster) -> Coverage<'a> {
+    let sources = &cluster.coverage;
+    let first = sources.iter().filter_map(|source| source.activity.first).min();
+    let last = sources.iter().filter_map(|source| source.activity.last).max();
+    let (from, until) = (atlas.since.or(first), atlas.until.or(last));
+    let window_minutes = match (from, until) {
+        (Some(from), Some(until)) => u64::from(until.minute().saturating_sub(from.minute())).max(1),
+        _ => 0,
+    };
+    let kinds = [SourceKind::Flows, SourceKind::Dns].map(|kind| of_kind(kind, sources, window_minutes));
+    let gaps = sources.iter().flat_map(|source| source.activity.gaps().into_iter().map(move |gap| (source, gap)));
+    let losses = sources
+        .iter()
+        .flat_map(|source| source.activity.lost.iter().map(move |(place, events)| (source, &**place, *events)));
+    let flows = sources.iter().filter(|source| source.kind == SourceKind::Flows);
+    Coverage {
+        from,
+        until,
+        asked: atlas.since.is_some() && atlas.until.is_some(),
+        window_minutes,
+        kinds,
+        gaps: gaps.collect(),
+        losses: losses.collect(),
+        days: flows.flat_map(|source| source.activity.minutes.keys().map(|minute| minute / 1_440)).collect(),
+        timed: first.is_some(),
+    }
+}
+
+fn of_kind(kind: SourceKind, sources: &[SourceCoverage], window_minutes: u64) -> KindCoverage<'_> {
+    let mut all =
+        KindCoverage { kind, sources: 0, records: 0, first: None, last: None, minutes: 0, least: None, quiet: 0 };
+    for source in sources.iter().filter(|source| source.kind == kind) {
+        let activity = &source.activity;
+        let minutes = activity.covered_minutes().min(window_minutes);
+        all.sources += 1;
+        all.records += activity.records;
+        all.first = [all.first, activity.first].into_iter().flatten().min();
+        all.last = all.last.max(activity.last);
+        all.minutes += minutes;
+        if all.least.is_none_or(|(_, least)| minutes < least) {
+            all.least = Some((&source.name, minutes));
+        }
+        if super::wording::size(activity.minutes.len()).saturating_mul(2) < activity.covered_minutes() {
+            all.quiet += 1;
+        }
+    }
+    all
+}
+
+impl Coverage<'_> {
+    /// Events that sources say they lost.
+    pub(super) fn lost(&self) -> u64 {
+        self.losses.iter().map(|(_, _, events)| *events).sum()
+    }
+
+    /// Whether some source kind is missing or covers less than 99 % of the window.
+    pub(super) fn falls_short(&self) -> bool {
+        self.kinds.iter().any(|kind| {
+            let whole = kind.sources.saturating_mul(self.window_minutes);
+            kind.sources == 0 || kind.minutes.saturating_mul(100) < whole.saturating_mul(99)
+        })
+    }
+
+    /// The share of the window that the sources of `kind` cover on average, in words.
+    pub(super) fn share(&self, kind: &KindCoverage<'_>) -> String {
+        if kind.sources == 0 {
+            return "no source".to_owned();
+        }
+        super::wording::share(kind.minutes, kind.sources.saturating_mul(self.window_minutes))
+    }
+}
+
+/// The source's name in words: the node or resolver, or that the records do not say.
+pub(super) fn source_name(name: &str) -> String {
+    if name.is_empty() { "(not named)".to_owned() } else { super::escape::code(name) }
+}

@@ -1,0 +1,122 @@
+//! One namespace in numbers: what the first screen, the index and the terminal summary all count the same way.
+
+use std::collections::BTreeMap;
+
+use super::coverage::Coverage;
+use super::row::{Row, rows};
+use super::view::{AtlasView, ReviewView};
+use super::wording::size;
+use crate::model::{Category, Grade, Severity, Verdict};
+use crate::summary::{Cluster, Namespace};
+
+/// A namespace with everything that its document is derived from.
+#[derive(Debug)]
+pub(super) struct Digest<'a> {
+    /// The cluster's name.
+    pub(super) cluster_name: &'a str,
+    /// The namespace's name; empty for clients that belong to none.
+    pub(super) name: &'a str,
+    /// The namespace.
+    pub(super) namespace: &'a Namespace,
+    /// What the cluster's sources could see.
+    pub(super) coverage: &'a Coverage<'a>,
+    /// Sentences on clocks that disagree.
+    pub(super) clock_notes: &'a [String],
+    /// Egress in document order.
+    pub(super) rows: Vec<Row<'a>>,
+    /// The counts.
+    pub(super) counts: Counts,
+}
+
+/// Counts over the rows of a namespace. A destination is a peer with a port and a protocol.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counts {
+    /// Destinations.
+    pub(super) destinations: u64,
+    /// Of these, outside the cluster.
+    pub(super) outside: u64,
+    /// By category.
+    pub(super) categories: BTreeMap<Category, u64>,
+    /// Suspects that nobody has decided, by worst severity.
+    pub(super) open: BTreeMap<Severity, u64>,
+    /// Destinations that an owner rejected and that are still in use.
+    pub(super) rejected: u64,
+    /// Destinations without a name.
+    pub(super) ip_only: u64,
+    /// Names chosen among several candidates.
+    pub(super) ambiguous: u64,
+    /// Connections that policy denied.
+    pub(super) denied: u64,
+    /// Connections to destinations outside, by grade.
+    pub(super) grades: BTreeMap<Grade, u64>,
+    /// Sum over `grades`.
+    pub(super) outside_connections: u64,
+}
+
+impl Counts {
+    fn of(rows: &[Row<'_>]) -> Self {
+        let mut counts = Self { destinations: size(rows.len()), ..Self::default() };
+        for row in rows {
+            *counts.categories.entry(row.category).or_default() += 1;
+            counts.ip_only += u64::from(row.is_ip_only());
+            counts.ambiguous += u64::from(row.is_ambiguous());
+            counts.denied += row.seen.with_verdict(Verdict::Denied);
+            if row.review().is_open() {
+                *counts.open.entry(row.severity().unwrap_or(Severity::Low)).or_default() += 1;
+            }
+            counts.rejected += u64::from(matches!(row.review(), ReviewView::Rejected { .. }));
+            if row.is_outside() {
+                counts.outside += 1;
+                for (grade, connections) in &row.seen.grades {
+                    *counts.grades.entry(*grade).or_default() += connections;
+                    counts.outside_connections += connections;
+                }
+            }
+        }
+        counts
+    }
+
+    /// Suspects that nobody has decided.
+    pub(super) fn open_total(&self) -> u64 {
+        self.open.values().sum()
+    }
+
+    /// Destinations of one category.
+    pub(super) fn category(&self, category: Category) -> u64 {
+        self.categories.get(&category).copied().unwrap_or(0)
+    }
+
+    /// Connections to the outside with one of these grades.
+    pub(super) fn graded(&self, grades: &[Grade]) -> u64 {
+        grades.iter().filter_map(|grade| self.grades.get(grade)).sum()
+    }
+
+    /// Connections to the outside whose name rests on an answer to the pod itself.
+    pub(super) fn own_pod(&self) -> u64 {
+        self.graded(&[Grade::Pod, Grade::PodAmbiguous, Grade::PodStale, Grade::PodLater])
+    }
+}
+
+/// Derives the digest of one namespace.
+pub(super) fn digest<'a>(
+    view: &'a AtlasView<'a>,
+    coverage: &'a Coverage<'a>,
+    (cluster_name, cluster): (&'a str, &'a Cluster),
+    name: &str,
+) -> Option<Digest<'a>> {
+    let (name, namespace) = cluster.namespaces.get_key_value(name)?;
+    let rows = rows(view.judged_egress(cluster_name, name));
+    let counts = Counts::of(&rows);
+    let clock_notes = view.clock_notes.get(cluster_name).map_or(&[][..], Vec::as_slice);
+    Some(Digest { cluster_name, name, namespace, coverage, clock_notes, rows, counts })
+}
+
+impl Digest<'_> {
+    /// Days with traffic of days with flow records: `3/7`.
+    pub(super) fn days(&self, seen: &crate::summary::EdgeSeen) -> String {
+        match (seen.days.len(), self.coverage.days.len()) {
+            (_, 0) => "-".to_owned(),
+            (seen, covered) => format!("{seen}/{covered}"),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! `atlas.json`: everything that the documents say, in machine form.
+//!
+//! In: an [`AtlasView`](super::AtlasView). Out: pretty-printed JSON with a version, whose fields keep their order and whose
+//! maps are sorted; and the types to read it back. `docs/atlas-json.md` describes every field.
+
+mod convert;
+mod schema;
+
+pub use convert::{atlas_document, atlas_json};
+pub use schema::{ATLAS_SCHEMA, AtlasDocument};

@@ -1,0 +1,139 @@
+//! The trust header: how long was looked, by which sources, and what is missing.
+
+use super::super::coverage::{Coverage, source_name};
+use super::super::digest::Digest;
+use super::super::document::Document;
+use super::super::escape::{code, prose};
+use super::super::table::Table;
+use super::super::wording::{count, counted, share, span, time};
+use crate::model::Timestamp;
+
+/// Most gaps and losses that are listed one by one.
+const LISTED_MAX: usize = 20;
+
+/// Writes the section on coverage.
+pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
+    document.heading(2, "Coverage");
+    let coverage = digest.coverage;
+    window(document, coverage);
+    kinds(document, coverage);
+    gaps(document, coverage);
+    losses(document, coverage);
+    for note in digest.clock_notes {
+        document.bullet(&format!("Clocks: {}", prose(note)));
+    }
+    if digest.clock_notes.is_empty() {
+        document.bullet("Clocks: no disagreement between sources was noted.");
+    }
+    direction(document, digest);
+}
+
+fn window(document: &mut Document, coverage: &Coverage<'_>) {
+    let end = |end: Option<Timestamp>, word: &str| match end {
+        Some(end) => format!("{word} {}", time(Some(end))),
+        None => format!("{word} an unknown time"),
+    };
+    let asked = if coverage.asked {
+        "Asked window"
+    } else {
+        "Window (at least one end was not asked for and is the first or last record)"
+    };
+    document.paragraph(&format!(
+        "{asked}: {} {}, {}. The sources watch the whole cluster, not this namespace alone.",
+        end(coverage.from, "from"),
+        end(coverage.until, "until"),
+        span(coverage.window_minutes),
+    ));
+}
+
+fn kinds(document: &mut Document, coverage: &Coverage<'_>) {
+    let mut table = Table::new(&["Source", "#Sources", "#Records", "First", "Last", "#Covered", "Least covered"]);
+    for kind in &coverage.kinds {
+        let least = kind.least.map_or_else(
+            || "-".to_owned(),
+            |(name, minutes)| format!("{} {}", source_name(name), share(minutes, coverage.window_minutes)),
+        );
+        table.row([
+            kind.kind.as_str().to_owned(),
+            count(kind.sources),
+            count(kind.records),
+            time(kind.first),
+            time(kind.last),
+            coverage.share(kind),
+            least,
+        ]);
+    }
+    document.table(&table);
+    for kind in coverage.kinds.iter().filter(|kind| kind.quiet > 0) {
+        document.bullet(&format!(
+            "{} of {} {} sources are silent in most minutes: their silence proves nothing, and gaps in them cannot be told.",
+            count(kind.quiet),
+            count(kind.sources),
+            kind.kind.as_str(),
+        ));
+    }
+}
+
+fn gaps(document: &mut Document, coverage: &Coverage<'_>) {
+    if coverage.gaps.is_empty() {
+        document.bullet("Gaps: none found.");
+        return;
+    }
+    for (source, gap) in coverage.gaps.iter().take(LISTED_MAX) {
+        document.bullet(&format!(
+            "**Gap:** {} of {}, {} to {} ({}).",
+            source.kind.as_str(),
+            source_name(&source.name),
+            time(Some(gap.from)),
+            time(Some(gap.until)),
+            span(u64::from(gap.minutes())),
+        ));
+    }
+    more(document, coverage.gaps.len(), "gap");
+}
+
+fn losses(document: &mut Document, coverage: &Coverage<'_>) {
+    if coverage.losses.is_empty() {
+        document.bullet("Losses: no source reported any.");
+        return;
+    }
+    for (source, place, events) in coverage.losses.iter().take(LISTED_MAX) {
+        document.bullet(&format!(
+            "**Lost:** {} at {} of {} {}, as reported by the source.",
+            counted(*events, "event"),
+            code(place),
+            source.kind.as_str(),
+            source_name(&source.name),
+        ));
+    }
+    more(document, coverage.losses.len(), "loss report");
+}
+
+fn more(document: &mut Document, length: usize, noun: &str) {
+    if length > LISTED_MAX {
+        let rest = super::super::wording::size(length - LISTED_MAX);
+        document.bullet(&format!("{} more in `atlas.json`.", counted(rest, noun)));
+    }
+}
+
+/// What of the namespace's own numbers rests on guesses: direction, and answers that hide the pod.
+fn direction(document: &mut Document, digest: &Digest<'_>) {
+    let totals = &digest.namespace.totals;
+    if totals.guessed_orientation > 0 {
+        document.bullet(&format!(
+            "Direction: for {} of {} the side that opened it was guessed from the ports.",
+            count(totals.guessed_orientation),
+            counted(totals.egress_connections.max(totals.guessed_orientation), "connection"),
+        ));
+    }
+    match (totals.answers, totals.answers_to_nodes) {
+        (0, _) => document.bullet("DNS: no answer to a client of this namespace was recorded."),
+        (answers, 0) => document.bullet(&format!("DNS: {} to clients of this namespace.", counted(answers, "answer"))),
+        (answers, to_nodes) => document.bullet(&format!(
+            "DNS: {}, of which {} ({}) went to nodes: a node-local cache or host network hides the pod.",
+            counted(answers, "answer"),
+            count(to_nodes),
+            share(to_nodes, answers),
+        )),
+    }
+}

@@ -1,0 +1,54 @@
+//! The workloads of the namespace: pods seen, how the owner is known, and the labels that can select it.
+
+use super::super::digest::Digest;
+use super::super::document::Document;
+use super::super::escape::code;
+use super::super::peer;
+use super::super::table::Table;
+use super::super::wording::{count, list, size, time};
+use super::labels::selector;
+
+/// Writes the section.
+pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
+    document.heading(2, "Workloads");
+    let workloads = &digest.namespace.workloads;
+    if workloads.is_empty() {
+        document.paragraph("None was seen.");
+        return;
+    }
+    let mut table = Table::new(&["Workload", "#Pods", "Owner", "#Destinations", "First seen", "Last seen"]);
+    for (workload, seen) in workloads {
+        let destinations = digest.rows.iter().filter(|row| row.workloads().contains(workload)).count();
+        table.row([
+            peer::workload(workload),
+            count(size(seen.pods.len())),
+            if seen.guessed { "**guessed** from pod names" } else { "stated" }.to_owned(),
+            count(size(destinations)),
+            time(seen.first),
+            time(seen.last),
+        ]);
+    }
+    document.table(&table);
+    document.paragraph("Labels to select by: each was on every pod seen, and survives a rollout.");
+    for workload in workloads.keys() {
+        let name = peer::workload(workload);
+        let Some(selector) = selector(workload, workloads) else {
+            document.bullet(&format!("{name}: no record carried labels."));
+            continue;
+        };
+        let mut line = if selector.proposed.is_empty() {
+            format!("{name}: **none**; no label of all its pods survives a rollout.")
+        } else {
+            format!("{name}: {}.", list(selector.proposed.iter().map(|label| code(label)), usize::MAX))
+        };
+        if !selector.shared_with.is_empty() {
+            let others = list(selector.shared_with.iter().map(|other| peer::workload(other)), 3);
+            line.push_str(&format!(" **These also select** {others}."));
+        }
+        if !selector.refused.is_empty() {
+            let refused = selector.refused.iter().map(|(label, reason)| format!("{} ({reason})", code(label)));
+            line.push_str(&format!(" Refused: {}.", list(refused, 8)));
+        }
+        document.bullet(&line);
+    }
+}

@@ -1,0 +1,120 @@
+//! What `discover` prints at the end: one line per namespace, and where to look first.
+//!
+//! Lines are at most about 96 columns wide; names longer than their column are cut in the middle.
+
+use std::cmp::Reverse;
+
+use super::coverage::coverage;
+use super::digest::{Digest, digest};
+use super::escape::identifier;
+use super::peer;
+use super::table::Table;
+use super::view::AtlasView;
+use super::wording::{count, counted, share, size, span};
+use crate::model::{Category, Severity};
+
+/// Widest name in the table, in characters.
+const NAME_MAX: usize = 30;
+/// Most suspects that are pointed out.
+const POINTED_OUT: usize = 5;
+
+/// Renders the summary, each line ended.
+pub fn summary_text(view: &AtlasView<'_>) -> String {
+    let several = view.atlas.clusters.len() > 1;
+    let mut table = Table::new(&[
+        "NAMESPACE",
+        "#DESTINATIONS",
+        "#OUTSIDE",
+        "#UNCLASSIFIED",
+        "#SUSPECTS",
+        "#IP-ONLY",
+        "#OWN-POD NAMES",
+    ]);
+    let (mut first, mut coverage_lines) = (Vec::new(), Vec::new());
+    for (name, cluster) in &view.atlas.clusters {
+        let coverage = coverage(view.atlas, cluster);
+        let shown = if several { format!("{}/", identifier(name)) } else { String::new() };
+        for namespace in cluster.namespaces.keys() {
+            let Some(digest) = digest(view, &coverage, (name, cluster), namespace) else { continue };
+            let namespace = if namespace.is_empty() { "(no namespace)".to_owned() } else { identifier(namespace) };
+            let label = cut(&format!("{shown}{namespace}"));
+            table.row(cells(&label, &digest));
+            first.extend(suspects(&label, &digest));
+        }
+        let kinds = coverage.kinds.each_ref().map(|kind| format!("{} {}", kind.kind.as_str(), coverage.share(kind)));
+        coverage_lines.push(format!(
+            "Coverage of {}: {} of {}; {}, {} reported lost.",
+            cut(&identifier(name)),
+            kinds.join(", "),
+            span(coverage.window_minutes),
+            counted(size(coverage.gaps.len()), "gap"),
+            counted(coverage.lost(), "event"),
+        ));
+    }
+    if table.is_empty() {
+        return "No traffic was found in the inputs.\n".to_owned();
+    }
+    let mut out = format!("{}\n", table.to_plain());
+    for line in coverage_lines {
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out.push_str(&where_to_look(first));
+    out
+}
+
+fn cells(label: &str, digest: &Digest<'_>) -> [String; 7] {
+    let counts = &digest.counts;
+    [
+        label.to_owned(),
+        count(counts.destinations),
+        count(counts.outside),
+        count(counts.category(Category::Unclassified)),
+        count(counts.open_total()),
+        count(counts.ip_only),
+        share(counts.own_pod(), counts.outside_connections),
+    ]
+}
+
+/// An open suspect: severity, connections, line.
+type Pointer = (Severity, u64, String);
+
+fn suspects(label: &str, digest: &Digest<'_>) -> Vec<Pointer> {
+    let open = digest.rows.iter().filter(|row| row.review().is_open());
+    open.map(|row| {
+        let severity = row.severity().unwrap_or(Severity::Low);
+        let class =
+            row.findings().first().map_or_else(String::new, |finding| format!("  {}", identifier(&finding.class)));
+        let line = format!("{:<6}  {label}  {} {}{class}", severity.as_str(), cut(&peer::plain(row.peer)), row.port());
+        (severity, row.seen.connections(), line)
+    })
+    .collect()
+}
+
+fn where_to_look(mut suspects: Vec<Pointer>) -> String {
+    if suspects.is_empty() {
+        return "No suspect is open.\n".to_owned();
+    }
+    suspects
+        .sort_by(|one, two| (Reverse(one.0), Reverse(one.1), &one.2).cmp(&(Reverse(two.0), Reverse(two.1), &two.2)));
+    let mut out = "\nLook here first:\n".to_owned();
+    for (_, _, line) in suspects.iter().take(POINTED_OUT) {
+        out.push_str(&format!("  {line}\n"));
+    }
+    let more = suspects.len().saturating_sub(POINTED_OUT);
+    if more > 0 {
+        out.push_str(&format!("  and {} in the documents\n", counted(size(more), "more open suspect")));
+    }
+    out
+}
+
+/// A name that fits its column; the middle gives way, so that start and end stay readable.
+fn cut(name: &str) -> String {
+    let length = name.chars().count();
+    if length <= NAME_MAX {
+        return name.to_owned();
+    }
+    let head: String = name.chars().take(NAME_MAX / 2 - 1).collect();
+    let tail: String = name.chars().skip(length - (NAME_MAX / 2 - 1)).collect();
+    format!("{head}..{tail}")
+}
