@@ -1,5 +1,6 @@
 //! egress-atlas: from flow logs and DNS captures to a map of every destination that workloads talk to.
 pub mod attribute;
+pub mod catalog;
 pub mod cli;
 pub mod error;
 pub mod kube;

@@ -205,6 +205,16 @@ impl Fold {
         }
     }
 
+    /// The clusters that rows of a kind name so far; empty for rows that name none.
+    pub fn clusters(&self, kind: SourceKind) -> impl Iterator<Item = &str> {
+        let settled = self.activity.keys().copied();
+        let current = self.current_run.as_ref().map(|run| run.source);
+        settled
+            .chain(current)
+            .filter(move |(of, ..)| *of == kind)
+            .map(|(_, cluster, _)| self.vocabulary.text_of(cluster))
+    }
+
     /// Parks what is still open; nothing is added after this.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.settle_run();

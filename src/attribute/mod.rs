@@ -14,6 +14,7 @@ mod parked;
 mod parties;
 mod pipeline;
 mod rank;
+mod rows;
 mod spill;
 
 pub use answers::Answer;
@@ -22,3 +23,4 @@ pub use fold::{Fold, FoldLimits};
 pub use join::{Attributed, Candidate, JoinOptions};
 pub use parties::{Parties, Party, PartyId};
 pub use pipeline::{Evidence, Named, Sink, attribute};
+pub use rows::{AttributedRow, Rows, in_order};

@@ -19,8 +19,10 @@ use crate::error::ExitStatus;
 /// From flow logs and DNS captures to a map of every destination that workloads talk to.
 #[derive(Debug, Parser)]
 #[command(name = "egress-atlas", version, about, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = "Exit status: 0 good, 1 not good, 2 could not be carried out, 3 not proven by the evidence.\n\n\
-    Try it without any data of your own:\n  egress-atlas demo --out atlas-demo")]
+#[command(
+    after_help = "Exit status: 0 good, 1 not good, 2 could not be carried out, 3 not proven by the evidence.\n\n\
+    Try it without any data of your own:\n  egress-atlas demo --out atlas-demo"
+)]
 pub struct Cli {
     #[command(flatten)]
     manners: Manners,

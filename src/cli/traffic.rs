@@ -79,17 +79,21 @@ impl TrafficArgs {
     /// Reads everything.
     pub(super) fn load(&self, keep_ids: bool, context: &mut Context<'_>) -> anyhow::Result<Traffic> {
         let settings = self.settings()?;
-        let (since, until) = (instant(self.since.as_deref(), "--since", context.now)?, instant(self.until.as_deref(), "--until", context.now)?);
+        let (since, until) = (
+            instant(self.since.as_deref(), "--since", context.now)?,
+            instant(self.until.as_deref(), "--until", context.now)?,
+        );
         if let (Some(since), Some(until)) = (since, until)
             && since >= until
         {
             bail!("the asked window is empty: --since {since} is not before --until {until}");
         }
         let files = self.files()?;
-        let threads = self.threads.filter(|threads| *threads > 0).unwrap_or_else(|| {
-            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-        });
-        let limits = FoldLimits { idle_nanos: settings.join.idle_nanos, ..FoldLimits::default() };
+        let threads = self
+            .threads
+            .filter(|threads| *threads > 0)
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+        let limits = FoldLimits { idle_nanos: settings.join.idle, ..FoldLimits::default() };
         let options = IngestOptions { threads, limits, keep_ids, since, until };
         let progress = Progress::default();
         let read = with_progress(context, &progress, || ingest(&files, &options, &progress))?;
@@ -98,8 +102,8 @@ impl TrafficArgs {
         let inventory = self.inventory(&unnamed, &mut inputs)?;
         no_records(&inputs)?;
         let join = JoinOptions {
-            window_nanos: settings.join.window_nanos,
-            skew_nanos: settings.join.skew_nanos,
+            window_nanos: settings.join.window,
+            skew_nanos: settings.join.skew,
             ..JoinOptions::default()
         };
         let evidence = Evidence::gather(read.folds, &inventory, &unnamed, threads)
@@ -108,7 +112,7 @@ impl TrafficArgs {
             let problem = input.problem.as_ref()?;
             Some(format!("`{}` breaks off: {problem}; what came before is used, what follows is missing", input.name))
         }));
-        let networks = settings.networks();
+        let networks = inside(&settings);
         Ok(Traffic { evidence, inventory, networks, inputs, settings, join, threads, since, until, warnings })
     }
 
@@ -121,13 +125,15 @@ impl TrafficArgs {
         };
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("`{}`: settings; check the path given to --config", path.display()))?;
-        Ok(Settings::parse(&path.display().to_string(), &text)?)
+        Ok(Settings::parse(&text, &path.display().to_string())?)
     }
 
     /// All files of flows and DNS, each once.
     fn files(&self) -> anyhow::Result<Vec<InputFile>> {
         if self.flows.is_empty() && self.dns.is_empty() {
-            bail!("nothing to read: give --flows PATH (Hubble export) and --dns PATH (dnstap capture), or try `egress-atlas demo`");
+            bail!(
+                "nothing to read: give --flows PATH (Hubble export) and --dns PATH (dnstap capture), or try `egress-atlas demo`"
+            );
         }
         let mut files = Vec::new();
         for text in self.flows.iter().chain(&self.dns) {
@@ -143,9 +149,8 @@ impl TrafficArgs {
         if let Some(cluster) = &self.cluster {
             return (cluster.clone(), Vec::new());
         }
-        let named = |kind| -> std::collections::BTreeSet<&str> {
-            folds.iter().flat_map(|fold| fold.clusters(kind)).collect()
-        };
+        let named =
+            |kind| -> std::collections::BTreeSet<&str> { folds.iter().flat_map(|fold| fold.clusters(kind)).collect() };
         let flows = named(SourceKind::Flows);
         let mut clusters = flows.iter().filter(|name| !name.is_empty());
         match (clusters.next(), clusters.next()) {
@@ -176,11 +181,29 @@ impl TrafficArgs {
                         file.path.display()
                     );
                 }
-                inputs.push(InputAccount { name: file.name().into(), format: Format::Kube.as_str(), account, problem: None });
+                inputs.push(InputAccount {
+                    name: file.name().into(),
+                    format: Format::Kube.as_str(),
+                    account,
+                    problem: None,
+                });
             }
         }
         Ok(inventory)
     }
+}
+
+/// The networks that the settings declare.
+fn inside(settings: &Settings) -> Networks {
+    let of = |cluster: Option<&str>, declared: &crate::catalog::Networks| -> Vec<(Option<Box<str>>, ipnet::IpNet)> {
+        let all = [&declared.pods, &declared.services, &declared.nodes, &declared.internal];
+        all.into_iter().flatten().map(|net| (cluster.map(Into::into), *net)).collect()
+    };
+    let mut inside = of(None, &settings.networks);
+    for (cluster, declared) in &settings.clusters {
+        inside.extend(of(Some(cluster), declared));
+    }
+    Networks { inside }
 }
 
 /// Refuses a run that read nothing usable at all.
@@ -242,9 +265,10 @@ fn with_progress<T: Send>(context: &mut Context<'_>, progress: &Progress, work: 
 
 /// Prints the account of all records, each input's when asked for more or when something was refused.
 pub(super) fn say_account(traffic: &Traffic, context: &mut Context<'_>) {
+    let verbose = context.verbose;
     for input in &traffic.inputs {
         let account = &input.account;
-        if context.verbose {
+        if verbose {
             context.say(&format!(
                 "{}: {} read = {} used + {} rejected + {} excluded",
                 input.name,
@@ -260,10 +284,10 @@ pub(super) fn say_account(traffic: &Traffic, context: &mut Context<'_>) {
                 input.name, count.records, reason.0, count.first
             ));
         }
-        for (reason, count) in account.excluded.iter().filter(|_| context.verbose) {
+        for (reason, count) in account.excluded.iter().filter(|_| verbose) {
             context.say(&format!("excluded: `{}`: {count} × {}", input.name, reason.0));
         }
-        for (what, count) in account.notes.iter().filter(|_| context.verbose) {
+        for (what, count) in account.notes.iter().filter(|_| verbose) {
             context.say(&format!("note: `{}`: {count} × {what}", input.name));
         }
     }

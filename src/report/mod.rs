@@ -13,6 +13,7 @@ mod json;
 mod namespace;
 mod path;
 mod peer;
+mod readiness;
 mod review_block;
 mod row;
 mod summary_text;
@@ -25,6 +26,9 @@ pub use index::index_document;
 pub use json::{ATLAS_SCHEMA, AtlasDocument, atlas_document, atlas_json};
 pub use namespace::{documents, namespace_document};
 pub use path::document_path;
+pub use readiness::{
+    Check, ClusterReadiness, Outcome, Readiness, SourceRow, readiness, readiness_json, readiness_text,
+};
 pub use summary_text::summary_text;
 pub use tables::{Column, Columns, egress_columns, ingress_columns};
 pub use view::{AtlasView, FindingView, Judgement, ReviewView};

@@ -23,6 +23,8 @@ pub enum Column {
     Count(Vec<u64>),
     /// Numbers between 0 and 1.
     Ratio(Vec<f64>),
+    /// Numbers, `None` when unknown.
+    Ratios(Vec<Option<f64>>),
     /// Nanoseconds since the Unix epoch, UTC; `None` when unknown.
     Time(Vec<Option<i64>>),
 }
@@ -36,6 +38,7 @@ impl Column {
             Self::Port(values) => values.len(),
             Self::Count(values) => values.len(),
             Self::Ratio(values) => values.len(),
+            Self::Ratios(values) => values.len(),
             Self::Time(values) => values.len(),
         }
     }

@@ -1,0 +1,83 @@
+//! `attribute`: one row per client-side flow, with its name and the evidence.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Context;
+use super::traffic::{Traffic, TrafficArgs, say_account};
+use super::write::write_table;
+use crate::attribute::{AttributedRow, Rows, attribute, in_order};
+use crate::error::ExitStatus;
+use crate::model::{Timestamp, columns};
+use crate::report::{Column, Columns};
+use crate::summary::is_egress;
+
+/// Arguments of `attribute`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    egress-atlas attribute --flows 'hubble/*.log*' --dns coredns.fstrm --out flows.parquet\n  \
+    egress-atlas attribute --flows events.log --dns dns.fstrm.zst --kube kube.json --out flows.csv")]
+pub(super) struct AttributeArgs {
+    #[command(flatten)]
+    traffic: TrafficArgs,
+    /// Where to write; `.parquet`, `.csv` or `.ndjson` decides the form.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+pub(super) fn run(args: &AttributeArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
+    let traffic = args.traffic.load(true, context)?;
+    let networks = &traffic.networks;
+    let sinks = attribute(&traffic.evidence, &traffic.join, traffic.threads, || {
+        Rows::new(|evidence, named| is_egress(networks, evidence, named))
+    })?;
+    let mut rows: Vec<AttributedRow> = sinks.into_iter().flat_map(|sink| sink.rows).collect();
+    in_order(&traffic.evidence, &mut rows);
+    let count = rows.len();
+    write_table(&args.out, columns(&traffic, &rows))?;
+    say_account(&traffic, context);
+    context.say(&format!("{count} flows → {}", args.out.display()));
+    Ok(if traffic.is_broken() { ExitStatus::NotProven } else { ExitStatus::Good })
+}
+
+fn columns(traffic: &Traffic, rows: &[AttributedRow]) -> Columns {
+    let evidence = &traffic.evidence;
+    let vocabulary = &evidence.vocabulary;
+    let party = |row: &AttributedRow| row.client.and_then(|party| evidence.parties.get(party));
+    let text = |value: &dyn Fn(&AttributedRow) -> String| Column::Text(rows.iter().map(value).collect());
+    let nanos = |time: Timestamp| time.is_known().then(|| time.nanos());
+    let id = |row: &AttributedRow| match vocabulary.text_of(row.id) {
+        "" => format!("{:016x}", row.stable),
+        id => id.to_owned(),
+    };
+    let age = |row: &AttributedRow| {
+        let known = row.time.is_known() && row.answered_at.is_known();
+        // Milliseconds are what clocks of different machines can be trusted for at best.
+        known.then(|| (row.time.seconds_since(row.answered_at) * 1_000.0).round() / 1_000.0)
+    };
+    let values = [
+        text(&id),
+        Column::Time(rows.iter().map(|row| nanos(row.time)).collect()),
+        text(&|row| vocabulary.text_of(row.cluster).to_owned()),
+        text(&|row| party(row).map(|party| party.namespace.to_string()).unwrap_or_default()),
+        text(&|row| party(row).map(|party| party.pod.to_string()).unwrap_or_default()),
+        text(&|row| party(row).map(|party| party.workload.name.to_string()).unwrap_or_default()),
+        text(&|row| vocabulary.address_of(row.client_address).to_string()),
+        text(&|row| vocabulary.address_of(row.server_address).to_string()),
+        Column::Port(rows.iter().map(|row| row.port).collect()),
+        text(&|row| row.protocol.to_string()),
+        text(&|row| row.verdict.as_str().to_owned()),
+        text(&|row| row.names.first().map(|name| vocabulary.name_of(*name).to_owned()).unwrap_or_default()),
+        Column::Texts(
+            rows.iter()
+                .map(|row| row.names.iter().map(|name| vocabulary.name_of(*name).to_owned()).collect())
+                .collect(),
+        ),
+        text(&|row| row.grade.to_string()),
+        Column::Time(rows.iter().map(|row| nanos(row.answered_at)).collect()),
+        Column::Ratios(rows.iter().map(age).collect()),
+        Column::Ratio(rows.iter().map(|row| (row.confidence * 1_000.0).round() / 1_000.0).collect()),
+    ];
+    columns::ATTRIBUTE.into_iter().zip(values).collect()
+}

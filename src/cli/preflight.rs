@@ -1,0 +1,67 @@
+//! `preflight`: can these inputs carry the job, and what do they cover?
+
+use clap::{Args, ValueEnum};
+
+use super::Context;
+use super::traffic::{Traffic, TrafficArgs, say_account};
+use crate::attribute::attribute;
+use crate::error::ExitStatus;
+use crate::report::{Check, Outcome, Readiness, readiness, readiness_json, readiness_text};
+use crate::summary::{Atlas, Builder, build};
+
+/// Arguments of `preflight`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 ready, 1 an input cannot carry the job, 3 the asked window is not covered.\n\n\
+    Examples:\n  egress-atlas preflight --flows 'hubble/*.log*' --dns coredns.fstrm\n  \
+    egress-atlas preflight --flows events.log --dns dns.fstrm --since 2026-03-02T00:00:00Z --format json")]
+pub(super) struct PreflightArgs {
+    #[command(flatten)]
+    traffic: TrafficArgs,
+    /// How to print.
+    #[arg(long, value_enum, default_value = "table")]
+    format: TextFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TextFormat {
+    Table,
+    Json,
+}
+
+pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
+    let traffic = args.traffic.load(false, context)?;
+    let atlas = summarise(&traffic)?;
+    let found = readiness(&atlas);
+    let text = match args.format {
+        TextFormat::Table => readiness_text(&found, context.width),
+        TextFormat::Json => readiness_json(&found)?,
+    };
+    write!(context.out, "{text}")?;
+    say_account(&traffic, context);
+    Ok(status(&found))
+}
+
+/// The atlas of what was read, not judged.
+pub(super) fn summarise(traffic: &Traffic) -> anyhow::Result<Atlas> {
+    let parts = attribute(&traffic.evidence, &traffic.join, traffic.threads, || {
+        Builder::new(&traffic.inventory, &traffic.networks)
+    })?;
+    let mut atlas = build(&traffic.evidence, &traffic.inventory, parts);
+    atlas.since = traffic.since;
+    atlas.until = traffic.until;
+    atlas.inputs.clone_from(&traffic.inputs);
+    atlas.inputs.sort_by(|one, two| (one.format, &one.name).cmp(&(two.format, &two.name)));
+    atlas.warnings.extend(traffic.warnings.iter().map(|warning| warning.as_str().into()));
+    Ok(atlas)
+}
+
+fn status(found: &Readiness) -> ExitStatus {
+    let outcomes = || found.clusters.iter().flat_map(|cluster| &cluster.checks).map(|check: &Check| check.outcome);
+    if outcomes().any(|outcome| outcome == Outcome::Fails) {
+        ExitStatus::NotGood
+    } else if outcomes().any(|outcome| outcome == Outcome::NotProven) {
+        ExitStatus::NotProven
+    } else {
+        ExitStatus::Good
+    }
+}

@@ -1,0 +1,145 @@
+//! Files that commands write: each appears whole or not at all; tables as Parquet, CSV or NDJSON by extension.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use polars::prelude::{
+    Column as PolarsColumn, DataFrame, DataType, IntoColumn, IntoSeries, ListBuilderTrait, ListStringChunkedBuilder,
+    NamedFrom, ParquetWriter, PlSmallStr, Series, TimeUnit, TimeZone,
+};
+
+use crate::model::Timestamp;
+use crate::report::{Column, Columns};
+
+/// Writes a file through a temporary one beside it, so that a reader never sees half of it.
+pub(super) fn write_file(
+    path: &Path,
+    content: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let name = || format!("`{}`: cannot be written; check the folder's permissions and free space", path.display());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    fs::create_dir_all(folder).with_context(name)?;
+    let mut temporary = tempfile::NamedTempFile::new_in(folder).with_context(name)?;
+    let mut buffered = BufWriter::new(&mut temporary);
+    content(&mut buffered)?;
+    buffered.flush().with_context(name)?;
+    drop(buffered);
+    readable_by_all(&temporary).with_context(name)?;
+    temporary.as_file().sync_all().with_context(name)?;
+    temporary.persist(path).map_err(|error| error.error).with_context(name)?;
+    Ok(())
+}
+
+/// Temporary files are private; documents are for everybody whom the folder lets in.
+#[cfg(unix)]
+fn readable_by_all(file: &tempfile::NamedTempFile) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.as_file().set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable_by_all(_file: &tempfile::NamedTempFile) -> io::Result<()> {
+    Ok(())
+}
+
+/// Writes text.
+pub(super) fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
+    write_file(path, |out| Ok(out.write_all(text.as_bytes())?))
+}
+
+/// Writes a table in the form that the extension names.
+pub(super) fn write_table(path: &Path, columns: Columns) -> anyhow::Result<()> {
+    let form = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
+    match form.as_str() {
+        "parquet" => write_file(path, |out| write_parquet(out, columns)),
+        "csv" => write_file(path, |out| write_csv(out, &columns)),
+        "ndjson" | "jsonl" => write_file(path, |out| write_ndjson(out, &columns)),
+        _ => bail!("`{}`: the extension decides the form; use .parquet, .csv or .ndjson", path.display()),
+    }
+}
+
+fn write_parquet(out: &mut dyn Write, columns: Columns) -> anyhow::Result<()> {
+    let rows = columns.first().map_or(0, |(_, column)| column.len());
+    let columns =
+        columns.into_iter().map(|(name, column)| polars_column(name, column)).collect::<anyhow::Result<_>>()?;
+    let mut frame = DataFrame::new(rows, columns)?;
+    ParquetWriter::new(out).finish(&mut frame)?;
+    Ok(())
+}
+
+fn polars_column(name: &'static str, column: Column) -> anyhow::Result<PolarsColumn> {
+    let named = PlSmallStr::from_static(name);
+    Ok(match column {
+        Column::Text(values) => Series::new(named, values).into_column(),
+        Column::Texts(values) => {
+            let total = values.iter().map(Vec::len).sum();
+            let mut builder = ListStringChunkedBuilder::new(named, values.len(), total);
+            for list in &values {
+                builder.append_values_iter(list.iter().map(String::as_str));
+            }
+            builder.finish().into_series().into_column()
+        }
+        Column::Port(values) => Series::new(named, values.into_iter().map(u32::from).collect::<Vec<_>>()).into_column(),
+        Column::Count(values) => Series::new(named, values).into_column(),
+        Column::Ratio(values) => Series::new(named, values).into_column(),
+        Column::Ratios(values) => Series::new(named, values).into_column(),
+        Column::Time(values) => Series::new(named, values)
+            .cast(&DataType::Datetime(TimeUnit::Nanoseconds, Some(TimeZone::UTC)))?
+            .into_column(),
+    })
+}
+
+/// One value as text, for CSV. Lists are joined by `;`.
+fn cell(column: &Column, row: usize) -> String {
+    match column {
+        Column::Text(values) => values.get(row).cloned().unwrap_or_default(),
+        Column::Texts(values) => values.get(row).map(|list| list.join(";")).unwrap_or_default(),
+        Column::Port(values) => values.get(row).map(ToString::to_string).unwrap_or_default(),
+        Column::Count(values) => values.get(row).map(ToString::to_string).unwrap_or_default(),
+        Column::Ratio(values) => values.get(row).map(ToString::to_string).unwrap_or_default(),
+        Column::Ratios(values) => values.get(row).copied().flatten().map(|value| value.to_string()).unwrap_or_default(),
+        Column::Time(values) => time(values.get(row).copied().flatten()),
+    }
+}
+
+fn time(nanos: Option<i64>) -> String {
+    nanos.map(|nanos| Timestamp::from_nanos(nanos).to_string()).unwrap_or_default()
+}
+
+fn write_csv(out: &mut dyn Write, columns: &Columns) -> anyhow::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record(columns.iter().map(|(name, _)| name))?;
+    for row in 0..columns.first().map_or(0, |(_, column)| column.len()) {
+        writer.write_record(columns.iter().map(|(_, column)| cell(column, row)))?;
+    }
+    writer.flush()?;
+    Ok(())
+}
+
+fn write_ndjson(out: &mut dyn Write, columns: &Columns) -> anyhow::Result<()> {
+    for row in 0..columns.first().map_or(0, |(_, column)| column.len()) {
+        let mut separator = b"{";
+        for (name, column) in columns {
+            out.write_all(separator)?;
+            separator = b",";
+            serde_json::to_writer(&mut *out, name)?;
+            out.write_all(b":")?;
+            match column {
+                Column::Texts(values) => serde_json::to_writer(&mut *out, &values.get(row))?,
+                Column::Port(values) => serde_json::to_writer(&mut *out, &values.get(row))?,
+                Column::Count(values) => serde_json::to_writer(&mut *out, &values.get(row))?,
+                Column::Ratio(values) => serde_json::to_writer(&mut *out, &values.get(row))?,
+                Column::Ratios(values) => serde_json::to_writer(&mut *out, &values.get(row).copied().flatten())?,
+                Column::Time(values) => {
+                    let text = values.get(row).copied().flatten().map(|nanos| time(Some(nanos)));
+                    serde_json::to_writer(&mut *out, &text)?;
+                }
+                Column::Text(values) => serde_json::to_writer(&mut *out, &values.get(row))?,
+            }
+        }
+        out.write_all(b"}\n")?;
+    }
+    Ok(())
+}

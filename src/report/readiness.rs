@@ -1,0 +1,360 @@
+//! Whether inputs can carry the job: checks per cluster, coverage per source.
+//!
+//! In: an atlas. Out: checks with an outcome, the reason and the remedy, as text or JSON. Nothing is judged about destinations here.
+
+use serde::Serialize;
+
+use super::escape::identifier;
+use super::table::Table;
+use crate::model::{Grade, Timestamp};
+use crate::summary::{Atlas, Cluster, Peer, SourceCoverage, SourceKind};
+
+/// Days that a baseline should cover when no window was asked for.
+const BASELINE_DAYS: u32 = 7;
+
+/// What a check found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Good.
+    Passes,
+    /// Usable, but a reader must know.
+    Limits,
+    /// The job cannot be done with this.
+    Fails,
+    /// The evidence does not say.
+    NotProven,
+}
+
+impl Outcome {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Passes => "ok",
+            Self::Limits => "limits",
+            Self::Fails => "FAILS",
+            Self::NotProven => "not proven",
+        }
+    }
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Check {
+    /// What was checked.
+    pub name: &'static str,
+    /// What it found.
+    pub outcome: Outcome,
+    /// The numbers behind it, and what to do.
+    pub detail: String,
+}
+
+/// Coverage of one source.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SourceRow {
+    /// `flows` or `dns`.
+    pub kind: &'static str,
+    /// Node or resolver.
+    pub name: String,
+    /// Records.
+    pub records: u64,
+    /// First event, RFC 3339.
+    pub first: String,
+    /// Last event, RFC 3339.
+    pub last: String,
+    /// Share of the asked window between first and last record and outside gaps, in percent.
+    pub covered_percent: u64,
+    /// Gaps as `from/until`, RFC 3339.
+    pub gaps: Vec<String>,
+    /// Events that the source says it lost.
+    pub lost: u64,
+}
+
+/// One cluster.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClusterReadiness {
+    /// Its name.
+    pub cluster: String,
+    /// The window that coverage is measured against, RFC 3339.
+    pub window: (String, String),
+    /// Checks in fixed order.
+    pub checks: Vec<Check>,
+    /// Sources in the order of kind and name.
+    pub sources: Vec<SourceRow>,
+}
+
+/// All clusters.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Readiness {
+    /// Form of this document.
+    pub schema: &'static str,
+    /// In the order of their names.
+    pub clusters: Vec<ClusterReadiness>,
+}
+
+/// Checks every cluster of an atlas.
+pub fn readiness(atlas: &Atlas) -> Readiness {
+    let clusters = atlas.clusters.iter().map(|(name, cluster)| check_cluster(atlas, name, cluster)).collect();
+    Readiness { schema: "egress-atlas-preflight/1", clusters }
+}
+
+fn check_cluster(atlas: &Atlas, name: &str, cluster: &Cluster) -> ClusterReadiness {
+    let window = window(atlas, cluster);
+    let sources: Vec<SourceRow> = cluster.coverage.iter().map(|source| row(source, window)).collect();
+    let checks = vec![
+        flows(cluster),
+        pods(cluster),
+        answers(cluster),
+        hidden_clients(cluster),
+        other_resolvers(cluster),
+        names(cluster),
+        coverage(SourceKind::Flows, cluster, window),
+        coverage(SourceKind::Dns, cluster, window),
+        losses(cluster),
+    ];
+    ClusterReadiness { cluster: name.to_owned(), window: (window.0.to_string(), window.1.to_string()), checks, sources }
+}
+
+/// The asked window; without one, the seven days that end with the last event.
+fn window(atlas: &Atlas, cluster: &Cluster) -> (Timestamp, Timestamp) {
+    let last = cluster.coverage.iter().filter_map(|source| source.activity.last).max();
+    let until = atlas.until.or(last).unwrap_or(Timestamp::UNKNOWN);
+    let since = atlas.since.unwrap_or_else(|| until.plus_nanos(-i64::from(BASELINE_DAYS) * 86_400_000_000_000));
+    (since, until)
+}
+
+fn minutes_between((since, until): (Timestamp, Timestamp)) -> u64 {
+    u64::from(until.minute().saturating_sub(since.minute())).max(1)
+}
+
+/// Minutes of the window that a source covers.
+fn covered_minutes(source: &SourceCoverage, window: (Timestamp, Timestamp)) -> u64 {
+    let (Some(first), Some(last)) = (source.activity.first, source.activity.last) else { return 0 };
+    let (from, to) = (first.minute().max(window.0.minute()), last.minute().min(window.1.minute()));
+    let silent: u64 = source
+        .activity
+        .gaps()
+        .iter()
+        .map(|gap| u64::from(gap.until.minute().min(to).saturating_sub(gap.from.minute().max(from))))
+        .sum();
+    // Both the first and the last minute count.
+    u64::from((to + 1).saturating_sub(from)).saturating_sub(silent)
+}
+
+fn percent(part: u64, whole: u64) -> u64 {
+    if whole == 0 { 0 } else { (part.saturating_mul(100) / whole).min(100) }
+}
+
+fn row(source: &SourceCoverage, window: (Timestamp, Timestamp)) -> SourceRow {
+    let text = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+    SourceRow {
+        kind: source.kind.as_str(),
+        name: source.name.to_string(),
+        records: source.activity.records,
+        first: text(source.activity.first),
+        last: text(source.activity.last),
+        covered_percent: percent(covered_minutes(source, window), minutes_between(window)),
+        gaps: source.activity.gaps().iter().map(|gap| format!("{}/{}", gap.from, gap.until)).collect(),
+        lost: source.activity.lost.values().sum(),
+    }
+}
+
+fn check(name: &'static str, outcome: Outcome, detail: impl Into<String>) -> Check {
+    Check { name, outcome, detail: detail.into() }
+}
+
+fn flows(cluster: &Cluster) -> Check {
+    let records: u64 =
+        cluster.coverage.iter().filter(|s| s.kind == SourceKind::Flows).map(|s| s.activity.records).sum();
+    match records {
+        0 => check(
+            "flow records",
+            Outcome::Fails,
+            "no flow record of this cluster: give --flows, or name the cluster of the DNS input (`--dns NAME=PATH`)",
+        ),
+        _ => check(
+            "flow records",
+            Outcome::Passes,
+            format!("{records} records, {} egress connections", cluster.totals.egress_connections),
+        ),
+    }
+}
+
+fn pods(cluster: &Cluster) -> Check {
+    let named: u64 = cluster
+        .namespaces
+        .iter()
+        .filter(|(name, _)| !name.is_empty())
+        .map(|(_, namespace)| namespace.totals.egress_connections)
+        .sum();
+    let all = cluster.totals.egress_connections;
+    let share = percent(named, all);
+    let detail = format!("{share} % of egress connections start at a named pod");
+    match share {
+        _ if all == 0 => check("pod identity", Outcome::NotProven, "no egress connection seen"),
+        0..50 => check(
+            "pod identity",
+            Outcome::Fails,
+            format!("{detail}; add --kube with pods, or a field mask that keeps `source` and `destination`"),
+        ),
+        50..90 => check(
+            "pod identity",
+            Outcome::Limits,
+            format!("{detail}; the rest is host network, nodes or unnamed addresses (--kube names more)"),
+        ),
+        _ => check("pod identity", Outcome::Passes, detail),
+    }
+}
+
+fn answers(cluster: &Cluster) -> Check {
+    match cluster.totals.answers {
+        0 => check(
+            "DNS answers",
+            Outcome::Fails,
+            "no DNS answer with an address for this cluster; a query log is not enough: capture dnstap with `full`, or Hubble layer 7 DNS",
+        ),
+        answers => check("DNS answers", Outcome::Passes, format!("{answers} (name, address) pairs")),
+    }
+}
+
+fn hidden_clients(cluster: &Cluster) -> Check {
+    let (all, nodes) = (cluster.totals.answers, cluster.totals.answers_to_nodes);
+    let share = percent(nodes, all);
+    let detail = format!("{share} % of answers went to node addresses (node-local cache, host network)");
+    match share {
+        _ if all == 0 => check("DNS clients", Outcome::NotProven, "no answers"),
+        0..10 => check("DNS clients", Outcome::Passes, detail),
+        10..50 => {
+            check("DNS clients", Outcome::Limits, format!("{detail}; names of these pods rest on weaker evidence"))
+        }
+        _ => check(
+            "DNS clients",
+            Outcome::Fails,
+            format!("{detail}; tap node-local-dns instead of the cluster's CoreDNS"),
+        ),
+    }
+}
+
+/// Whether an edge goes to a resolver outside: plain DNS, or DNS over TLS or QUIC.
+fn other_resolvers(cluster: &Cluster) -> Check {
+    let edges = || cluster.namespaces.values().flat_map(|namespace| &namespace.egress);
+    let asks: u64 = edges()
+        .filter(|edge| matches!(edge.key.port, 53 | 853) && matches!(edge.key.peer, Peer::Name(_) | Peer::Address(_)))
+        .map(|edge| edge.seen.connections())
+        .sum();
+    match asks {
+        0 => check(
+            "other resolvers",
+            Outcome::Passes,
+            "no connection to a resolver outside on port 53 or 853 (DNS over HTTPS cannot be told from the port)",
+        ),
+        _ => check(
+            "other resolvers",
+            Outcome::Limits,
+            format!("{asks} connections to resolvers outside on port 53 or 853: their answers are not in the capture"),
+        ),
+    }
+}
+
+fn names(cluster: &Cluster) -> Check {
+    let grades = &cluster.totals.external_grades;
+    let all: u64 = grades.values().sum();
+    let count = |wanted: &[Grade]| wanted.iter().filter_map(|grade| grades.get(grade)).sum();
+    let own: u64 = count(&[Grade::Pod, Grade::PodAmbiguous, Grade::PodStale]);
+    let none: u64 = count(&[Grade::None]);
+    let detail = format!(
+        "of {all} external connections {} % are named by the pod's own answers, {} % have no name",
+        percent(own, all),
+        percent(none, all)
+    );
+    match percent(none, all) {
+        _ if all == 0 => check("names", Outcome::NotProven, "no connection to anything outside"),
+        0..20 => check("names", Outcome::Passes, detail),
+        20..60 => check("names", Outcome::Limits, detail),
+        _ => check(
+            "names",
+            Outcome::Fails,
+            format!("{detail}; is the capture of the same cluster and time as the flows?"),
+        ),
+    }
+}
+
+fn coverage(kind: SourceKind, cluster: &Cluster, window: (Timestamp, Timestamp)) -> Check {
+    let name = match kind {
+        SourceKind::Flows => "coverage of flows",
+        SourceKind::Dns => "coverage of DNS",
+    };
+    let sources = cluster.coverage.iter().filter(|source| source.kind == kind);
+    let best = sources.map(|source| covered_minutes(source, window)).max().unwrap_or(0);
+    let share = percent(best, minutes_between(window));
+    let hours = |minutes: u64| format!("{}.{} h", minutes / 60, minutes % 60 / 6);
+    let detail = format!("{share} % of the window ({} of {})", hours(best), hours(minutes_between(window)));
+    if share >= 95 { check(name, Outcome::Passes, detail) } else { check(name, Outcome::NotProven, detail) }
+}
+
+fn losses(cluster: &Cluster) -> Check {
+    let lost: u64 = cluster.coverage.iter().flat_map(|source| source.activity.lost.values()).sum();
+    match lost {
+        0 => check(
+            "losses",
+            Outcome::Passes,
+            "no source reports lost events (dnstap and filtered exports cannot report any)",
+        ),
+        _ => check(
+            "losses",
+            Outcome::Limits,
+            format!("{lost} events lost by the sources' own account: silence proves nothing in those minutes"),
+        ),
+    }
+}
+
+/// As JSON.
+pub fn readiness_json(readiness: &Readiness) -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(readiness).map(|text| text + "\n")
+}
+
+/// As text for a terminal of `width` columns.
+pub fn readiness_text(readiness: &Readiness, width: u16) -> String {
+    let mut text = String::new();
+    for cluster in &readiness.clusters {
+        let name = identifier(&cluster.cluster);
+        text += &format!("Cluster {name}, window {} to {}\n\n", cluster.window.0, cluster.window.1);
+        for check in &cluster.checks {
+            let head = format!("{:<10}  {:<18}  ", check.outcome.word(), check.name);
+            text += &hanging(&head, &check.detail, usize::from(width));
+        }
+        let mut sources = Table::new(&["source", "name", "#records", "first", "last", "#covered", "#gaps", "#lost"]);
+        for source in &cluster.sources {
+            let short = |time: &str| time.get(..16).unwrap_or_default().replace('T', " ");
+            sources.row([
+                source.kind.to_owned(),
+                identifier(&source.name),
+                source.records.to_string(),
+                short(&source.first),
+                short(&source.last),
+                format!("{} %", source.covered_percent),
+                source.gaps.len().to_string(),
+                source.lost.to_string(),
+            ]);
+        }
+        text += &format!("\n{}\n", sources.to_plain());
+    }
+    text
+}
+
+/// A sentence behind a head, wrapped so that its lines begin where the first one does.
+fn hanging(head: &str, sentence: &str, width: usize) -> String {
+    let indent = head.chars().count();
+    let room = width.saturating_sub(indent).max(20);
+    let mut lines = vec![String::new()];
+    for word in sentence.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    format!("{head}{}\n", lines.join(&format!("\n{}", " ".repeat(indent))))
+}
