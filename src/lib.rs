@@ -1,2 +1,5 @@
 //! egress-atlas: from flow logs and DNS captures to a map of every destination that workloads talk to.
+pub mod catalog;
+pub mod classify;
+pub mod detect;
 pub mod model;
