@@ -1,0 +1,32 @@
+//! What the world is known to be: the embedded catalog, the user's settings, and the reviews.
+//!
+//! In: the data files of this folder, and the texts of `egress-atlas.toml` and `reviews.toml`. Out: answers to
+//! "what is this destination for" and "what is suspicious about it". Nothing here opens a file, reads a clock
+//! or asks the network.
+
+mod address;
+mod date;
+mod document;
+mod embedded;
+mod expansion;
+mod hit;
+mod lookup;
+mod names;
+mod pattern;
+mod prefixes;
+mod reviews;
+mod row;
+mod settings;
+mod settings_rules;
+
+pub use address::unwrap_embedded;
+pub use date::Date;
+pub use document::{DocumentError, Line};
+pub use embedded::{CatalogError, Source};
+pub use expansion::strip_search_path;
+pub use lookup::{Catalog, CategoryMatch, FlagMatch, Subject, severity_via_chain};
+pub use pattern::{Pattern, PatternError, PortRange};
+pub use reviews::{Decision, Review, ReviewState, Reviewed, Reviews};
+pub use row::Scope;
+pub use settings::{Join, Networks, Settings};
+pub use settings_rules::{BEHAVIOUR_CLASSES, CATALOG_CLASSES, CategoryRule, Exemption, Reach, SuspectRule};

@@ -1,0 +1,91 @@
+//! A finding: what was seen, why it matters, how bad, how sure, what to do, and who has answered for it.
+//!
+//! In: what a rule found. Out: the finding with the user's exemptions applied. An exempted finding stays visible,
+//! and an exemption whose time is over clears nothing.
+
+use crate::catalog::{Date, Exemption};
+use crate::classify::{Destination, Rules};
+use crate::model::{Confidence, Severity};
+
+/// One reason to look at a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule, `suspect/tunnel`.
+    pub rule: Box<str>,
+    /// The class, `tunnel`; what exemptions name.
+    pub class: Box<str>,
+    /// Who or what it is, `ngrok`.
+    pub label: Box<str>,
+    /// How bad it would be.
+    pub severity: Severity,
+    /// How sure we are.
+    pub confidence: Confidence,
+    /// The name or address that it is about.
+    pub subject: Box<str>,
+    /// What it matched, `ngrok.io suffix`.
+    pub matched: Box<str>,
+    /// Only a name of the CNAME chain matched.
+    pub via_chain: bool,
+    /// Why it is suspicious.
+    pub why: Box<str>,
+    /// MITRE ATT&CK techniques.
+    pub attack: Box<[Box<str>]>,
+    /// Legitimate use that a reviewer will hear about; may be empty.
+    pub false_positive: Box<str>,
+    /// What to do.
+    pub advice: Box<str>,
+    /// The exemption that clears it.
+    pub exempted: Option<Exempted>,
+    /// An exemption that would clear it, had its time not run out; never together with `exempted`.
+    pub expired_exemption: Option<Exempted>,
+}
+
+/// Who answers for a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exempted {
+    /// The rule, `egress-atlas.toml exemption 2: hooks.slack.com`.
+    pub rule: Box<str>,
+    /// Who.
+    pub owner: Box<str>,
+    /// Why.
+    pub reason: Box<str>,
+    /// The last day.
+    pub expires: Date,
+}
+
+impl Finding {
+    /// Whether nobody has answered for it by an exemption in force.
+    pub const fn is_open(&self) -> bool {
+        self.exempted.is_none()
+    }
+
+    /// Applies the first exemption in force; without one, notes the first whose time is over.
+    #[must_use]
+    pub(super) fn with_exemptions(mut self, destination: &Destination<'_>, rules: &Rules<'_>, day: Date) -> Self {
+        let Destination { namespace, port, name, chain, addresses, .. } = *destination;
+        let names: Vec<&str> = name.into_iter().chain(chain.iter().copied()).collect();
+        for exemption in rules.settings.exemptions.iter().filter(|exemption| exemption.concerns(&self.class)) {
+            let Some(pattern) = exemption.reach.finds(namespace, port, &names, addresses) else {
+                continue;
+            };
+            let file = &rules.settings.file;
+            let exempted = || exempted(exemption, format!("{file} exemption {}: {pattern}", exemption.number));
+            if !exemption.is_expired(day) {
+                self.exempted = Some(exempted());
+                self.expired_exemption = None;
+                return self;
+            }
+            self.expired_exemption.get_or_insert_with(exempted);
+        }
+        self
+    }
+}
+
+fn exempted(exemption: &Exemption, rule: String) -> Exempted {
+    Exempted {
+        rule: rule.into(),
+        owner: exemption.owner.clone(),
+        reason: exemption.reason.clone(),
+        expires: exemption.expires,
+    }
+}
