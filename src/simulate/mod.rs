@@ -1,0 +1,13 @@
+//! Data that we make ourselves, the same bytes for the same seed: the demo data set, and random clusters whose
+//! truth is known, for evaluation and benchmarks.
+//!
+//! The encoders are written by hand and share nothing with `read`, so that each checks the other.
+
+pub mod connection;
+pub mod dns_message;
+pub mod dnstap;
+pub mod hubble;
+pub mod identity;
+pub mod literal;
+pub mod random;
+pub mod scene;
