@@ -292,7 +292,10 @@ fn packet(out: &mut Vec<u8>, record: &Record<'_>) {
     literal::address(out, source.address);
     put(out, r#"","destination":""#);
     literal::address(out, destination.address);
-    put(out, if source.address.is_ipv6() { r#"","ipVersion":"IPv6"},"l4":{"# } else { r#"","ipVersion":"IPv4"},"l4":{"# });
+    put(
+        out,
+        if source.address.is_ipv6() { r#"","ipVersion":"IPv6"},"l4":{"# } else { r#"","ipVersion":"IPv4"},"l4":{"# },
+    );
     put(out, if record.transport == Transport::Udp { r#""UDP":{"# } else { r#""TCP":{"# });
     if source.port > 0 {
         put(out, r#""source_port":"#);
@@ -375,10 +378,18 @@ fn trace(out: &mut Vec<u8>, point: Point, reason: Reason, interface: Option<(u32
     put(
         out,
         match (point, is_reply) {
-            (Point::ToEndpoint, _) => r#","event_type":{"type":4},"traffic_direction":"EGRESS","trace_observation_point":"TO_ENDPOINT""#,
-            (Point::ToStack, false) => r#","event_type":{"type":4,"sub_type":3},"traffic_direction":"EGRESS","trace_observation_point":"TO_STACK""#,
-            (Point::ToStack, true) => r#","event_type":{"type":4,"sub_type":3},"traffic_direction":"INGRESS","trace_observation_point":"TO_STACK""#,
-            (Point::ToNetwork, _) => r#","event_type":{"type":4,"sub_type":11},"traffic_direction":"EGRESS","trace_observation_point":"TO_NETWORK""#,
+            (Point::ToEndpoint, _) => {
+                r#","event_type":{"type":4},"traffic_direction":"EGRESS","trace_observation_point":"TO_ENDPOINT""#
+            }
+            (Point::ToStack, false) => {
+                r#","event_type":{"type":4,"sub_type":3},"traffic_direction":"EGRESS","trace_observation_point":"TO_STACK""#
+            }
+            (Point::ToStack, true) => {
+                r#","event_type":{"type":4,"sub_type":3},"traffic_direction":"INGRESS","trace_observation_point":"TO_STACK""#
+            }
+            (Point::ToNetwork, _) => {
+                r#","event_type":{"type":4,"sub_type":11},"traffic_direction":"EGRESS","trace_observation_point":"TO_NETWORK""#
+            }
         },
     );
     put(
@@ -400,7 +411,14 @@ fn trace(out: &mut Vec<u8>, point: Point, reason: Reason, interface: Option<(u32
 
 fn dns(out: &mut Vec<u8>, message: &DnsMessage<'_>) {
     let name = format!("{}.", message.query);
-    put(out, if message.response.is_some() { r#","l7":{"type":"RESPONSE","dns":{"query":"# } else { r#","l7":{"type":"REQUEST","dns":{"query":"# });
+    put(
+        out,
+        if message.response.is_some() {
+            r#","l7":{"type":"RESPONSE","dns":{"query":"#
+        } else {
+            r#","l7":{"type":"REQUEST","dns":{"query":"#
+        },
+    );
     literal::quoted(out, &name);
     let Some(response) = message.response else {
         put(out, r#","observation_source":"proxy","qtypes":["#);

@@ -4,10 +4,15 @@
 //! The encoders are written by hand and share nothing with `read`, so that each checks the other.
 
 pub mod connection;
+mod demo;
 pub mod dns_message;
 pub mod dnstap;
 pub mod hubble;
 pub mod identity;
 pub mod literal;
+pub mod lookup;
+pub mod objects;
 pub mod random;
 pub mod scene;
+
+pub use demo::{DemoData, DemoFile, demo};
