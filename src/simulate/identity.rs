@@ -87,8 +87,6 @@ pub fn node_labels(node: &str, region: &str, zone: &str, pool: &str) -> Vec<u8> 
         "beta.kubernetes.io/arch=amd64".to_owned(),
         "beta.kubernetes.io/instance-type=m6i.xlarge".to_owned(),
         "beta.kubernetes.io/os=linux".to_owned(),
-        format!("failure-domain.beta.kubernetes.io/region={region}"),
-        format!("failure-domain.beta.kubernetes.io/zone={zone}"),
         "kubernetes.io/arch=amd64".to_owned(),
         format!("kubernetes.io/hostname={node}"),
         "kubernetes.io/os=linux".to_owned(),

@@ -3,6 +3,7 @@
 //!
 //! The encoders are written by hand and share nothing with `read`, so that each checks the other.
 
+mod cluster;
 pub mod connection;
 mod demo;
 pub mod dns_message;
@@ -15,4 +16,5 @@ pub mod objects;
 pub mod random;
 pub mod scene;
 
+pub use cluster::{Scenario, Sink, generate};
 pub use demo::{DemoData, DemoFile, demo};

@@ -207,7 +207,7 @@ fn jobs(stage: &mut Stage) {
 /// Customers reach the gateway from the internet.
 fn callers(stage: &mut Stage) {
     let Some(gateway) = stage.pods_of("gateway").first().copied() else { return };
-    for turn in 0..36 {
+    for turn in 0..24 {
         let octet = |number: i64| u8::try_from(number).unwrap_or(1);
         let address = Ipv4Addr::new(
             octet(stage.random.between(78, 95)),
@@ -218,7 +218,7 @@ fn callers(stage: &mut Stage) {
         let Some(server) = stage.party(gateway, 443, false) else { return };
         let client = Party { who: Who::World, address: IpAddr::V4(address), port: stage.random.ephemeral_port() };
         let course = Course {
-            start: MIDNIGHT + turn * 40 * MINUTE + stage.random.between(0, 30 * MINUTE),
+            start: MIDNIGHT + turn * 60 * MINUTE + stage.random.between(0, 30 * MINUTE),
             round_trip: 600_000,
             duration: stage.random.between(SECOND, 9 * SECOND),
             data_every: 5 * SECOND,
