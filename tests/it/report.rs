@@ -1,7 +1,6 @@
 //! Documents and tables as a user sees them, whole.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use egress_atlas::model::{
     Account, Category, Confidence, Excluded, Grade, Place, Protocol, Rejected, Severity, Timestamp, Verdict, Workload,
@@ -12,8 +11,8 @@ use egress_atlas::report::{
     egress_columns, index_document, ingress_columns, namespace_document, summary_text,
 };
 use egress_atlas::summary::{
-    Activity, Asked, Atlas, Cluster, Edge, EdgeKey, EdgeSeen, InputAccount, Namespace, Peer, SourceCoverage, SourceKind,
-    WorkloadSeen,
+    Activity, Asked, Atlas, Cluster, Edge, EdgeKey, EdgeSeen, InputAccount, Namespace, Peer, SourceCoverage,
+    SourceKind, WorkloadSeen,
 };
 use proptest::prelude::*;
 
@@ -126,8 +125,11 @@ fn shop() -> (Namespace, Vec<Judgement>) {
     use Category::{Customer, Infra, Internal, Registries, Unclassified, Vendor};
     let payments =
         Peer::Workload { cluster: "".into(), namespace: "payments".into(), workload: workload("Deployment", "ledger") };
-    let coredns =
-        Peer::Workload { cluster: "".into(), namespace: "kube-system".into(), workload: workload("Deployment", "coredns") };
+    let coredns = Peer::Workload {
+        cluster: "".into(),
+        namespace: "kube-system".into(),
+        workload: workload("Deployment", "coredns"),
+    };
     let address = |text: &str| Peer::Address(text.parse().unwrap());
     let edges = vec![
         (
@@ -137,14 +139,18 @@ fn shop() -> (Namespace, Vec<Judgement>) {
         (edge(coredns, 53).udp().graded(Grade::None, 88_012, 0), judged(Internal, "cluster", None)),
         (edge(Peer::KubeApiserver, 6443).graded(Grade::None, 412, 0), judged(Internal, "identity", None)),
         (
-            edge(name("api.stripe.com"), 443)
-                .graded(Grade::Pod, 12_000, 990)
-                .graded(Grade::PodLater, 7, 900)
-                .at(&[("54.187.174.169", 9_000), ("54.187.205.235", 3_000), ("54.187.216.72", 7)]),
+            edge(name("api.stripe.com"), 443).graded(Grade::Pod, 12_000, 990).graded(Grade::PodLater, 7, 900).at(&[
+                ("54.187.174.169", 9_000),
+                ("54.187.205.235", 3_000),
+                ("54.187.216.72", 7),
+            ]),
             judged(Vendor, "vendors/stripe", Some("Stripe")),
         ),
         (
-            edge(name("api.stripe.com"), 443).of("CronJob", "settle").graded(Grade::Workload, 14, 600).on(&[14, 16, 18, 20]),
+            edge(name("api.stripe.com"), 443)
+                .of("CronJob", "settle")
+                .graded(Grade::Workload, 14, 600)
+                .on(&[14, 16, 18, 20]),
             judged(Vendor, "vendors/stripe", Some("Stripe")),
         ),
         (
@@ -161,19 +167,21 @@ fn shop() -> (Namespace, Vec<Judgement>) {
             judged(Registries, "registries/ghcr", Some("GitHub Container Registry")),
         ),
         (
-            edge(name("ab12.ngrok-free.app"), 443).graded(Grade::Pod, 12, 980).on(&[19, 20]).at(&[("3.125.209.94", 12)]),
-            Judgement {
-                findings: vec![tunnel()],
-                review: ReviewView::Pending,
-                ..judged(Unclassified, "", None)
-            },
+            edge(name("ab12.ngrok-free.app"), 443)
+                .graded(Grade::Pod, 12, 980)
+                .on(&[19, 20])
+                .at(&[("3.125.209.94", 12)]),
+            Judgement { findings: vec![tunnel()], review: ReviewView::Pending, ..judged(Unclassified, "", None) },
         ),
         (
             edge(address("203.0.113.9"), 8443).graded(Grade::None, 77, 0).denied(3).at(&[("203.0.113.9", 80)]),
             judged(Unclassified, "", None),
         ),
         (
-            edge(name("sftp.partner.example"), 22).of("CronJob", "settle").graded(Grade::Pod, 4, 990).on(&[14, 16, 18, 20]),
+            edge(name("sftp.partner.example"), 22)
+                .of("CronJob", "settle")
+                .graded(Grade::Pod, 4, 990)
+                .on(&[14, 16, 18, 20]),
             judged(Customer, "rules/partners", Some("Partner Bank")),
         ),
     ];
@@ -185,8 +193,11 @@ fn shop() -> (Namespace, Vec<Judgement>) {
         last: Some(time("2026-11-20T23:59:00Z")),
     };
     let ingress = |peer| edge(peer, 8080).graded(Grade::None, 9_000, 0).0;
-    let prometheus =
-        Peer::Workload { cluster: "".into(), namespace: "monitoring".into(), workload: workload("StatefulSet", "prometheus") };
+    let prometheus = Peer::Workload {
+        cluster: "".into(),
+        namespace: "monitoring".into(),
+        workload: workload("StatefulSet", "prometheus"),
+    };
     let asked = Asked {
         answers: 42,
         workloads: [workload("Deployment", "checkout")].into(),
@@ -275,7 +286,7 @@ fn a_namespace_document_reads_like_this() {
     | dns    |       1 |  10,038 | 2026-11-14 00:00:00 | 2026-11-20 23:59:00 |  99.6 % | `coredns-6f6b679f8f-4xk2p` 99.6 % |
 
     - **Gap:** dns of `coredns-6f6b679f8f-4xk2p`, 2026-11-16 10:00:00 to 2026-11-16 10:42:00 (42 min).
-    - **Lost:** 120 events at `frame\u{20}stream` of dns `coredns-6f6b679f8f-4xk2p`, as reported by the source.
+    - **Lost:** 120 events at `frame stream` of dns `coredns-6f6b679f8f-4xk2p`, as reported by the source.
     - Clocks: no disagreement between sources was noted.
     - Direction: for 31 of 106,094 connections the side that opened it was guessed from the ports.
     - DNS: 20,400 answers, of which 51 (0.3 %) went to nodes: a node-local cache or host network hides the pod.
@@ -328,9 +339,9 @@ fn a_namespace_document_reads_like_this() {
 
     Products that somebody bought or signed up for.
 
-    | Destination      | Port    | Workloads                               | Connections | Days | Evidence                      | What   | Review |
-    | ---------------- | ------- | --------------------------------------- | ----------: | ---: | ----------------------------- | ------ | ------ |
-    | `api.stripe.com` | 443/TCP | `CronJob/settle`, `Deployment/checkout` |      12,021 |  7/7 | pod, workload, +1 more (0.99) | Stripe | -      |
+    | Destination      | Port    | Workloads                               | Connections | Days | Evidence                                   | What   | Review |
+    | ---------------- | ------- | --------------------------------------- | ----------: | ---: | ------------------------------------------ | ------ | ------ |
+    | `api.stripe.com` | 443/TCP | `CronJob/settle`, `Deployment/checkout` |      12,021 |  7/7 | pod 99.8 %, workload 0.1 %, +1 more (0.99) | Stripe | -      |
 
     ### Registries (1)
 
@@ -352,10 +363,10 @@ fn a_namespace_document_reads_like_this() {
 
     No rule knows these. Each needs a rule or an owner's word.
 
-    | Destination           | Port     | Workloads             |          Connections | Days | Evidence   | What | Review                     |
-    | --------------------- | -------- | --------------------- | -------------------: | ---: | ---------- | ---- | -------------------------- |
-    | `ab12.ngrok-free.app` | 443/TCP  | `Deployment/checkout` |                   12 |  2/7 | pod (0.98) | -    | **tunnel** (high), pending |
-    | `203.0.113.9`         | 8443/TCP | `Deployment/checkout` | 77 allowed, 3 denied |  7/7 | none       | -    | -                          |
+    | Destination           | Port     | Workloads             |          Connections | Days | Evidence   | What | Review                       |
+    | --------------------- | -------- | --------------------- | -------------------: | ---: | ---------- | ---- | ---------------------------- |
+    | `ab12.ngrok-free.app` | 443/TCP  | `Deployment/checkout` |                   12 |  2/7 | pod (0.98) | -    | `tunnel` (high), **pending** |
+    | `203.0.113.9`         | 8443/TCP | `Deployment/checkout` | 77 allowed, 3 denied |  7/7 | none       | -    | -                            |
 
     ## Ambiguous names
 
@@ -385,23 +396,23 @@ fn a_namespace_document_reads_like_this() {
 
     The pod's first recorded answer came after the connection: the name was cached before the recording began.
 
-    | Destination      | Port    | Workloads                               | Connections | Share of the row |
-    | ---------------- | ------- | --------------------------------------- | ----------: | ---------------: |
-    | `api.stripe.com` | 443/TCP | `CronJob/settle`, `Deployment/checkout` |           7 |            0.1 % |
+    | Destination      | Port    | Workloads             | Connections | Share of the row |
+    | ---------------- | ------- | --------------------- | ----------: | ---------------: |
+    | `api.stripe.com` | 443/TCP | `Deployment/checkout` |           7 |            0.1 % |
 
     ## Suspects
 
     Severity says how bad it would be if true, confidence how sure the match is. Until an owner decides, a suspect is open.
 
-    |     | Destination           | Port    | Severity | Class  | Connections | Review  |
-    | --: | --------------------- | ------- | -------- | ------ | ----------: | ------- |
-    |   1 | `ab12.ngrok-free.app` | 443/TCP | high     | tunnel |          12 | pending |
+    | No. | Destination           | Port    | Severity | Class    | Connections | Review  |
+    | --: | --------------------- | ------- | -------- | -------- | ----------: | ------- |
+    |   1 | `ab12.ngrok-free.app` | 443/TCP | high     | `tunnel` |          12 | pending |
 
     ### 1. `ab12.ngrok-free.app` on 443/TCP
 
-    - **tunnel**, severity high, confidence high: gives a host behind the firewall a public name (rule `catalog/tunnel`, matched `ngrok-free.app`)
+    - `tunnel`, severity **high**, confidence high: gives a host behind the firewall a public name (rule `catalog/tunnel`, matched `ngrok-free.app`)
     - Innocent reading: preview environments of developers
-    - MITRE ATT&amp;CK: T1572.
+    - MITRE ATT&CK: `T1572`.
     - To do: ask the owner which process opened it
     - When: 2026-11-19 08:30:00 to 2026-11-20 17:05:09, on 2 of 7 days.
     - Who: `Deployment/checkout`; pods `checkout-7d9f6b5c4d-x2x4z`.
@@ -448,23 +459,23 @@ fn a_namespace_document_reads_like_this() {
 
     ## Infrastructure needs
 
-    - DNS: `kube-system/Deployment/coredns` on 53/UDP, 88,012 connections.
-    - Kubernetes API server: Kubernetes API server on 6443/TCP, 412 connections.
-    - Time (NTP): not used.
-    - Instance metadata: not used.
-    - Nodes: not called.
+    - DNS: `kube-system/Deployment/coredns` on 53/UDP (88,012 connections).
+    - Kubernetes API server: 6443/TCP (412 connections).
+    - Time (NTP): not seen.
+    - Instance metadata: not seen.
+    - Nodes: not seen.
 
     ## Questions for the owner
 
     Each can be answered with yes or no.
 
-    1. Is `Deployment/checkout` meant to reach `ab12.ngrok-free.app` on 443/TCP (tunnel)?
+    1. Is `Deployment/checkout` meant to reach `ab12.ngrok-free.app` on 443/TCP (`tunnel`)?
     2. Does `203.0.113.9` on 8443/TCP, called by `Deployment/checkout`, belong to you or to a party you know?
     3. Does `Deployment/checkout` use `cdn.example-assets.net` on 443/TCP, and not `img.example-assets.net`?
-    4. May 3 connections stay denied from `Deployment/checkout` to `203.0.113.9` on 8443/TCP?
+    4. Should connections from `Deployment/checkout` to `203.0.113.9` on 8443/TCP stay denied (3 so far)?
     5. Will the traffic of a single day come again: `ghcr.io` on 443/TCP?
-    6. Is any of the 1 name asked for and never connected to needed in a failover, a renewal or a monthly job?
-    7. Are these owners, guessed from pod names, right: `CronJob/settle` (1 pods)?
+    6. Is any of the names asked for and never connected to (1) needed in a failover, a renewal or a monthly job?
+    7. Are these owners, guessed from pod names, right: `CronJob/settle` (1 pod)?
 
     ## Details: times, addresses, rules
 
@@ -552,21 +563,26 @@ fn a_terminal_summary_reads_like_this() {
     let text = summary_text(&view(&atlas, "shop", judgements));
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     insta::assert_snapshot!(text, @r###"
-    NAMESPACE       DESTINATIONS  OUTSIDE  UNCLASSIFIED  SUSPECTS  IP-ONLY  OWN-POD NAMES
-    (no namespace)             0        0             0         0        0              -
-    shop                       9        6             2         1        1         99.2 %
+    NAMESPACE  DESTINATIONS  OUTSIDE  UNCLASSIFIED  SUSPECTS  IP-ONLY  OWN-POD NAMES
+    shop                  9        6             2         1        1         99.2 %
 
     Coverage of prod: flows 100 %, dns 99.6 % of 7 d; 1 gap, 120 events reported lost.
 
     Look here first:
       high    shop  ab12.ngrok-free.app 443/TCP  tunnel
+    Most unclassified destinations: shop (2)
     "###);
 }
 
 #[test]
 fn an_empty_namespace_is_a_short_document() {
-    let atlas = Atlas { clusters: BTreeMap::from([("prod".into(), Cluster {
-        namespaces: BTreeMap::from([("quiet".into(), Namespace::default())]), ..Cluster::default() })]), ..Atlas::default() };
+    let atlas = Atlas {
+        clusters: BTreeMap::from([(
+            "prod".into(),
+            Cluster { namespaces: BTreeMap::from([("quiet".into(), Namespace::default())]), ..Cluster::default() },
+        )]),
+        ..Atlas::default()
+    };
     insta::assert_snapshot!(namespace_document(&AtlasView::new(&atlas), "prod", "quiet").unwrap(), @r###"
     # Traffic of namespace `quiet`
 
@@ -574,7 +590,7 @@ fn an_empty_namespace_is_a_short_document() {
 
     ## Verdict
 
-    1. **Ready to sign with reservations:** no flows source and no dns source.
+    1. **Not proven:** no flow source was read, so that nothing was seen means nothing. Reservations: no flows source and no dns source.
     2. **Looked:** no record carries a time, so nothing can be said about the time covered.
     3. **Names:** no connection left the cluster.
     4. **Seen:** 0 workloads, 0 destinations, 0 outside the cluster.
@@ -582,14 +598,14 @@ fn an_empty_namespace_is_a_short_document() {
 
     ## Coverage
 
-    Window (at least one end was not asked for and is the first or last record): from an unknown time until an unknown time, 0 min. The sources watch the whole cluster, not this namespace alone.
+    No window was asked for, and no record carries a time.
 
     | Source | Sources | Records | First   | Last    |   Covered | Least covered |
     | ------ | ------: | ------: | ------- | ------- | --------: | ------------- |
     | flows  |       0 |       0 | unknown | unknown | no source | -             |
     | dns    |       0 |       0 | unknown | unknown | no source | -             |
 
-    - Gaps: none found.
+    - Gaps: cannot be told.
     - Losses: no source reported any.
     - Clocks: no disagreement between sources was noted.
     - DNS: no answer to a client of this namespace was recorded.
@@ -637,10 +653,10 @@ fn an_empty_namespace_is_a_short_document() {
     ## Infrastructure needs
 
     - DNS: no connection to a DNS port was seen; the pods may ask a cache on their node.
-    - Kubernetes API server: not used.
-    - Time (NTP): not used.
-    - Instance metadata: not used.
-    - Nodes: not called.
+    - Kubernetes API server: not seen.
+    - Time (NTP): not seen.
+    - Instance metadata: not seen.
+    - Nodes: not seen.
 
     ## Questions for the owner
 
@@ -670,4 +686,223 @@ fn an_empty_namespace_is_a_short_document() {
     | `reported`      | the flow record names it, no DNS answer confirms it | As good as the network plugin's own table of names. |
     | `none`          | nothing: known by address only          | Ask the owner.                              |
     "###);
+}
+
+/// Everything that a stranger can name, named with the same hostile text.
+fn hostile(text: &str) -> (Namespace, Vec<Judgement>) {
+    let finding = FindingView {
+        rule: text.to_owned(),
+        class: text.to_owned(),
+        matched: text.to_owned(),
+        why: text.to_owned(),
+        false_positive: Some(text.to_owned()),
+        attack: vec![text.to_owned()],
+        advice: text.to_owned(),
+        ..tunnel()
+    };
+    let exempt = FindingView { exempted: Some(text.to_owned()), class: format!("{text}2"), ..finding.clone() };
+    let expired =
+        ReviewView::Expired { owner: text.to_owned(), reason: text.to_owned(), expires: Some(text.to_owned()) };
+    let mut first =
+        edge(name(text), 443).of(text, text).graded(Grade::PodAmbiguous, 1, 500).graded(Grade::PodLater, 1, 0);
+    first = first.or(text, 1).through(text).looked_up(text);
+    first.0.seen.pods = [text.into()].into();
+    let peer = Peer::Workload { cluster: text.into(), namespace: text.into(), workload: workload(text, text) };
+    let service = Peer::Service { namespace: text.into(), name: text.into() };
+    let plain = || judged(Category::Internal, text, Some(text));
+    let egress = vec![
+        (
+            first.on(&[16]).0,
+            Judgement {
+                findings: vec![finding, exempt],
+                review: expired,
+                ..judged(Category::Unclassified, text, Some(text))
+            },
+        ),
+        (edge(peer.clone(), 1).looked_up(text).graded(Grade::None, 1, 0).0, plain()),
+        (edge(service, 1).graded(Grade::None, 1, 0).denied(1).0, plain()),
+    ];
+    let (egress, judgements) = egress.into_iter().unzip();
+    let workload_seen = WorkloadSeen {
+        pods: [text.into()].into(),
+        labels: Some([text.into()].into()),
+        guessed: true,
+        ..WorkloadSeen::default()
+    };
+    let asked = Asked { workloads: [workload(text, text)].into(), ..Asked::default() };
+    let namespace = Namespace {
+        egress,
+        ingress: vec![edge(peer, 1).graded(Grade::None, 1, 0).0],
+        workloads: BTreeMap::from([(workload(text, text), workload_seen)]),
+        asked_only: BTreeMap::from([(text.into(), asked)]),
+        ..Namespace::default()
+    };
+    (namespace, judgements)
+}
+
+/// Every text that is written for an atlas in which `text` is the name of everything.
+fn hostile_texts(text: &str) -> Vec<String> {
+    let (namespace, judgements) = hostile(text);
+    let mut cluster = atlas(text, namespace).clusters.remove("prod").unwrap();
+    cluster.coverage = vec![
+        source(SourceKind::Flows, text, 600..700),
+        SourceCoverage {
+            kind: SourceKind::Dns,
+            name: text.into(),
+            activity: Activity { lost: BTreeMap::from([(text.into(), 1)]), ..Activity::default() },
+        },
+    ];
+    let input =
+        InputAccount { name: text.into(), format: "hubble", account: Account::default(), problem: Some(text.into()) };
+    let atlas = Atlas {
+        clusters: BTreeMap::from([(text.into(), cluster)]),
+        inputs: vec![input],
+        warnings: [text.into()].into(),
+        ..Atlas::default()
+    };
+    let mut view = AtlasView::new(&atlas);
+    view.judgements.insert((text, text), judgements);
+    view.clock_notes.insert(text, vec![text.to_owned()]);
+    let documents = [text, ""].map(|namespace| namespace_document(&view, text, namespace).unwrap());
+    documents.into_iter().chain([index_document(&view), summary_text(&view)]).collect()
+}
+
+/// Headings, list items, fences and the number of cells in each table row: what a reader's eye takes for structure.
+fn structure(text: &str) -> Vec<String> {
+    text.lines()
+        .map(|line| match line.split(' ').next().unwrap_or_default() {
+            mark @ ("-" | "#" | "##" | "###") => mark.to_owned(),
+            mark if mark.starts_with("```") => mark.to_owned(),
+            "|" => line.replace("\\|", "").matches('|').count().to_string(),
+            _ => String::new(),
+        })
+        .collect()
+}
+
+#[test]
+fn hostile_names_are_shown_and_not_obeyed() {
+    let text = "a|b`<script>\n# x\u{1b}[31m[y](javascript:z)\u{202e}";
+    let texts = hostile_texts(text);
+    let document = texts.iter().find(|text| text.contains("## Suspects")).unwrap();
+    let suspects = document.split("## Suspects").nth(1).unwrap().split("## Ingress").next().unwrap();
+    insta::assert_snapshot!(suspects, @r###"
+    Severity says how bad it would be if true, confidence how sure the match is. Until an owner decides, a suspect is open.
+
+    | No. | Destination | Port    | Severity | Class | Connections | Review  |
+    | --: | ----------- | ------- | -------- | ----- | ----------: | ------- |
+    |   1 | `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}` | 443/TCP | high     | `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}` |           2 | expired |
+
+    ### 1. `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}` on 443/TCP
+
+    - `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`, severity **high**, confidence high: a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e} (rule `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`, matched `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`)
+    - Innocent reading: a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}
+    - MITRE ATT&CK: `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`.
+    - To do: a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}
+    - When: 2026-11-16 08:30:00 to 2026-11-16 17:05:09, on 1 of 7 days.
+    - Who: `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}/a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`; pods `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`.
+    - How much: 2 connections.
+    - Name known by: pod-ambiguous 50.0 %, pod-later 50.0 % (0.25). Addresses: -.
+    - **Review: expired** by a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}, since a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}: a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}. To renew it, complete this in `reviews.toml`:
+
+    ```toml
+    [[review]]
+    destination = "a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E"
+    ports = [443]
+    cluster = "a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E"
+    namespace = "a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E"
+    workloads = ["a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E/a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E"]
+    classes = ["a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E"]
+    decision = ""  # "approved" or "rejected"
+    owner = ""     # who answers for it
+    reason = ""    # what it is for
+    expires = ""   # last day, YYYY-MM-DD
+    ```
+
+    Matched, and not held against the namespace:
+
+    - `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}` on 443/TCP, `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}2`: a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}
+    "###);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn no_name_changes_the_structure_of_a_document(text in "[ -~\n\r\t\u{1b}\u{9b}\u{202e}\u{2028}é]{1,40}") {
+        let (hostile, harmless) = (hostile_texts(&text), hostile_texts("harmless"));
+        for (hostile, harmless) in hostile.iter().zip(&harmless) {
+            let controls = hostile.contains(|c: char| c.is_control() && c != '\n');
+            prop_assert!(!controls);
+            let turns_text = hostile.contains(['\u{202e}', '\u{2028}']);
+            prop_assert!(!turns_text);
+            prop_assert_eq!(structure(hostile), structure(harmless), "{}\n{}", hostile, harmless);
+        }
+    }
+}
+
+#[test]
+fn the_same_edges_in_any_order_give_the_same_documents() {
+    let (namespace, judgements) = shop();
+    let mut turned = namespace.clone();
+    turned.egress.reverse();
+    turned.ingress.reverse();
+    let (straight, turned) = (atlas("shop", namespace), atlas("shop", turned));
+    let reversed = judgements.iter().cloned().rev().collect();
+    let (straight, turned) = (view(&straight, "shop", judgements), view(&turned, "shop", reversed));
+    assert_eq!(documents(&straight), documents(&turned));
+    assert_eq!(documents(&straight).into_keys().collect::<Vec<_>>(), ["_no-namespace.md", "shop.md"]);
+}
+
+#[test]
+fn the_json_form_reads_back_and_every_field_is_described() {
+    let (namespace, judgements) = shop();
+    let atlas = atlas("shop", namespace);
+    let view = view(&atlas, "shop", judgements);
+    let text = atlas_json(&view).unwrap();
+    assert_eq!(serde_json::from_str::<AtlasDocument>(&text).unwrap(), atlas_document(&view));
+    assert!(text.starts_with("{\n  \"schema\": \"egress-atlas/1\",\n  \"window\": {"), "{text}");
+
+    let described = include_str!("../../docs/atlas-json.md");
+    let mut open = vec![serde_json::from_str::<serde_json::Value>(&text).unwrap()];
+    while let Some(value) = open.pop() {
+        match value {
+            serde_json::Value::Array(values) => open.extend(values),
+            serde_json::Value::Object(fields) => {
+                for (field, value) in fields {
+                    let is_field = field.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+                    let is_data = ["prod", "shop", "coredns"].contains(&field.as_str()) || field.is_empty();
+                    assert!(
+                        !is_field || is_data || described.contains(&format!("`{field}`")),
+                        "{field} is not described"
+                    );
+                    open.push(value);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn every_edge_is_a_row_of_its_table() {
+    let (namespace, judgements) = shop();
+    let atlas = atlas("shop", namespace);
+    let view = view(&atlas, "shop", judgements);
+    for (columns, rows) in [(egress_columns(&view), 10), (ingress_columns(&view), 3)] {
+        assert!(columns.iter().all(|(name, column)| column.len() == rows && !name.is_empty()));
+    }
+    let egress: BTreeMap<_, _> = egress_columns(&view).into_iter().collect();
+    assert_eq!(egress.len(), egress_atlas::model::columns::EGRESS.len());
+    assert_eq!(ingress_columns(&view).len(), egress_atlas::model::columns::INGRESS.len());
+    let text = |name: &str, row: usize| match &egress[name] {
+        Column::Text(values) => values[row].clone(),
+        Column::Texts(values) => values[row].join(";"),
+        other => format!("{other:?}"),
+    };
+    assert_eq!([text("peer_type", 7), text("peer", 7)], ["name", "ab12.ngrok-free.app"]);
+    assert_eq!([text("suspect", 7), text("severity", 7), text("review", 7)], ["tunnel", "high", "pending"]);
+    assert_eq!(
+        [text("candidates", 5), text("evidence", 5)],
+        ["fonts.example-assets.net;img.example-assets.net", "pod-ambiguous"]
+    );
+    assert_eq!([text("addresses", 8), text("category", 8)], ["203.0.113.9", "unclassified"]);
 }
