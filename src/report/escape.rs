@@ -9,21 +9,27 @@ const IDENTIFIER_CHARACTERS_MAX: usize = 256;
 /// Longest sentence that is shown in full, in characters.
 const PROSE_CHARACTERS_MAX: usize = 600;
 
-/// An identifier (a name, pod, label, rule) that is safe bare, in a code span, in a table cell and on a terminal.
+/// An identifier (a name, pod, label, rule) that is safe in a code span, also within a table, and on a terminal.
 pub(super) fn identifier(text: &str) -> String {
     if text.is_empty() {
         return "(empty)".to_owned();
     }
-    capped(text, IDENTIFIER_CHARACTERS_MAX, |character, _, out| {
-        if character.is_ascii_alphanumeric() || "._-/:@=,+%*()".contains(character) {
+    let mut shown = capped(text, IDENTIFIER_CHARACTERS_MAX, |character, so_far, out| {
+        let inner_space = character == ' ' && !so_far.is_empty() && !so_far.ends_with(' ');
+        if inner_space || character.is_ascii_alphanumeric() || "._-/:@=,+%*()".contains(character) {
             out.push(character);
         } else {
             out.extend(character.escape_unicode());
         }
-    })
+    });
+    if shown.ends_with(' ') {
+        shown.pop();
+        shown.push_str("\\u{20}");
+    }
+    shown
 }
 
-/// An identifier in a code span.
+/// An identifier in a code span: the only safe way to put one into Markdown.
 pub(super) fn code(text: &str) -> String {
     format!("`{}`", identifier(text))
 }
@@ -114,11 +120,12 @@ mod tests {
         check("a`b", "a\\u{60}b", "a\\`b");
         check("<b>", "\\u{3c}b\\u{3e}", "\\<b\\>");
         check("a\nb", "a\\u{a}b", "a b");
+        check(" a  b ", "\\u{20}a \\u{20}b\\u{20}", "a b");
         check("\u{1b}[2J", "\\u{1b}\\u{5b}2J", "\\u{1b}\\[2J");
         check("\u{202e}x", "\\u{202e}x", "\\u{202e}x");
         check("http://www.x", "http://www.x", "http:\\//www\\.x");
-        check("- a", "-\\u{20}a", "\\- a");
-        check("1. a", "1.\\u{20}a", "1\\. a");
+        check("- a", "- a", "\\- a");
+        check("1. a", "1. a", "1\\. a");
         check("", "(empty)", "");
     }
 

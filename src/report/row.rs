@@ -131,6 +131,13 @@ impl<'a> Row<'a> {
         wording::port(self.port, self.protocol)
     }
 
+    /// The first workloads with connections of `grade`, as a cell.
+    pub(super) fn workloads_with(&self, grade: Grade) -> String {
+        let edges = self.edges.iter().map(|(edge, _)| edge).filter(|edge| edge.seen.grades.contains_key(&grade));
+        let workloads: BTreeSet<&Workload> = edges.map(|edge| &edge.key.workload).collect();
+        wording::list(workloads.into_iter().map(peer::workload), 4)
+    }
+
     /// The first workloads as a cell.
     pub(super) fn workloads_cell(&self) -> String {
         wording::list(self.workloads().into_iter().map(peer::workload), 4)
@@ -140,8 +147,13 @@ impl<'a> Row<'a> {
     pub(super) fn evidence(&self) -> String {
         match self.peer {
             Peer::Name(_) => {
-                let grades = wording::list(grades_by_count(&self.seen).into_iter().map(|grade| grade.to_string()), 2);
-                format!("{grades} ({:.2})", self.seen.confidence())
+                let grades = grades_by_count(&self.seen);
+                let all = self.seen.grades.values().sum();
+                let words = grades.iter().map(|(grade, connections)| match grades.len() {
+                    1 => grade.to_string(),
+                    _ => format!("{grade} {}", wording::share(*connections, all)),
+                });
+                format!("{} ({:.2})", wording::list(words, 2), self.seen.confidence())
             }
             Peer::Address(_) => Grade::None.to_string(),
             _ => "identity".to_owned(),
@@ -151,11 +163,11 @@ impl<'a> Row<'a> {
     /// Suspicion and review in a few words; `-` when there is nothing to review.
     pub(super) fn review_cell(&self) -> String {
         let classes: BTreeSet<&str> = self.findings().iter().map(|finding| finding.class.as_str()).collect();
-        let classes = wording::list(classes.into_iter().map(super::escape::identifier), 3);
+        let classes = wording::list(classes.into_iter().map(code), 3);
         match (self.severity(), self.review()) {
             (None, ReviewView::NotNeeded) => "-".to_owned(),
             (None, review) => review.as_str().to_owned(),
-            (Some(severity), review) => format!("**{classes}** ({severity}), {}", review.as_str()),
+            (Some(severity), review) => format!("{classes} ({severity}), **{}**", review.as_str()),
         }
     }
 
@@ -178,8 +190,8 @@ impl<'a> Row<'a> {
 }
 
 /// The grades of an edge, the most frequent first; the better one of equals.
-fn grades_by_count(seen: &EdgeSeen) -> Vec<Grade> {
+fn grades_by_count(seen: &EdgeSeen) -> Vec<(Grade, u64)> {
     let mut grades: Vec<(Grade, u64)> = seen.grades.iter().map(|(grade, count)| (*grade, *count)).collect();
     grades.sort_by(|one, two| two.1.cmp(&one.1).then(one.0.cmp(&two.0)));
-    grades.into_iter().map(|(grade, _)| grade).collect()
+    grades
 }

@@ -10,13 +10,15 @@ use super::escape::identifier;
 use super::peer;
 use super::table::Table;
 use super::view::AtlasView;
-use super::wording::{count, counted, share, size, span};
+use super::wording::{count, counted, list, share, size, span};
 use crate::model::{Category, Severity};
 
 /// Widest name in the table, in characters.
 const NAME_MAX: usize = 30;
 /// Most suspects that are pointed out.
 const POINTED_OUT: usize = 5;
+/// Most namespaces that are pointed out for their unclassified destinations.
+const UNCLASSIFIED_SHOWN: usize = 2;
 
 /// Renders the summary, each line ended.
 pub fn summary_text(view: &AtlasView<'_>) -> String {
@@ -30,16 +32,20 @@ pub fn summary_text(view: &AtlasView<'_>) -> String {
         "#IP-ONLY",
         "#OWN-POD NAMES",
     ]);
-    let (mut first, mut coverage_lines) = (Vec::new(), Vec::new());
+    let (mut first, mut unclassified, mut coverage_lines) = (Vec::new(), Vec::new(), Vec::new());
     for (name, cluster) in &view.atlas.clusters {
         let coverage = coverage(view.atlas, cluster);
         let shown = if several { format!("{}/", identifier(name)) } else { String::new() };
         for namespace in cluster.namespaces.keys() {
             let Some(digest) = digest(view, &coverage, (name, cluster), namespace) else { continue };
+            if namespace.is_empty() && digest.rows.is_empty() {
+                continue;
+            }
             let namespace = if namespace.is_empty() { "(no namespace)".to_owned() } else { identifier(namespace) };
             let label = cut(&format!("{shown}{namespace}"));
             table.row(cells(&label, &digest));
             first.extend(suspects(&label, &digest));
+            unclassified.push((digest.counts.category(Category::Unclassified), label));
         }
         let kinds = coverage.kinds.each_ref().map(|kind| format!("{} {}", kind.kind.as_str(), coverage.share(kind)));
         coverage_lines.push(format!(
@@ -60,6 +66,7 @@ pub fn summary_text(view: &AtlasView<'_>) -> String {
         out.push('\n');
     }
     out.push_str(&where_to_look(first));
+    out.push_str(&what_to_classify(unclassified));
     out
 }
 
@@ -106,6 +113,17 @@ fn where_to_look(mut suspects: Vec<Pointer>) -> String {
         out.push_str(&format!("  and {} in the documents\n", counted(size(more), "more open suspect")));
     }
     out
+}
+
+/// The namespaces with the most destinations that no rule knows.
+fn what_to_classify(mut unclassified: Vec<(u64, String)>) -> String {
+    unclassified.retain(|(number, _)| *number > 0);
+    unclassified.sort_by(|one, two| two.0.cmp(&one.0).then_with(|| one.1.cmp(&two.1)));
+    if unclassified.is_empty() {
+        return String::new();
+    }
+    let words = unclassified.iter().map(|(number, label)| format!("{label} ({})", count(*number)));
+    format!("Most unclassified destinations: {}\n", list(words, UNCLASSIFIED_SHOWN))
 }
 
 /// A name that fits its column; the middle gives way, so that start and end stay readable.

@@ -31,10 +31,10 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
         &is_dns,
         "no connection to a DNS port was seen; the pods may ask a cache on their node.",
     ));
-    document.bullet(&line("Kubernetes API server", &|row| *row.peer == Peer::KubeApiserver, "not used."));
-    document.bullet(&line("Time (NTP)", &|row| row.port == 123 && row.protocol == Protocol::UDP, "not used."));
-    document.bullet(&line("Instance metadata", &is_metadata, "not used."));
-    document.bullet(&line("Nodes", &|row| *row.peer == Peer::Node && !is_dns(row), "not called."));
+    document.bullet(&line("Kubernetes API server", &|row| *row.peer == Peer::KubeApiserver, "not seen."));
+    document.bullet(&line("Time (NTP)", &|row| row.port == 123 && row.protocol == Protocol::UDP, "not seen."));
+    document.bullet(&line("Instance metadata", &is_metadata, "not seen."));
+    document.bullet(&line("Nodes", &|row| *row.peer == Peer::Node && !is_dns(row), "not seen."));
 }
 
 fn is_dns(row: &Row<'_>) -> bool {
@@ -59,7 +59,12 @@ fn describe(row: &Row<'_>) -> String {
         }
         _ => "",
     };
-    format!("{} on {}{note}, {} connections", peer::markdown(row.peer), row.port(), connections(&row.seen))
+    let place = match row.peer {
+        Peer::KubeApiserver => String::new(),
+        Peer::Node if !is_dns(row) => String::new(),
+        peer => format!("{} on ", peer::markdown(peer)),
+    };
+    format!("{place}{}{note} ({} connections)", row.port(), connections(&row.seen))
 }
 
 const fn is_link_local(address: IpAddr) -> bool {

@@ -2,7 +2,7 @@
 
 use super::super::digest::Digest;
 use super::super::document::Document;
-use super::super::escape::identifier;
+use super::super::escape::code;
 use super::super::peer;
 use super::super::row::Row;
 use super::super::wording::{count, counted, list, size};
@@ -31,7 +31,7 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
 fn about_row(row: &Row<'_>) -> Option<String> {
     let (who, what, port) = (row.workloads_cell(), peer::markdown(row.peer), row.port());
     if row.review().is_open() {
-        let classes: Vec<String> = row.findings().iter().map(|finding| identifier(&finding.class)).collect();
+        let classes: Vec<String> = row.findings().iter().map(|finding| code(&finding.class)).collect();
         let classes = if classes.is_empty() { String::new() } else { format!(" ({})", list(classes, 3)) };
         return Some(format!("Is {who} meant to reach {what} on {port}{classes}?"));
     }
@@ -53,7 +53,7 @@ fn about_name(row: &Row<'_>) -> Option<String> {
             row.workloads_cell(),
             peer::markdown(row.peer),
             row.port(),
-            super::super::escape::code(candidate),
+            code(candidate),
         )
     })
 }
@@ -62,11 +62,11 @@ fn about_denied(row: &Row<'_>) -> Option<String> {
     let denied = row.seen.with_verdict(Verdict::Denied);
     (denied > 0).then(|| {
         format!(
-            "May {} stay denied from {} to {} on {}?",
-            counted(denied, "connection"),
+            "Should connections from {} to {} on {} stay denied ({} so far)?",
             row.workloads_cell(),
             peer::markdown(row.peer),
             row.port(),
+            count(denied),
         )
     })
 }
@@ -83,8 +83,8 @@ fn about_asked(digest: &Digest<'_>) -> Option<String> {
     let names = digest.namespace.asked_only.len();
     (names > 0).then(|| {
         format!(
-            "Is any of the {} asked for and never connected to needed in a failover, a renewal or a monthly job?",
-            counted(size(names), "name")
+            "Is any of the names asked for and never connected to ({}) needed in a failover, a renewal or a monthly job?",
+            count(size(names))
         )
     })
 }
@@ -95,7 +95,7 @@ fn about_guessed(digest: &Digest<'_>) -> Option<String> {
         .workloads
         .iter()
         .filter(|(_, seen)| seen.guessed)
-        .map(|(workload, seen)| format!("{} ({} pods)", peer::workload(workload), count(size(seen.pods.len()))))
+        .map(|(workload, seen)| format!("{} ({})", peer::workload(workload), counted(size(seen.pods.len()), "pod")))
         .collect();
     (!guessed.is_empty()).then(|| format!("Are these owners, guessed from pod names, right: {}?", list(guessed, 8)))
 }

@@ -2,7 +2,7 @@
 
 use super::super::digest::Digest;
 use super::super::document::Document;
-use super::super::escape::{code, identifier, prose};
+use super::super::escape::{code, prose};
 use super::super::peer;
 use super::super::review_block::review_block;
 use super::super::row::Row;
@@ -33,7 +33,7 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
 
 fn overview(document: &mut Document, suspects: &[&Row<'_>]) {
     document.paragraph("Severity says how bad it would be if true, confidence how sure the match is. Until an owner decides, a suspect is open.");
-    let mut table = Table::new(&["##", "Destination", "Port", "Severity", "Class", "#Connections", "Review"]);
+    let mut table = Table::new(&["#No.", "Destination", "Port", "Severity", "Class", "#Connections", "Review"]);
     for (index, row) in suspects.iter().enumerate() {
         table.row([
             (index + 1).to_string(),
@@ -49,7 +49,7 @@ fn overview(document: &mut Document, suspects: &[&Row<'_>]) {
 }
 
 fn classes(row: &Row<'_>) -> std::collections::BTreeSet<String> {
-    row.findings().iter().map(|finding| identifier(&finding.class)).collect()
+    row.findings().iter().map(|finding| code(&finding.class)).collect()
 }
 
 fn suspect(document: &mut Document, digest: &Digest<'_>, number: usize, row: &Row<'_>) {
@@ -75,8 +75,8 @@ fn suspect(document: &mut Document, digest: &Digest<'_>, number: usize, row: &Ro
 
 fn why(document: &mut Document, finding: &FindingView) {
     document.bullet(&format!(
-        "**{}**, severity {}, confidence {}: {} (rule {}, matched {})",
-        identifier(&finding.class),
+        "{}, severity **{}**, confidence {}: {} (rule {}, matched {})",
+        code(&finding.class),
         finding.severity,
         finding.confidence,
         prose(&finding.why),
@@ -87,7 +87,7 @@ fn why(document: &mut Document, finding: &FindingView) {
         document.bullet(&format!("Innocent reading: {}", prose(reading)));
     }
     if !finding.attack.is_empty() {
-        document.bullet(&format!("MITRE ATT&amp;CK: {}.", list(finding.attack.iter().map(|id| identifier(id)), 5)));
+        document.bullet(&format!("MITRE ATT&CK: {}.", list(finding.attack.iter().map(|id| code(id)), 5)));
     }
     if !finding.advice.is_empty() {
         document.bullet(&format!("To do: {}", prose(&finding.advice)));
@@ -98,7 +98,7 @@ fn why(document: &mut Document, finding: &FindingView) {
 fn gate(document: &mut Document, digest: &Digest<'_>, row: &Row<'_>) {
     let decided = |word: &str, owner: &str, reason: &str, until: &Option<String>, ends: &str| {
         let until =
-            until.as_ref().map_or_else(|| "without an end".to_owned(), |until| format!("{ends} {}", identifier(until)));
+            until.as_ref().map_or_else(|| "without an end".to_owned(), |until| format!("{ends} {}", prose(until)));
         format!("**Review: {word}** by {}, {until}: {}", prose(owner), prose(reason))
     };
     let line = match row.review() {
@@ -136,7 +136,7 @@ fn exempted(document: &mut Document, digest: &Digest<'_>) {
                 "{} on {}, {}: {}",
                 peer::markdown(row.peer),
                 row.port(),
-                identifier(&finding.class),
+                code(&finding.class),
                 prose(finding.exempted.as_deref().unwrap_or_default()),
             )
         })

@@ -33,11 +33,11 @@ fn window(document: &mut Document, coverage: &Coverage<'_>) {
         Some(end) => format!("{word} {}", time(Some(end))),
         None => format!("{word} an unknown time"),
     };
-    let asked = if coverage.asked {
-        "Asked window"
-    } else {
-        "Window (at least one end was not asked for and is the first or last record)"
-    };
+    if !coverage.timed && !coverage.asked {
+        document.paragraph("No window was asked for, and no record carries a time.");
+        return;
+    }
+    let asked = if coverage.asked { "Asked window" } else { "Window, as found (no full window was asked for)" };
     document.paragraph(&format!(
         "{asked}: {} {}, {}. The sources watch the whole cluster, not this namespace alone.",
         end(coverage.from, "from"),
@@ -76,7 +76,7 @@ fn kinds(document: &mut Document, coverage: &Coverage<'_>) {
 
 fn gaps(document: &mut Document, coverage: &Coverage<'_>) {
     if coverage.gaps.is_empty() {
-        document.bullet("Gaps: none found.");
+        document.bullet(if coverage.timed { "Gaps: none found." } else { "Gaps: cannot be told." });
         return;
     }
     for (source, gap) in coverage.gaps.iter().take(LISTED_MAX) {

@@ -112,7 +112,7 @@ fn later(document: &mut Document, digest: &Digest<'_>) {
             table.row([
                 peer::markdown(row.peer),
                 row.port(),
-                row.workloads_cell(),
+                row.workloads_with(Grade::PodLater),
                 count(later),
                 share(later, row.seen.connections()),
             ]);

@@ -16,7 +16,7 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
 }
 
 /// What must be decided before anybody can sign.
-pub(in super::super) fn blockers(counts: &Counts) -> Vec<String> {
+fn blockers(counts: &Counts) -> Vec<String> {
     let unclassified = counts.category(Category::Unclassified);
     [
         (counts.open_total(), counted(counts.open_total(), "open suspect")),
@@ -47,19 +47,30 @@ fn reservations(digest: &Digest<'_>) -> Vec<String> {
     words
 }
 
+/// Why the records cannot carry any verdict, if they cannot.
+fn unproven(digest: &Digest<'_>) -> Option<&'static str> {
+    let [flows, _] = &digest.coverage.kinds;
+    if flows.sources == 0 {
+        return Some("no flow source was read, so that nothing was seen means nothing");
+    }
+    let namespace = digest.namespace;
+    let silent = namespace.egress.is_empty() && namespace.ingress.is_empty();
+    silent.then_some("no connection of this namespace was seen; its pods may not have run, or not have been recorded")
+}
+
 fn readiness(digest: &Digest<'_>) -> String {
     let (blockers, reservations) = (blockers(&digest.counts), reservations(digest));
-    match (blockers.is_empty(), reservations.is_empty()) {
-        (true, true) => "**Ready to sign.** Nothing is open, and the window is covered.".to_owned(),
-        (true, false) => format!("**Ready to sign with reservations:** {}.", sentence_list(&reservations)),
-        (false, true) => format!("**Not ready to sign:** {}.", sentence_list(&blockers)),
-        (false, false) => {
-            format!(
-                "**Not ready to sign:** {}. Reservations: {}.",
-                sentence_list(&blockers),
-                sentence_list(&reservations)
-            )
+    let reserved = match reservations.as_slice() {
+        [] => String::new(),
+        reservations => format!(" Reservations: {}.", sentence_list(reservations)),
+    };
+    match (unproven(digest), blockers.is_empty()) {
+        (Some(reason), _) => format!("**Not proven:** {reason}.{reserved}"),
+        (None, false) => format!("**Not ready to sign:** {}.{reserved}", sentence_list(&blockers)),
+        (None, true) if reserved.is_empty() => {
+            "**Ready to sign.** Nothing is open, and the window is covered.".to_owned()
         }
+        (None, true) => format!("**Ready to sign with reservations:** {}.", sentence_list(&reservations)),
     }
 }
 
