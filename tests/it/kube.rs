@@ -100,7 +100,7 @@ fn a_cluster_is_read_as_kubectl_prints_it() {
 fn an_address_belongs_to_a_pod_only_for_a_time() {
     let (inventory, _) = read(&[("prod", OBJECTS)]);
     let check = |address: &str, at: &str, expected: &str| {
-        assert_eq!(pod_at(&inventory, address, at), expected, "{address} {at}")
+        assert_eq!(pod_at(&inventory, address, at), expected, "{address} {at}");
     };
     // Both pods are in the file, and the finished one still states the address.
     check("10.244.1.44", "2026-08-04T00:02:00Z", "shop/invoice-29762400-bcd5f");
@@ -240,7 +240,8 @@ fn one_broken_object_does_not_cost_the_others() {
     check(format!(r#"{{"items":[{{"kind":"Pod" x}},{good}],"kind":"List"}}"#), 1, "not valid JSON", 10);
     check(format!("{{\"kind\":\n{good}"), 1, "not valid JSON", 0);
     let cut = format!(r#"{{"items":[{good},{{"kind":"Po"#);
-    check(cut, 1, "not valid JSON", 11 + good.len() as u64);
+    // The string that was never closed.
+    check(cut, 1, "not valid JSON", 19 + good.len() as u64);
     let document = "kind: Namespace\napiVersion: v1\nmetadata: {name: a}\n";
     check(format!("{document}---\nkind: [\n---\n{document}"), 2, "not valid YAML", document.len() as u64 + 12);
     check(format!("{document}---\n\tkind: Pod\n---\n{document}"), 2, "not valid YAML", document.len() as u64 + 4);
