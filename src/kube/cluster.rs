@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 
 use super::node::Node;
-use super::pod::Pod;
+use super::pod::{Labels, Pod};
 use super::service::{Backend, Service};
 use super::workload::{self, Controllers};
 use crate::model::Timestamp;
@@ -17,18 +17,23 @@ use crate::model::Timestamp;
 /// Clocks of nodes and of the API server differ, and object times are cut to the second.
 const SLACK_NANOS: i64 = 5_000_000_000;
 
+/// Namespace, name and uid.
+type PodKey = (Box<str>, Box<str>, Box<str>);
+/// Namespace and name.
+type ServiceKey = (Box<str>, Box<str>);
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cluster {
     pods: Vec<Pod>,
-    pods_by_name: BTreeMap<(Box<str>, Box<str>, Box<str>), usize>,
+    pods_by_name: BTreeMap<PodKey, usize>,
     pods_by_address: HashMap<IpAddr, Vec<usize>>,
-    pub(super) services: BTreeMap<(Box<str>, Box<str>), Service>,
-    services_by_address: HashMap<IpAddr, BTreeSet<(Box<str>, Box<str>)>>,
+    pub(super) services: BTreeMap<ServiceKey, Service>,
+    services_by_address: HashMap<IpAddr, BTreeSet<ServiceKey>>,
     pub(super) backends: BTreeMap<IpAddr, BTreeSet<Backend>>,
     pub(super) nodes: BTreeMap<Box<str>, Node>,
     nodes_by_address: HashMap<IpAddr, Box<str>>,
     /// Labels by name, with the version of the object that they are from.
-    pub(super) namespaces: BTreeMap<Box<str>, (u64, BTreeMap<Box<str>, Box<str>>)>,
+    pub(super) namespaces: BTreeMap<Box<str>, (u64, Labels)>,
     pub(super) controllers: Controllers,
 }
 

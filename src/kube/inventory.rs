@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::cluster::Cluster;
 use super::node::Node;
-use super::pod::Pod;
+use super::pod::{Labels, Pod};
 use super::service::{Backend, Service};
 use super::workload::{self, Controller};
 use crate::model::{Timestamp, Workload};
@@ -127,13 +127,13 @@ impl Inventory {
     }
 
     /// All namespaces of a cluster with their labels, by name.
-    pub fn namespaces(&self, cluster: &str) -> impl Iterator<Item = (&str, &BTreeMap<Box<str>, Box<str>>)> {
+    pub fn namespaces(&self, cluster: &str) -> impl Iterator<Item = (&str, &Labels)> {
         let found = self.clusters.get(cluster).into_iter().flat_map(|cluster| &cluster.namespaces);
         found.map(|(name, (_, labels))| (&**name, labels))
     }
 
     /// The labels of a namespace.
-    pub fn namespace(&self, cluster: &str, name: &str) -> Option<&BTreeMap<Box<str>, Box<str>>> {
+    pub fn namespace(&self, cluster: &str, name: &str) -> Option<&Labels> {
         self.clusters.get(cluster)?.namespaces.get(name).map(|(_, labels)| labels)
     }
 

@@ -5,6 +5,9 @@
 
 use std::ops::Range;
 
+/// A broken object may be scanned to the end of the text, so that the work stays within this many times the text's length.
+const MAX_RESTARTS: u8 = 64;
+
 /// One value at the top level of the text, or inside a list of lists.
 #[derive(Debug, Default)]
 pub(super) struct Document {
@@ -22,7 +25,7 @@ pub(super) struct Document {
 
 /// The documents of `bytes` between `start` and `end`, in order.
 pub(super) fn documents(bytes: &[u8], range: Range<usize>) -> Documents<'_> {
-    Documents { bytes: bytes.get(..range.end).unwrap_or(bytes), at: range.start }
+    Documents { bytes: bytes.get(..range.end).unwrap_or(bytes), at: range.start, restarts: 0 }
 }
 
 /// Iterator of [`documents`].
@@ -30,6 +33,7 @@ pub(super) fn documents(bytes: &[u8], range: Range<usize>) -> Documents<'_> {
 pub(super) struct Documents<'a> {
     bytes: &'a [u8],
     at: usize,
+    restarts: u8,
 }
 
 impl Iterator for Documents<'_> {
@@ -46,9 +50,7 @@ impl Iterator for Documents<'_> {
         };
         if let Err(at) = read {
             document.error = Some(at);
-            // What kubectl prints never has an inner brace in the first column, so that is where the next object may be.
-            let rest = self.bytes.get(self.at..).unwrap_or_default();
-            self.at = memchr::memmem::find(rest, b"\n{").map_or(self.bytes.len(), |found| self.at + found + 1);
+            self.at = self.next_start(if document.items.is_some() { at } else { start });
         }
         document.range = start..self.at;
         Some(document)
@@ -56,6 +58,16 @@ impl Iterator for Documents<'_> {
 }
 
 impl Documents<'_> {
+    /// Where the next object may begin, after a broken one: kubectl prints no inner brace in the first column.
+    fn next_start(&mut self, broken: usize) -> usize {
+        if self.restarts == MAX_RESTARTS {
+            return self.bytes.len();
+        }
+        self.restarts += 1;
+        let rest = self.bytes.get(broken..).unwrap_or_default();
+        memchr::memmem::find(rest, b"\n{").map_or(self.bytes.len(), |found| broken + found + 1)
+    }
+
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -97,14 +109,15 @@ impl Documents<'_> {
         self.expect(b'"')?;
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
-                self.at = self.bytes.len();
-                return Err(start);
-            };
-            let escaped = rest.get(found) == Some(&b'\\');
-            self.at += found + if escaped { 2 } else { 1 };
-            if !escaped {
-                return Ok(start..self.at);
+            let found = memchr::memchr3(b'"', b'\\', b'\n', rest).unwrap_or(rest.len());
+            match rest.get(found) {
+                Some(b'"') => {
+                    self.at += found + 1;
+                    return Ok(start..self.at);
+                }
+                Some(b'\\') => self.at += found + 2,
+                // A string has no line breaks (RFC 8259, section 7): this one was never closed.
+                _ => return Err(start),
             }
         }
     }
@@ -123,12 +136,11 @@ impl Documents<'_> {
                     depth += 1;
                     self.at += 1;
                 }
-                b'}' | b']' | b',' if depth == 0 => break,
+                b'}' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if depth == 0 => break,
                 b'}' | b']' => {
                     depth -= 1;
                     self.at += 1;
                 }
-                b' ' | b'\t' | b'\r' | b'\n' if depth == 0 => break,
                 _ => {
                     self.at += 1;
                     continue;
@@ -198,7 +210,7 @@ mod tests {
         documents(text.as_bytes(), 0..text.len())
             .map(|document| {
                 let items = document.items.map_or("single".into(), |items| {
-                    items.iter().map(|range| &text[range.clone()]).collect::<Vec<_>>().join("|")
+                    items.iter().map(|range| text.get(range.clone()).unwrap_or_default()).collect::<Vec<_>>().join("|")
                 });
                 let error = document.error.map(|at| format!(" error at {at}")).unwrap_or_default();
                 format!("{}:{items}{error}", document.kind)
@@ -218,7 +230,7 @@ mod tests {
         check(r#"[{"kind":"Pod"},{}]"#, &[r#":{"kind":"Pod"}|{}"#]);
         check(r#"{"items":[{"a":1},{"b""#, &[r#":{"a":1} error at 18"#]);
         check(r#"{"items":[{"a":1} {"b":2}]}"#, &[r#":{"a":1} error at 18"#]);
-        check("{\"kind\":\"Pod\n{\"kind\":\"Node\"}", &["Pod\n{:single error at 16"]);
+        check("{\"kind\":\"Pod\n{\"kind\":\"Node\"}", &[":single error at 8", "Node:single"]);
         check("{\"a\"}\nnoise\n{\"kind\":\"Node\"}", &[":single error at 4", "Node:single"]);
         check("No resources found", &[":single error at 0"]);
     }

@@ -18,6 +18,6 @@ mod yaml;
 
 pub use inventory::Inventory;
 pub use node::Node;
-pub use pod::Pod;
+pub use pod::{Labels, Pod};
 pub use service::{Backend, Port, Service};
 pub use workload::Controller;

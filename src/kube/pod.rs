@@ -9,6 +9,9 @@ use std::net::IpAddr;
 use super::object::{OwnerReference, PodObject, PodStatus};
 use crate::model::{Timestamp, Workload};
 
+/// Labels, sorted by key.
+pub type Labels = BTreeMap<Box<str>, Box<str>>;
+
 /// A pod as the API server described it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
@@ -17,7 +20,7 @@ pub struct Pod {
     /// Name.
     pub name: Box<str>,
     /// Labels.
-    pub labels: BTreeMap<Box<str>, Box<str>>,
+    pub labels: Labels,
     /// The controller that owns it, lifted to the one a person knows (Deployment rather than `ReplicaSet`).
     pub workload: Workload,
     /// All its addresses, sorted; the node's addresses when it uses the host network.
@@ -107,7 +110,7 @@ impl Pod {
     }
 
     // Resource versions are compared for freshness only; the rest makes the choice the same in any order.
-    fn rank(&self) -> (u64, bool, &BTreeMap<Box<str>, Box<str>>, &str, Option<&Owner>) {
+    fn rank(&self) -> (u64, bool, &Labels, &str, Option<&Owner>) {
         (self.version, self.host_network, &self.labels, &self.node, self.owner.as_ref())
     }
 }

@@ -3,11 +3,11 @@
 //! In: `Service`, `EndpointSlice` and `Endpoints` objects. Out: [`Service`] and [`Backend`] values. An address that does
 //! not parse (headless services say `None`, FQDN slices hold names) is no address and is passed over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::object::{EndpointSliceObject, EndpointsObject, NumberOrName, PortEntry, ServiceObject, TargetReference};
-use super::pod::address;
+use super::pod::{Labels, address};
 
 /// A Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Service {
     /// Ports.
     pub ports: BTreeSet<Port>,
     /// Labels of the pods it selects; empty when its backends are kept by hand.
-    pub selector: BTreeMap<Box<str>, Box<str>>,
+    pub selector: Labels,
     version: u64,
 }
 

@@ -100,6 +100,12 @@ impl<'de> Visitor<'de> for TopVisitor<'_> {
         Ok(())
     }
 
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        // What kubectl says instead of objects ("No resources found") is YAML too; the reader refuses it by name.
+        self.top.single = Some(Value::Null);
+        Ok(())
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<(), A::Error> {
         Items { kindless: &mut self.top.kindless, sink: self.sink }.visit_seq(access)
     }
