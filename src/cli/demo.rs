@@ -1,10 +1,54 @@
-//! `demo`.
-use super::Context;
-use crate::error::ExitStatus;
+//! `demo`: the main job on the small data set inside the binary.
+//!
+//! The data are written to a folder first and then read like anybody's own, so that the commands can be repeated by hand.
+
+use std::path::PathBuf;
+
 use clap::Args;
+
+use super::Context;
+use super::discover::{self, DiscoverArgs};
+use super::traffic::TrafficArgs;
+use super::write::write_file;
+use crate::error::ExitStatus;
+use crate::simulate::demo;
+
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
-pub(super) struct DemoArgs {}
-pub(super) fn run(_args: &DemoArgs, _context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
-    Ok(ExitStatus::Good)
+pub(super) struct DemoArgs {
+    /// Where data and documents go.
+    #[arg(long, value_name = "DIR", default_value = "atlas-demo")]
+    out: PathBuf,
+}
+
+pub(super) fn run(args: &DemoArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
+    let data = args.out.join("data");
+    let files = demo().files;
+    for file in &files {
+        write_file(&data.join(&file.name), |out| Ok(out.write_all(&file.bytes)?))?;
+    }
+    let path = |name: &str| data.join(name).display().to_string();
+    let mut traffic = TrafficArgs { config: Some(data.join("egress-atlas.toml")), ..TrafficArgs::default() };
+    for file in &files {
+        let Some((cluster, rest)) = file.name.split_once('/') else { continue };
+        let input = format!("{cluster}={}", path(&file.name));
+        let list = match rest {
+            _ if rest.starts_with("hubble/") => &mut traffic.flows,
+            _ if rest.starts_with("kube") => &mut traffic.kube,
+            _ => &mut traffic.dns,
+        };
+        list.push(input);
+    }
+    let documents = args.out.join("discovery");
+    let discover =
+        DiscoverArgs { traffic, out: documents.clone(), reviews: Some(data.join("reviews.toml")), fail_on: None };
+    let status = discover::run(&discover, context)?;
+    writeln!(
+        context.out,
+        "\nThe data that this read is in {}; the documents are in {}.",
+        data.display(),
+        documents.display()
+    )?;
+    writeln!(context.out, "Do the same with your own: see \"Your own data\" in the README.")?;
+    Ok(status)
 }

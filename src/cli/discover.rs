@@ -1,36 +1,103 @@
 //! `discover`: join, categorise, flag; the baseline, one document per namespace.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+
 use super::Context;
 use super::preflight::summarise;
-use super::traffic::{TrafficArgs, say_account};
+use super::traffic::{Traffic, TrafficArgs, say_account};
 use super::write::{write_table, write_text};
+use crate::catalog::{Catalog, Reviews};
 use crate::error::ExitStatus;
+use crate::model::Severity;
 use crate::report::{AtlasView, atlas_json, documents, egress_columns, index_document, ingress_columns, summary_text};
-use clap::Args;
-use std::path::PathBuf;
+use crate::task::{judge, worst_open};
 
 /// Arguments of `discover`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    egress-atlas discover --flows 'hubble/*.log*' --dns coredns.fstrm --kube kube.json --out discovery\n  \
+    egress-atlas discover --flows eu=eu/ --dns eu=eu.fstrm --flows us=us/ --dns us=us.fstrm --out discovery")]
 pub(super) struct DiscoverArgs {
     #[command(flatten)]
-    traffic: TrafficArgs,
-    /// Where to write.
+    pub(super) traffic: TrafficArgs,
+    /// Where the documents go; existing ones are replaced.
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
+    /// The owner gate [default: `reviews.toml` in the working folder, if there is one].
+    #[arg(long, value_name = "FILE")]
+    pub(super) reviews: Option<PathBuf>,
+    /// End with status 1 when a suspect of this severity or above has no approval.
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    pub(super) fail_on: Option<FailOn>,
+}
+
+/// The severity from which a suspect fails the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FailOn {
+    Low,
+    Medium,
+    High,
+}
+
+impl FailOn {
+    const fn severity(self) -> Severity {
+        match self {
+            Self::Low => Severity::Low,
+            Self::Medium => Severity::Medium,
+            Self::High => Severity::High,
+        }
+    }
 }
 
 pub(super) fn run(args: &DiscoverArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
+    // Settings and reviews are read before the traffic: a typing error should not cost an hour.
+    let reviews = reviews(args.reviews.as_deref())?;
+    let catalog = Catalog::embedded()?;
     let traffic = args.traffic.load(false, context)?;
     let atlas = summarise(&traffic)?;
-    let view = AtlasView::new(&atlas);
-    for (path, text) in documents(&view) {
-        write_text(&args.out.join(path), &text)?;
-    }
-    write_text(&args.out.join("index.md"), &index_document(&view))?;
-    write_text(&args.out.join("atlas.json"), &atlas_json(&view)?)?;
-    write_table(&args.out.join("egress.parquet"), egress_columns(&view))?;
-    write_table(&args.out.join("ingress.parquet"), ingress_columns(&view))?;
+    let view = judge(&atlas, &catalog, &traffic.settings, &reviews);
+    write_baseline(&view, &args.out)?;
     write!(context.out, "{}", summary_text(&view))?;
     say_account(&traffic, context);
-    Ok(if traffic.is_broken() { ExitStatus::NotProven } else { ExitStatus::Good })
+    context.say(&format!("open {} first", args.out.join("index.md").display()));
+    Ok(status(args, &traffic, &view))
+}
+
+fn status(args: &DiscoverArgs, traffic: &Traffic, view: &AtlasView<'_>) -> ExitStatus {
+    match args.fail_on {
+        Some(from) if worst_open(view) >= Some(from.severity()) => ExitStatus::NotGood,
+        _ if traffic.is_broken() => ExitStatus::NotProven,
+        _ => ExitStatus::Good,
+    }
+}
+
+/// Writes every file of the baseline.
+pub(super) fn write_baseline(view: &AtlasView<'_>, out: &Path) -> anyhow::Result<()> {
+    let mut written = BTreeSet::new();
+    for (path, text) in documents(view) {
+        write_text(&out.join(&path), &text)?;
+        written.insert(path);
+    }
+    write_text(&out.join("index.md"), &index_document(view))?;
+    write_text(&out.join("atlas.json"), &atlas_json(view)?)?;
+    write_table(&out.join("egress.parquet"), egress_columns(view))?;
+    write_table(&out.join("ingress.parquet"), ingress_columns(view))
+}
+
+/// The reviews of a file; none when there is no default file.
+pub(super) fn reviews(path: Option<&Path>) -> anyhow::Result<Reviews> {
+    let default = Path::new("reviews.toml");
+    let path = match path {
+        Some(path) => path,
+        None if default.is_file() => default,
+        None => return Ok(Reviews::default()),
+    };
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("`{name}`: reviews; check the path given to --reviews"))?;
+    Ok(Reviews::parse(&text, &name)?)
 }

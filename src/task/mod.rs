@@ -1,5 +1,7 @@
-//! Units of work: read, join, summarise. The same for one machine and for many.
+//! Units of work: read, join, summarise, judge. The same for one machine and for many.
 
 mod ingest;
+mod judge;
 
 pub use ingest::{IngestError, IngestOptions, Ingested, Progress, ingest};
+pub use judge::{judge, worst_open};

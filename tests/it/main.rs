@@ -1,3 +1,6 @@
 //! The one integration test binary.
 
 mod hubble;
+mod kube;
+mod report;
+mod simulate;
