@@ -41,13 +41,9 @@ fn read(capture: &[u8]) -> Reading {
     let mut chunk = Vec::new();
     loop {
         match splitter.next_chunk(&mut chunk) {
-            Ok(Some(base)) => decoder.decode(
-                &chunk,
-                base,
-                &mut reading.vocabulary,
-                &mut reading.batch,
-                &mut reading.account,
-            ),
+            Ok(Some(base)) => {
+                decoder.decode(&chunk, base, &mut reading.vocabulary, &mut reading.batch, &mut reading.account)
+            }
             Ok(None) => break,
             Err(error) => {
                 reading.error = Some(error);
@@ -89,9 +85,11 @@ impl Reading {
     fn summary(&self) -> String {
         let Account { read, used, rejected, excluded, notes } = &self.account;
         let mut lines = vec![format!("read {read}, used {used}, rows {}", self.batch.answers.len())];
-        lines.extend(rejected.iter().map(|(reason, count)| {
-            format!("rejected {} {}, first at {}", count.records, reason.0, count.first)
-        }));
+        lines.extend(
+            rejected
+                .iter()
+                .map(|(reason, count)| format!("rejected {} {}, first at {}", count.records, reason.0, count.first)),
+        );
         lines.extend(excluded.iter().map(|(reason, records)| format!("excluded {records} {}", reason.0)));
         lines.extend(notes.iter().map(|(what, records)| format!("noted {records} {what}")));
         if self.truncated {

@@ -60,7 +60,10 @@ fn agree(payload: &[u8]) -> bool {
         assert_eq!(ours.kind.unwrap_or(wire::Message::default().r#type), theirs.r#type);
         assert_eq!(ours.query_address, theirs.query_address.as_deref());
         assert_eq!((ours.query_time_sec, ours.query_time_nsec), (theirs.query_time_sec, theirs.query_time_nsec));
-        assert_eq!((ours.response_time_sec, ours.response_time_nsec), (theirs.response_time_sec, theirs.response_time_nsec));
+        assert_eq!(
+            (ours.response_time_sec, ours.response_time_nsec),
+            (theirs.response_time_sec, theirs.response_time_nsec)
+        );
         assert_eq!(ours.response_message, theirs.response_message.as_deref());
     }
     true
@@ -83,14 +86,30 @@ fn fields_come_in_any_order_repeat_and_merge() {
     let message = |bytes: &[u8]| [&[0x72, u8::try_from(bytes.len()).unwrap()], bytes].concat();
     for payload in [
         [message(&[0x08, 6]), message(&[0x40, 5, 0x08, 5]), vec![0x78, 1]].concat(),
-        [vec![0x78, 1, 0x78, 0x82, 0x80, 0x80, 0x80, 0x10], message(&[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1])].concat(),
+        [
+            vec![0x78, 1, 0x78, 0x82, 0x80, 0x80, 0x80, 0x10],
+            message(&[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
+        ]
+        .concat(),
         // Unknown fields of every wire type but groups.
-        [vec![0xa0, 6, 1, 0xa1, 6, 1, 2, 3, 4, 5, 6, 7, 8, 0xa2, 6, 2, 9, 9, 0xa5, 6, 1, 2, 3, 4], message(&[0x4d, 1, 2, 3, 4])].concat(),
+        [
+            vec![0xa0, 6, 1, 0xa1, 6, 1, 2, 3, 4, 5, 6, 7, 8, 0xa2, 6, 2, 9, 9, 0xa5, 6, 1, 2, 3, 4],
+            message(&[0x4d, 1, 2, 3, 4]),
+        ]
+        .concat(),
         vec![],
     ] {
         assert!(agree(&payload), "{payload:02x?}");
     }
-    for broken in [vec![0x0a], vec![0x0a, 2, 1], vec![0x78, 0x80], vec![0x02, 0], vec![0x7d, 1, 2, 3], vec![0x72, 1, 0x08], vec![0x0b, 0x0c]] {
+    for broken in [
+        vec![0x0a],
+        vec![0x0a, 2, 1],
+        vec![0x78, 0x80],
+        vec![0x02, 0],
+        vec![0x7d, 1, 2, 3],
+        vec![0x72, 1, 0x08],
+        vec![0x0b, 0x0c],
+    ] {
         assert!(Envelope::read(&broken).is_err(), "{broken:02x?}");
     }
 }

@@ -17,7 +17,8 @@ const ANY: u16 = 255;
 /// A name in wire format, without compression.
 fn name(text: &str) -> Vec<u8> {
     let labels = text.split('.').filter(|label| !label.is_empty());
-    let mut wire: Vec<u8> = labels.flat_map(|label| [&[u8::try_from(label.len()).unwrap()], label.as_bytes()].concat()).collect();
+    let mut wire: Vec<u8> =
+        labels.flat_map(|label| [&[u8::try_from(label.len()).unwrap()], label.as_bytes()].concat()).collect();
     wire.push(0);
     wire
 }
@@ -63,52 +64,80 @@ fn check(message: &[u8], expected: &str) {
 
 #[test]
 fn good_answers() {
-    check(&response(A, &[address(1), address(2)], &[]),
-        "www.example.com 192.0.2.1 Address ttl 60 0/2 [] resolver; www.example.com 192.0.2.2 Address ttl 60 1/2 [] resolver");
+    check(
+        &response(A, &[address(1), address(2)], &[]),
+        "www.example.com 192.0.2.1 Address ttl 60 0/2 [] resolver; www.example.com 192.0.2.2 Address ttl 60 1/2 [] resolver",
+    );
     let alias = |target: &str, ttl| record(ASKED, CNAME, ttl, &name(target));
-    check(&response(A, &[alias("Edge.CDN.example", 5), alias("a b.example", 50), address(1)], &[]),
-        "www.example.com 192.0.2.1 Address ttl 5 0/1 [edge.cdn.example a\\032b.example] resolver");
+    check(
+        &response(A, &[alias("Edge.CDN.example", 5), alias("a b.example", 50), address(1)], &[]),
+        "www.example.com 192.0.2.1 Address ttl 5 0/1 [edge.cdn.example a\\032b.example] resolver",
+    );
     // The owner does not matter, as after a rewrite.
-    check(&response(A, &[record(&name("other.example"), A, 60, &[192, 0, 2, 1])], &[]),
-        "www.example.com 192.0.2.1 Address ttl 60 0/1 [] resolver");
-    check(&response(A, &[record(ASKED, A, 0x8000_0001, &[192, 0, 2, 1])], &[]),
-        "www.example.com 192.0.2.1 Address ttl 0 0/1 [] resolver");
-    check(&response(AAAA, &[record(ASKED, AAAA, 9, &[[0; 10].as_slice(), &[255, 255, 10, 0, 0, 9]].concat())], &[]),
-        "www.example.com 10.0.0.9 Address ttl 9 0/1 [] resolver");
+    check(
+        &response(A, &[record(&name("other.example"), A, 60, &[192, 0, 2, 1])], &[]),
+        "www.example.com 192.0.2.1 Address ttl 60 0/1 [] resolver",
+    );
+    check(
+        &response(A, &[record(ASKED, A, 0x8000_0001, &[192, 0, 2, 1])], &[]),
+        "www.example.com 192.0.2.1 Address ttl 0 0/1 [] resolver",
+    );
+    check(
+        &response(AAAA, &[record(ASKED, AAAA, 9, &[[0; 10].as_slice(), &[255, 255, 10, 0, 0, 9]].concat())], &[]),
+        "www.example.com 10.0.0.9 Address ttl 9 0/1 [] resolver",
+    );
 }
 
 #[test]
 fn search_suffixes_fold_only_with_an_alias_as_evidence() {
     let alias = |target: &str| record(ASKED, CNAME, 30, &name(target));
     check(&response(A, &[alias("www"), address(1)], &[]), "www 192.0.2.1 Address ttl 30 0/1 [] resolver");
-    check(&response(A, &[alias("WWW.example"), alias("edge.example"), address(1)], &[]),
-        "www.example 192.0.2.1 Address ttl 30 0/1 [edge.example] resolver");
+    check(
+        &response(A, &[alias("WWW.example"), alias("edge.example"), address(1)], &[]),
+        "www.example 192.0.2.1 Address ttl 30 0/1 [edge.example] resolver",
+    );
     check(&response(A, &[alias("ww"), address(1)], &[]), "www.example.com 192.0.2.1 Address ttl 30 0/1 [ww] resolver");
-    check(&response(A, &[alias("www.example.com"), address(1)], &[]),
-        "www.example.com 192.0.2.1 Address ttl 30 0/1 [www.example.com] resolver");
+    check(
+        &response(A, &[alias("www.example.com"), address(1)], &[]),
+        "www.example.com 192.0.2.1 Address ttl 30 0/1 [www.example.com] resolver",
+    );
 }
 
 #[test]
 fn service_bindings_and_services() {
     let hints = b"\0\x01\0\0\x01\0\x03\x02h2\0\x04\0\x08\xc0\0\x02\x01\xc0\0\x02\x02\0\x06\0\x10\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01";
     let binding = |data: &[u8]| record(ASKED, HTTPS, 30, data);
-    check(&response(HTTPS, &[binding(hints)], &[]),
+    check(
+        &response(HTTPS, &[binding(hints)], &[]),
         "www.example.com 192.0.2.1 Hint ttl 30 0/3 [] resolver; www.example.com 192.0.2.2 Hint ttl 30 1/3 [] resolver; \
-         www.example.com 2001:db8::1 Hint ttl 30 2/3 [] resolver");
-    check(&response(HTTPS, &[binding(&[&[0, 0], &*name("Pool.example")].concat()), address(1)], &[]),
-        "www.example.com 192.0.2.1 Address ttl 30 0/1 [pool.example] resolver");
-    check(&response(HTTPS, &[binding(&hints[..hints.len() - 1])], &[]),
+         www.example.com 2001:db8::1 Hint ttl 30 2/3 [] resolver",
+    );
+    check(
+        &response(HTTPS, &[binding(&[&[0, 0], &*name("Pool.example")].concat()), address(1)], &[]),
+        "www.example.com 192.0.2.1 Address ttl 30 0/1 [pool.example] resolver",
+    );
+    check(
+        &response(HTTPS, &[binding(&hints[..hints.len() - 1])], &[]),
         "www.example.com 192.0.2.1 Hint ttl 30 0/2 [] resolver; www.example.com 192.0.2.2 Hint ttl 30 1/2 [] resolver; \
-         noted 1 record with broken data beside good ones");
-    check(&response(HTTPS, &[binding(b"\0\x01\0\0\x04\0\x05\xc0\0\x02\x01\x01")], &[]), "rejected 1 broken DNS record, first at byte 42");
+         noted 1 record with broken data beside good ones",
+    );
+    check(
+        &response(HTTPS, &[binding(b"\0\x01\0\0\x04\0\x05\xc0\0\x02\x01\x01")], &[]),
+        "rejected 1 broken DNS record, first at byte 42",
+    );
     check(&response(A, &[binding(hints)], &[]), "excluded 1 DNS answer without an address");
     let service = record(ASKED, SRV, 20, &[&[0, 0, 0, 1, 0, 80], &*name("a.example")].concat());
-    check(&response(SRV, std::slice::from_ref(&service), &[address(1)]), "www.example.com 192.0.2.1 Additional ttl 20 0/1 [] resolver");
+    check(
+        &response(SRV, std::slice::from_ref(&service), &[address(1)]),
+        "www.example.com 192.0.2.1 Additional ttl 20 0/1 [] resolver",
+    );
     check(&response(SRV, &[], &[address(1)]), "excluded 1 DNS answer without an address");
     check(&response(A, &[service], &[address(1)]), "excluded 1 DNS answer without an address");
-    check(&response(ANY, &[address(1), binding(hints)], &[]).clone(),
+    check(
+        &response(ANY, &[address(1), binding(hints)], &[]).clone(),
         "www.example.com 192.0.2.1 Address ttl 60 0/4 [] resolver; www.example.com 192.0.2.1 Hint ttl 30 1/4 [] resolver; \
-         www.example.com 192.0.2.2 Hint ttl 30 2/4 [] resolver; www.example.com 2001:db8::1 Hint ttl 30 3/4 [] resolver");
+         www.example.com 192.0.2.2 Hint ttl 30 2/4 [] resolver; www.example.com 2001:db8::1 Hint ttl 30 3/4 [] resolver",
+    );
 }
 
 #[test]
@@ -122,7 +151,8 @@ fn what_was_good_before_a_fault_is_kept() {
     good_then(&[0x80, 0, 0, 1, 0, 1, 0, 0, 0, 1, 0, 0]);
     good_then(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 5, 1, 2, 3, 4]);
     good_then(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0]);
-    let beside = "www.example.com 192.0.2.1 Address ttl 60 0/1 [] resolver; noted 1 record with broken data beside good ones";
+    let beside =
+        "www.example.com 192.0.2.1 Address ttl 60 0/1 [] resolver; noted 1 record with broken data beside good ones";
     let with = |kind, data: &[u8]| check(&response(A, &[record(ASKED, kind, 99, data), address(1)], &[]), beside);
     with(A, &[192, 0, 2, 1, 5]);
     with(A, &[192, 0, 2]);
@@ -163,10 +193,19 @@ fn messages_that_yield_nothing_say_why() {
     check(&with(5, &[2]), "rejected 1 DNS message with several questions, first at byte 42");
     check(&with(31, &[0, 3]), "excluded 1 DNS answer of a class other than IN");
     check(&with(29, &[0, 16]), "excluded 1 DNS answer without an address");
-    check(&with(29, &[0, 28]), "excluded 1 DNS answer without an address; noted 1 address of the other family than asked for");
+    check(
+        &with(29, &[0, 28]),
+        "excluded 1 DNS answer without an address; noted 1 address of the other family than asked for",
+    );
     check(&response(A, &[], &[]), "excluded 1 DNS answer without an address");
-    check(&[good.clone(), vec![0; 65_536]].concat(), "rejected 1 DNS message longer than 65,535 bytes, first at byte 42");
-    check(&with(2, &[0x83]), "www.example.com 192.0.2.1 Address ttl 60 0/1 [] resolver; noted 1 truncated DNS answer: part of its addresses");
+    check(
+        &[good.clone(), vec![0; 65_536]].concat(),
+        "rejected 1 DNS message longer than 65,535 bytes, first at byte 42",
+    );
+    check(
+        &with(2, &[0x83]),
+        "www.example.com 192.0.2.1 Address ttl 60 0/1 [] resolver; noted 1 truncated DNS answer: part of its addresses",
+    );
 }
 
 #[test]
@@ -180,8 +219,13 @@ fn compression_bombs_cost_next_to_nothing() {
     }
     let top = pointer(steps + 3 + 4 * 125);
     let ladder = record(ASKED, 16, 1, &ladder);
-    let addresses = [vec![ladder.clone()], (0..4_040_u16).map(|n| record(&top, A, 60, &[10, 9, n.to_be_bytes()[0], n.to_be_bytes()[1]])).collect()].concat();
-    let aliases = [vec![ladder], (0..4_039).map(|_| record(&top, CNAME, 60, &top)).collect(), vec![address(1)]].concat();
+    let addresses = [
+        vec![ladder.clone()],
+        (0..4_040_u16).map(|n| record(&top, A, 60, &[10, 9, n.to_be_bytes()[0], n.to_be_bytes()[1]])).collect(),
+    ]
+    .concat();
+    let aliases =
+        [vec![ladder], (0..4_039).map(|_| record(&top, CNAME, 60, &top)).collect(), vec![address(1)]].concat();
     for (answers, rows, chain) in [(addresses, 4_040, 0), (aliases, 1, 16)] {
         let message = response(A, &answers, &[]);
         assert!(message.len() <= 65_535);
@@ -210,18 +254,30 @@ fn envelopes_that_yield_nothing_say_why() {
     check(|message| message.r#type = 5, "read 1, used 0, rows 0\nexcluded 1 dnstap CLIENT_QUERY");
     check(|message| message.r#type = 14, "read 1, used 0, rows 0\nexcluded 1 dnstap UPDATE_RESPONSE");
     check(|message| message.r#type = 99, "read 1, used 0, rows 0\nexcluded 1 dnstap message of an unknown type");
-    check(|message| message.response_message = None,
-        "read 1, used 0, rows 0\nexcluded 1 dnstap response without payload (is \"full\" set in the Corefile?)");
-    check(|message| message.query_address = None,
-        "read 1, used 0, rows 0\nrejected 1 client address is not of 4 or 16 bytes, first at byte 42");
-    check(|message| message.query_address = Some(vec![1; 5]),
-        "read 1, used 0, rows 0\nrejected 1 client address is not of 4 or 16 bytes, first at byte 42");
-    check(|message| message.response_time_nsec = Some(1_000_000_000),
-        "read 1, used 0, rows 0\nrejected 1 nanoseconds of a second or more, first at byte 42");
-    check(|message| message.response_time_sec = Some(u64::MAX),
-        "read 1, used 0, rows 0\nrejected 1 time beyond the year 2262, first at byte 42");
-    check(|message| (message.response_time_sec, message.query_time_sec) = (None, Some(0)),
-        "read 1, used 0, rows 0\nrejected 1 dnstap message without a time, first at byte 42");
+    check(
+        |message| message.response_message = None,
+        "read 1, used 0, rows 0\nexcluded 1 dnstap response without payload (is \"full\" set in the Corefile?)",
+    );
+    check(
+        |message| message.query_address = None,
+        "read 1, used 0, rows 0\nrejected 1 client address is not of 4 or 16 bytes, first at byte 42",
+    );
+    check(
+        |message| message.query_address = Some(vec![1; 5]),
+        "read 1, used 0, rows 0\nrejected 1 client address is not of 4 or 16 bytes, first at byte 42",
+    );
+    check(
+        |message| message.response_time_nsec = Some(1_000_000_000),
+        "read 1, used 0, rows 0\nrejected 1 nanoseconds of a second or more, first at byte 42",
+    );
+    check(
+        |message| message.response_time_sec = Some(u64::MAX),
+        "read 1, used 0, rows 0\nrejected 1 time beyond the year 2262, first at byte 42",
+    );
+    check(
+        |message| (message.response_time_sec, message.query_time_sec) = (None, Some(0)),
+        "read 1, used 0, rows 0\nrejected 1 dnstap message without a time, first at byte 42",
+    );
     check(|message| message.socket_family = Some(77), "read 1, used 1, rows 1");
     let unknown = wire::Dnstap { r#type: 2, ..good() };
     let empty = wire::Dnstap { message: None, ..good() };
@@ -251,7 +307,10 @@ fn times_clients_and_resolvers() {
         message.query_address = Some([[0; 10].as_slice(), &[255, 255, 10, 0, 0, 9]].concat());
     };
     check(mapped, " 10.0.0.9 ");
-    check(|event| event.message.as_mut().unwrap().query_address = Some(vec![0xfd; 16]), " fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd ");
+    check(
+        |event| event.message.as_mut().unwrap().query_address = Some(vec![0xfd; 16]),
+        " fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd ",
+    );
     check(|event| event.identity = None, "[] ");
     check(|event| event.identity = Some(vec![b'x'; 999]), &format!("[] {}", "x".repeat(256)));
     assert!(!first(|event| event.identity = Some(vec![b'x'; 999])).contains(&"x".repeat(257)));

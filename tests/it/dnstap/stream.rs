@@ -85,7 +85,11 @@ fn offsets_and_frames_survive_chunk_borders() {
 fn check(name: &str, parts: &[Vec<u8>], limit: usize, expected_frames: usize, expected: &[&str], truncated: bool) {
     let bytes = parts.concat();
     let (frames, errors, cut) = split(&*bytes, limit);
-    assert_eq!((frames.len(), errors, cut), (expected_frames, expected.iter().map(ToString::to_string).collect(), truncated), "{name}");
+    assert_eq!(
+        (frames.len(), errors, cut),
+        (expected_frames, expected.iter().map(ToString::to_string).collect(), truncated),
+        "{name}"
+    );
 }
 
 #[test]
@@ -97,7 +101,14 @@ fn captures_may_follow_each_other() {
     check("two sessions", &[ready(), start(), one(), stop(), ready(), start(), one(), stop()], 9, 2, &[], false);
     check("both sides", &[ready(), control(1, None), start(), one(), stop(), control(5, None)], 9, 1, &[], false);
     check("no content type", &[control(2, None), one(), stop()], 9, 1, &[], false);
-    check("a later control frame", &[start(), one(), control(77, Some("x")), one(), stop(), control(99, None)], 9, 2, &[], false);
+    check(
+        "a later control frame",
+        &[start(), one(), control(77, Some("x")), one(), stop(), control(99, None)],
+        9,
+        2,
+        &[],
+        false,
+    );
     check("nothing in it", &[start(), stop()], 9, 0, &[], false);
     check("no bytes at all", &[], 9, 0, &[], true);
 }
@@ -106,31 +117,103 @@ fn captures_may_follow_each_other() {
 fn faults_name_their_place_after_all_frames_before_them() {
     let one = || frame(b"one");
     let raw = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
-    check("too long, then on", &[start(), one(), frame(&[7; 20]), one(), stop()], 9, 2,
-        &["the frame at byte 49 has 20 bytes, more than the limit of 9"], false);
-    check("too long, cut", &[start(), one(), raw(&[20, 0])], 9, 1,
-        &["the frame at byte 49 has 20 bytes, more than the limit of 9"], true);
-    check("garbage length", &[start(), one(), raw(&[u32::MAX, 1]), one(), stop()], 9, 1,
-        &["broken frame length 4294967295 at byte 49: the rest of the capture cannot be read"], false);
-    check("no start", &[one(), stop()], 9, 0,
-        &["a data frame at byte 0 comes before any START frame: is this one side of a session, or no capture?"], false);
-    check("data after stop", &[start(), one(), stop(), one()], 9, 1,
-        &["a data frame at byte 61 comes before any START frame: is this one side of a session, or no capture?"], false);
-    check("long control", &[start(), one(), raw(&[0, 513, 2])], 9, 1,
-        &["broken control frame at byte 49: it is longer than 512 bytes"], false);
-    check("short control", &[start(), one(), raw(&[0, 3, 2])], 9, 1,
-        &["broken control frame at byte 49: it is too short to have a type"], false);
-    check("unknown control first", &[raw(&[0, 4, 9])], 9, 0,
-        &["broken control frame at byte 0: its type is unknown"], false);
-    check("field too long", &[raw(&[0, 12, 2, 1, u32::MAX])], 9, 0,
-        &["broken control frame at byte 0: a field is longer than the frame"], false);
+    check(
+        "too long, then on",
+        &[start(), one(), frame(&[7; 20]), one(), stop()],
+        9,
+        2,
+        &["the frame at byte 49 has 20 bytes, more than the limit of 9"],
+        false,
+    );
+    check(
+        "too long, cut",
+        &[start(), one(), raw(&[20, 0])],
+        9,
+        1,
+        &["the frame at byte 49 has 20 bytes, more than the limit of 9"],
+        true,
+    );
+    check(
+        "garbage length",
+        &[start(), one(), raw(&[u32::MAX, 1]), one(), stop()],
+        9,
+        1,
+        &["broken frame length 4294967295 at byte 49: the rest of the capture cannot be read"],
+        false,
+    );
+    check(
+        "no start",
+        &[one(), stop()],
+        9,
+        0,
+        &["a data frame at byte 0 comes before any START frame: is this one side of a session, or no capture?"],
+        false,
+    );
+    check(
+        "data after stop",
+        &[start(), one(), stop(), one()],
+        9,
+        1,
+        &["a data frame at byte 61 comes before any START frame: is this one side of a session, or no capture?"],
+        false,
+    );
+    check(
+        "long control",
+        &[start(), one(), raw(&[0, 513, 2])],
+        9,
+        1,
+        &["broken control frame at byte 49: it is longer than 512 bytes"],
+        false,
+    );
+    check(
+        "short control",
+        &[start(), one(), raw(&[0, 3, 2])],
+        9,
+        1,
+        &["broken control frame at byte 49: it is too short to have a type"],
+        false,
+    );
+    check(
+        "unknown control first",
+        &[raw(&[0, 4, 9])],
+        9,
+        0,
+        &["broken control frame at byte 0: its type is unknown"],
+        false,
+    );
+    check(
+        "field too long",
+        &[raw(&[0, 12, 2, 1, u32::MAX])],
+        9,
+        0,
+        &["broken control frame at byte 0: a field is longer than the frame"],
+        false,
+    );
     check("field cut", &[raw(&[0, 8, 2, 1])], 9, 0, &["broken control frame at byte 0: a field is cut short"], false);
-    check("unknown field", &[raw(&[0, 12, 2, 8, 0])], 9, 0,
-        &["broken control frame at byte 0: a field is of an unknown type"], false);
-    check("two content types", &[raw(&[0, 20, 2, 1, 0, 1, 0])], 9, 0,
-        &["broken control frame at byte 0: it names more than one content type"], false);
-    check("another content", &[control(2, Some("text\n\u{1b}[2J"))], 9, 0,
-        &["the capture holds `text\\n\\u{1b}[2J` at byte 0, not `protobuf:dnstap.Dnstap`"], false);
+    check(
+        "unknown field",
+        &[raw(&[0, 12, 2, 8, 0])],
+        9,
+        0,
+        &["broken control frame at byte 0: a field is of an unknown type"],
+        false,
+    );
+    check(
+        "two content types",
+        &[raw(&[0, 20, 2, 1, 0, 1, 0])],
+        9,
+        0,
+        &["broken control frame at byte 0: it names more than one content type"],
+        false,
+    );
+    check(
+        "another content",
+        &[control(2, Some("text\n\u{1b}[2J"))],
+        9,
+        0,
+        &["the capture holds `text\\n\\u{1b}[2J` at byte 0, not `protobuf:dnstap.Dnstap`"],
+        false,
+    );
 }
 
 #[test]
