@@ -1,5 +1,7 @@
 //! dnstap captures: real ones to their exact account, cut, mangled and hostile ones, and both decoders against others.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic as tests do")]
+
 mod captures;
 mod differential;
 mod hostile;
@@ -10,7 +12,6 @@ use std::path::PathBuf;
 use egress_atlas::model::{Account, AnswerRow, Batch, Vocabulary};
 use egress_atlas::read::dnstap::{DnstapDecoder, wire};
 use egress_atlas::read::framestream::{CONTENT_TYPE, FRAME_BYTES_MAX, FrameSplitter, FrameStreamError};
-use prost::Message as _;
 
 /// What came of one capture.
 #[derive(Default)]
@@ -42,7 +43,7 @@ fn read(capture: &[u8]) -> Reading {
     loop {
         match splitter.next_chunk(&mut chunk) {
             Ok(Some(base)) => {
-                decoder.decode(&chunk, base, &mut reading.vocabulary, &mut reading.batch, &mut reading.account)
+                decoder.decode(&chunk, base, &mut reading.vocabulary, &mut reading.batch, &mut reading.account);
             }
             Ok(None) => break,
             Err(error) => {
@@ -146,5 +147,5 @@ fn capture(payloads: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn read_events(events: &[wire::Dnstap]) -> Reading {
-    read(&capture(&events.iter().map(|event| event.encode_to_vec()).collect::<Vec<_>>()))
+    read(&capture(&events.iter().map(prost::Message::encode_to_vec).collect::<Vec<_>>()))
 }

@@ -224,7 +224,7 @@ fn compare(message: &[u8], agreement: &mut Agreement) {
     }
     if ours.is_err() {
         // `domain` does not mind codes, classes and the root.
-        let usable = message[2] & 0xf8 == 0x80 && message[3] & 0x0f == 0 && !name.is_empty();
+        let usable = message[2] & 0xf8 == 0x80 && message[3].is_multiple_of(16) && !name.is_empty();
         let class_in = answer.question_type() != 0 && !format!("{ours:?}").contains("class");
         assert!(addresses.is_empty() || !usable || !class_in, "{ours:?} {name} {addresses:?}");
         agreement.none += 1;
@@ -246,7 +246,9 @@ fn responses() -> Vec<Vec<u8>> {
 #[test]
 fn real_answers_read_alike() {
     let mut agreement = Agreement::default();
-    responses().iter().for_each(|message| compare(message, &mut agreement));
+    for message in responses() {
+        compare(&message, &mut agreement);
+    }
     assert!(agreement.addresses > 150 && agreement.none > 20, "{agreement:?}");
 }
 
@@ -277,7 +279,9 @@ proptest! {
     #[test]
     fn random_answers_stop_nothing(tail in prop::collection::vec(prop_oneof![0..4_u8, any::<u8>()], 0..200)) {
         let mut answer = Answer::default();
-        let _ = answer.read(&[b"\0\0\x80\0\0\x01\0\x03\0\x02\0\x01".as_slice(), &tail].concat());
-        let _ = answer.read(&tail);
+        let head = b"\0\0\x80\0\0\x01\0\x03\0\x02\0\x01";
+        for bytes in [&[head.as_slice(), &tail].concat(), &tail] {
+            prop_assert!(answer.read(bytes).is_err() || !answer.addresses.is_empty());
+        }
     }
 }

@@ -7,8 +7,10 @@ use proptest::prelude::*;
 
 use super::{capture, control, fixture, frame, read, start, stop};
 
+type Split = (Vec<(usize, Vec<u8>)>, Vec<String>, bool);
+
 /// Offset and payload of every frame, the error in words, and whether the capture was cut.
-fn split(reader: impl Read, limit: usize) -> (Vec<(u64, Vec<u8>)>, Vec<String>, bool) {
+fn split(reader: impl Read, limit: usize) -> Split {
     let mut splitter = FrameSplitter::new(reader, limit);
     let (mut frames, mut errors, mut chunk) = (Vec::new(), Vec::new(), Vec::new());
     loop {
@@ -17,7 +19,7 @@ fn split(reader: impl Read, limit: usize) -> (Vec<(u64, Vec<u8>)>, Vec<String>, 
                 let mut at = 0;
                 while at < chunk.len() {
                     let length = u32::from_be_bytes(chunk[at..at + 4].try_into().unwrap()) as usize;
-                    frames.push((base + at as u64, chunk[at + 4..at + 4 + length].to_vec()));
+                    frames.push((usize::try_from(base).unwrap() + at, chunk[at + 4..at + 4 + length].to_vec()));
                     at += 4 + length;
                 }
                 assert_eq!(at, chunk.len());
@@ -56,9 +58,9 @@ fn a_capture_cut_at_any_byte_keeps_the_frames_before() {
         let (frames, errors, truncated) = split(&*whole, FRAME_BYTES_MAX);
         assert_eq!((errors, truncated), (vec![], false), "{name}");
         for cut in 0..whole.len() {
-            let kept = frames.iter().filter(|(offset, payload)| *offset as usize + 4 + payload.len() <= cut).count();
+            let kept = frames.iter().filter(|(offset, payload)| *offset + 4 + payload.len() <= cut).count();
             let reading = read(&whole[..cut]);
-            assert_eq!(reading.account.read as usize, kept, "{name} cut at {cut}");
+            assert_eq!(reading.account.read, kept as u64, "{name} cut at {cut}");
             assert!(reading.truncated && reading.error.is_none(), "{name} cut at {cut}: {}", reading.summary());
         }
     }
@@ -78,7 +80,7 @@ fn offsets_and_frames_survive_chunk_borders() {
     assert_eq!((errors, truncated), (vec![], false));
     assert!(frames.iter().map(|(_, payload)| payload).eq(&payloads));
     for (offset, payload) in &frames {
-        assert_eq!(bytes[*offset as usize..][..4 + payload.len()], frame(payload));
+        assert_eq!(bytes[*offset..][..4 + payload.len()], frame(payload));
     }
 }
 
@@ -157,6 +159,12 @@ fn faults_name_their_place_after_all_frames_before_them() {
         &["a data frame at byte 61 comes before any START frame: is this one side of a session, or no capture?"],
         false,
     );
+}
+
+#[test]
+fn broken_control_frames_name_their_place() {
+    let one = || frame(b"one");
+    let raw = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
     check(
         "long control",
         &[start(), one(), raw(&[0, 513, 2])],
@@ -251,7 +259,7 @@ proptest! {
         let bytes = [start(), tail].concat();
         let (frames, _, _) = split(&*bytes, limit);
         for (offset, payload) in frames {
-            prop_assert_eq!(&bytes[offset as usize + 4..][..payload.len()], &*payload);
+            prop_assert_eq!(&bytes[offset + 4..][..payload.len()], &*payload);
         }
         split(&bytes[start().len()..], limit);
     }
