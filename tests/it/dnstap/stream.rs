@@ -23,6 +23,7 @@ fn split(reader: impl Read, limit: usize) -> Split {
                     at += 4 + length;
                 }
                 assert_eq!(at, chunk.len());
+                assert!(at <= 1 << 20 || frames.last().is_some_and(|(_, payload)| payload.len() + 4 == at));
             }
             Ok(None) => return (frames, errors, splitter.was_truncated()),
             Err(error) => errors.push(error.to_string()),
