@@ -17,6 +17,8 @@ pub const CONTENT_TYPE: &str = "protobuf:dnstap.Dnstap";
 
 /// About how many bytes of frames one chunk holds.
 const CHUNK_BYTES: usize = 1 << 20;
+/// The least that one read asks for.
+const READ_BYTES_MIN: usize = 1 << 14;
 /// How many times the cap a frame may have and still be skipped; beyond it, the length itself is taken for garbage.
 const SKIP_FACTOR: u64 = 16;
 
@@ -304,8 +306,8 @@ impl<R: Read> FrameSplitter<R> {
         self.end -= self.start;
         self.start = 0;
         while self.end < wanted {
-            // Bytes that arrived pay for the room, a length alone does not.
-            let room = self.end + CHUNK_BYTES.min(wanted.max(CONTROL_BYTES_MAX));
+            // Bytes that arrived pay for more room, a length alone does not.
+            let room = self.end + self.end.clamp(READ_BYTES_MIN, CHUNK_BYTES);
             if self.buffer.len() < room {
                 self.buffer.resize(room, 0);
             }
