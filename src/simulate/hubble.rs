@@ -316,11 +316,10 @@ fn mac(out: &mut Vec<u8>, address: IpAddr) {
         IpAddr::V4(v4) => u64::from(v4.to_bits()),
         IpAddr::V6(v6) => u64::try_from(v6.to_bits() & u128::from(u64::MAX)).unwrap_or(0),
     };
-    let [a, b, c, d, e, f, ..] = mixed(number).to_be_bytes();
-    for (index, octet) in [(a & 0xfc) | 2, b, c, d, e, f].into_iter().enumerate() {
-        if index > 0 {
-            out.push(b':');
-        }
+    let [first, rest @ .., _, _] = mixed(number).to_be_bytes();
+    literal::hexadecimal(out, &[(first & 0xfc) | 2]);
+    for octet in rest {
+        out.push(b':');
         literal::hexadecimal(out, &[octet]);
     }
 }

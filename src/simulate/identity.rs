@@ -84,9 +84,6 @@ pub const KUBE_APISERVER: &[u8] = br#"{"identity":7,"labels":["reserved:kube-api
 /// The JSON array of labels that a managed cloud puts on a node.
 pub fn node_labels(node: &str, region: &str, zone: &str, pool: &str) -> Vec<u8> {
     let labels = [
-        "beta.kubernetes.io/arch=amd64".to_owned(),
-        "beta.kubernetes.io/instance-type=m6i.xlarge".to_owned(),
-        "beta.kubernetes.io/os=linux".to_owned(),
         "kubernetes.io/arch=amd64".to_owned(),
         format!("kubernetes.io/hostname={node}"),
         "kubernetes.io/os=linux".to_owned(),

@@ -1,6 +1,8 @@
 //! What we make ourselves must be well-formed by other people's parsers, the same for the same seed, and contain
 //! what it promises.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets a surprise must fail")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -175,7 +177,7 @@ fn the_demo_tells_what_it_promises() {
         for line in lines(file(&data, name)) {
             let Some(flow) = line.get("flow") else { continue };
             let length = line.to_string().len();
-            assert!((1_200..2_600).contains(&length), "{length}: {line}");
+            assert!((900..2_600).contains(&length), "{length}: {line}");
             assert_eq!(flow["time"], line["time"]);
             assert_eq!(flow["node_name"], line["node_name"]);
             let cluster = name.split('/').next().unwrap();
@@ -274,6 +276,13 @@ fn both_demo_clusters_give_the_same_addresses_to_different_pods() {
         }
         owners
     };
+    for (name, ends) in LOGS.iter().map(|name| (name, lines(file(&data, name)))) {
+        let mut identities: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for source in ends.iter().map(|line| &line["flow"]["source"]).filter(|source| source["pod_name"].is_string()) {
+            identities.entry(source["labels"].to_string()).or_default().insert(source["identity"].to_string());
+        }
+        assert!(identities.values().all(|numbers| numbers.len() == 1), "{name}: equal labels, equal identity");
+    }
     let (eu, us) = (owners("prod-eu"), owners("prod-us"));
     assert_eq!(eu.keys().collect::<Vec<_>>(), us.keys().collect::<Vec<_>>());
     assert!(eu.iter().all(|(address, names)| us[address].is_disjoint(names)));
@@ -322,7 +331,7 @@ fn a_seed_always_makes_the_same_cluster_and_another_seed_another() {
 
 #[test]
 fn the_bench_cluster_has_the_proportions_that_it_promises() {
-    let made = kept(&Scenario { flows: 40_000, ..Scenario::bench(1) });
+    let made = kept(&Scenario { flows: 24_000, ..Scenario::bench(1) });
     let records: Vec<Value> = made.flows.values().flat_map(|log| lines(log)).collect();
     let bytes: usize = made.flows.values().map(Vec::len).sum();
     let is_world = |end: &Value| end["labels"][0].as_str().is_some_and(|label| label.starts_with("reserved:world"));
@@ -336,11 +345,11 @@ fn the_bench_cluster_has_the_proportions_that_it_promises() {
         bytes / records.len(),
         made.frames.len(),
     );
-    assert!((39_900..41_000).contains(&records.len()));
+    assert!((24_000..25_000).contains(&records.len()));
     assert!((1_500..=2_100).contains(&(bytes / records.len())));
     assert!((28..=38).contains(&(made.frames.len() * 100 / records.len())), "{} DNS messages", made.frames.len());
     assert!((20..=40).contains(&(external * 100 / records.len())), "{external} external");
-    assert!(dropped > 100 && replies * 3 > records.len());
+    assert!(dropped > 50 && replies * 3 > records.len());
     let objects: Value = serde_json::from_slice(&made.kube).unwrap();
     assert_eq!(
         objects["items"].as_array().unwrap().iter().filter(|item| item["kind"] == "Pod").count(),
@@ -350,7 +359,7 @@ fn the_bench_cluster_has_the_proportions_that_it_promises() {
 
 #[test]
 fn the_truth_of_an_easy_cluster_is_what_its_pods_asked_for() {
-    let made = kept(&Scenario { flows: 20_000, ..Scenario::easy(3) });
+    let made = kept(&Scenario { flows: 12_000, ..Scenario::easy(3) });
     let mut answers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for tap in made.frames.iter().map(|frame| tapped(frame)).filter(|tap| tap.is_response) {
         for address in tap.addresses {
@@ -367,12 +376,12 @@ fn the_truth_of_an_easy_cluster_is_what_its_pods_asked_for() {
         seen += 1;
     }
     assert_eq!(seen, made.truth.len());
-    assert!(seen > 2_000, "{seen}");
+    assert!(seen > 1_500, "{seen}");
 }
 
 #[test]
 fn a_hard_cluster_shares_addresses_reuses_them_and_hides_lookups() {
-    let made = kept(&Scenario { flows: 60_000, ..Scenario::hard(2) });
+    let made = kept(&Scenario { flows: 30_000, ..Scenario::hard(2) });
     let taps: Vec<Tapped> = made.frames.iter().map(|frame| tapped(frame)).collect();
     assert!(!taps.is_sorted_by_key(|tap| tap.nanos), "late frames are out of order");
     assert!(taps.iter().any(|tap| tap.extra.starts_with("ns=team-")));

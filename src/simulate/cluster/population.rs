@@ -34,6 +34,7 @@ pub(super) enum Choice {
 
 /// A workload and the traits that its pods share.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "traits are drawn independently of each other")]
 pub(super) struct Workload {
     pub(super) namespace: usize,
     pub(super) name: String,
@@ -220,15 +221,29 @@ impl Population {
         (Ipv4Addr::new(10, subnet, high, low), Ipv6Addr::new(0xfd00, 0x10, 0, u16::from(subnet), 0, 0, 0, number + 9))
     }
 
-    /// Replaces the pod of an idle replica; the next pod on its node takes its address over.
-    pub(super) fn replace(&mut self, replica: usize, now: i64, random: &mut Random) {
-        let Some(present) = self.replicas.get(replica).filter(|replica| replica.busy_until < now) else { return };
+    /// Replaces the pods of an idle replica and of another one on the same node, which takes the address over.
+    pub(super) fn churn(&mut self, replica: usize, now: i64, random: &mut Random) {
+        let Some(node) = self.replace(replica, now, random) else { return };
+        let count = self.replicas.len();
+        let start = random.index(count);
+        for other in (0..count).map(|step| (start + step) % count).filter(|other| *other != replica) {
+            let is_neighbour = self
+                .replicas
+                .get(other)
+                .and_then(|other| self.scene.pods.get(other.pod))
+                .is_some_and(|pod| pod.node == node);
+            if is_neighbour && self.replace(other, now, random).is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Replaces the pod of an idle replica and returns its node.
+    fn replace(&mut self, replica: usize, now: i64, random: &mut Random) -> Option<usize> {
+        let present = self.replicas.get(replica).filter(|replica| replica.busy_until < now)?;
         let workload = present.workload;
-        let Some((node, freed)) =
-            self.scene.pods.get(present.pod).and_then(|pod| pod.v6.map(|v6| (pod.node, (pod.v4, v6))))
-        else {
-            return;
-        };
+        let (node, freed) =
+            self.scene.pods.get(present.pod).and_then(|pod| pod.v6.map(|v6| (pod.node, (pod.v4, v6))))?;
         let (pod, pod_name) = self.hire(workload, node, random);
         if let Some(free) = self.free.get_mut(node) {
             free.push(freed);
@@ -236,6 +251,7 @@ impl Population {
         if let Some(replica) = self.replicas.get_mut(replica) {
             *replica = Replica { workload, pod, pod_name, busy_until: 0, cache: BTreeMap::new() };
         }
+        Some(node)
     }
 }
 

@@ -141,7 +141,7 @@ impl<S: Sink> Life<'_, S> {
     fn step(&mut self, now: i64) {
         let replica = self.random.index(self.population.replicas.len());
         if self.random.chance(self.scenario.churn) {
-            self.population.replace(replica, now, &mut self.random);
+            self.population.churn(replica, now, &mut self.random);
         }
         if self.random.chance(self.scenario.inbound) {
             self.inbound(now, replica);

@@ -102,7 +102,7 @@ fn inventory(stage: &Stage) -> Vec<u8> {
         let ranges = [format!("10.0.{subnet}.0/24"), format!("fd00:10:0:{subnet}::/64")];
         items.push(objects::node(name, &node.address.to_string(), &ranges));
     }
-    let services = stage.services();
+    let services = Stage::services();
     for workload in WORKLOADS {
         if let Some(address) = services.get(&(workload.namespace, workload.name)) {
             let name = if workload.name == "coredns" { "kube-dns" } else { workload.name };

@@ -50,6 +50,8 @@ pub(super) struct Habit {
     pub(super) fate: Fate,
     /// Connects over IPv6 although it asks over IPv4.
     pub(super) over_v6: bool,
+    /// Comes as regularly as a timer.
+    pub(super) is_regular: bool,
     /// Only in this cluster; empty for both.
     pub(super) cluster: &'static str,
 }
@@ -68,6 +70,7 @@ const fn habit(who: &'static str, target: Target, port: u16, [first, every]: [i6
         data_every: 5,
         fate: Fate::Allowed,
         over_v6: false,
+        is_regular: false,
         cluster: "",
     }
 }
@@ -94,6 +97,11 @@ impl Habit {
         self
     }
 
+    const fn regular(mut self) -> Self {
+        self.is_regular = true;
+        self
+    }
+
     const fn udp(mut self) -> Self {
         self.is_tcp = false;
         self
@@ -110,18 +118,18 @@ use Target::{Address, Name, Service};
 
 /// The day.
 pub(super) const HABITS: &[Habit] = &[
-    habit("storefront", Service("shop", "cart"), 8080, [4, 120], Plain),
+    habit("storefront", Service("shop", "cart"), 8080, [4, 180], Plain),
     habit("storefront", Service("shop", "search"), 9200, [9, 180], Plain),
     habit("storefront", Name("o450777.ingest.sentry.io"), 443, [13, 240], Plain).over_v6(),
     habit("storefront", Name("assets.shop.example.com"), 443, [21, 240], Plain),
     habit("storefront", Name("media.shop.example.com"), 443, [22, 360], Plain),
     habit("search", Name("assets.shop.example.com"), 443, [37, 360], Search),
     habit("search", Address([93, 184, 216, 77]), 8443, [50, 240], Plain),
-    habit("search", Name("stock-cam.ddns.net"), 8080, [3, 40], Once).only_in("prod-eu"),
+    habit("search", Name("stock-cam.ddns.net"), 8080, [3, 40], Once).regular().only_in("prod-eu"),
     habit("search", Address([10, 200, 9, 30]), 9092, [95, 300], Plain).lasting(12, 5),
     habit("cart", Service("payments", "charges-api"), 8443, [5, 360], Search),
     habit("cart", Address([169, 254, 169, 254]), 80, [127, 420], Plain).only_in("prod-us"),
-    habit("charges-api", Name("api.stripe.com"), 443, [6, 120], Plain).lasting(7, 5),
+    habit("charges-api", Name("api.stripe.com"), 443, [6, 160], Plain).lasting(7, 5),
     habit("charges-api", Service("payments", "ledger"), 5432, [7, 240], Once).lasting(31, 10),
     habit("charges-api", Name("hooks.slack.com"), 443, [480, 600], Autopath),
     habit("settlement-worker", Name("sftp.nordbank.example.net"), 22, [60, 360], Plain).lasting(64, 15),
@@ -133,7 +141,7 @@ pub(super) const HABITS: &[Habit] = &[
         .with_fate(Fate::Audited(Direction::Egress)),
     habit("ledger", Name("reports-nightly.s3.eu-central-1.amazonaws.com"), 443, [185, 720], Plain).lasting(40, 10),
     habit("cart", Service("payments", "ledger"), 5432, [330, 700], Plain).with_fate(Fate::Denied(Direction::Ingress)),
-    habit("gateway", Service("shop", "storefront"), 8080, [2, 60], Plain),
+    habit("gateway", Service("shop", "storefront"), 8080, [2, 60], Once),
     habit("gateway", Service("payments", "charges-api"), 8443, [41, 360], Plain),
     habit("build-runner", Name("registry.npmjs.org"), 443, [17, 480], Search).lasting(11, 5),
     habit("build-runner", Name("files.pythonhosted.org"), 443, [33, 480], Search),
@@ -145,7 +153,7 @@ pub(super) const HABITS: &[Habit] = &[
         .only_in("prod-eu"),
     habit("build-runner", Name("pastebin.com"), 443, [541, 700], Plain).times(1),
     habit("build-runner", Address([8, 8, 8, 8]), 53, [700, 360], Plain).udp(),
-    habit("telemetry-agent", Name("agent-intake.logs.datadoghq.com"), 443, [1, 120], Plain),
+    habit("telemetry-agent", Name("agent-intake.logs.datadoghq.com"), 443, [1, 180], Plain),
     habit("telemetry-agent", Name("trace.agent.datadoghq.com"), 443, [8, 1_000], Plain).times(1).lasting(21_600, 300),
     habit("telemetry-agent", Address([169, 254, 169, 254]), 80, [2, 360], Plain),
     habit("telemetry-agent", Name("0.pool.ntp.org"), 123, [29, 480], Plain).udp(),

@@ -35,8 +35,7 @@ fn live(stage: &mut Stage, habit: &Habit, pod: usize, replica: i64) {
         if minute >= DAY_MINUTES {
             break;
         }
-        // What remembers its address is a timer, and so is regular.
-        let jitter = if habit.asking == Asking::Once { SECOND / 2 } else { 20 * SECOND };
+        let jitter = if habit.is_regular { SECOND / 2 } else { 20 * SECOND };
         let time = MIDNIGHT + minute * MINUTE + stage.random.between(0, jitter);
         let (ready, server) = match remembered {
             Some(server) => (time, server),
@@ -130,7 +129,7 @@ fn ask_service(
     pod: usize,
     time: i64,
 ) -> Option<i64> {
-    let address = *stage.services().get(&service)?;
+    let address = *Stage::services().get(&service)?;
     let client = stage.party(pod, 0, false)?.address;
     let extra = stage.extra(pod);
     let (namespace, name) = service;
@@ -198,6 +197,7 @@ fn jobs(stage: &mut Stage) {
             data_every: 5,
             fate: Fate::Allowed,
             over_v6: false,
+            is_regular: false,
             cluster: "",
         };
         live(stage, &habit, pod, 0);

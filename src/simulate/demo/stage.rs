@@ -150,7 +150,9 @@ impl Stage {
         let v4 = Ipv4Addr::new(10, 0, subnet, last);
         let v6 = Ipv6Addr::new(0xfd00, 0x10, 0, u16::from(subnet), 0, 0, 0, u16::from(last));
         self.endpoints += 37;
-        let identity = 20_000 + self.endpoints;
+        // Equal labels, equal identity: all pods of a workload share it.
+        let known = self.members.iter().position(|member| member.cast.name == cast.name).unwrap_or(self.members.len());
+        let identity = 20_000 + 61 * u32::try_from(known).unwrap_or(0);
         let workload_kind = if owner.0 == "Job" { "CronJob" } else { cast.kind };
         let labels =
             [("app", cast.name), ("app.kubernetes.io/name", cast.name), ("app.kubernetes.io/part-of", cast.namespace)];
@@ -174,7 +176,7 @@ impl Stage {
             v4,
             v6: Some(v6),
             interface: self.endpoints - 300,
-            interface_name: format!("lxc{:012x}", crate::simulate::random::mixed(u64::from(identity)) >> 16),
+            interface_name: format!("lxc{:012x}", crate::simulate::random::mixed(u64::from(self.endpoints)) >> 16),
             egress_policies: policies("egress-allowlist"),
             ingress_policies: policies("ingress-allowlist"),
         };
@@ -253,7 +255,7 @@ impl Stage {
     }
 
     /// The names of services: (namespace, name) → (cluster address, pods' workload, ports).
-    pub(super) fn services(&self) -> BTreeMap<(&'static str, &'static str), Ipv4Addr> {
+    pub(super) fn services() -> BTreeMap<(&'static str, &'static str), Ipv4Addr> {
         let mut services = BTreeMap::new();
         for (workload, last) in WORKLOADS.iter().filter(|workload| !workload.ports.is_empty()).zip(20_u8..) {
             let address =
