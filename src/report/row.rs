@@ -31,7 +31,8 @@ pub(super) struct Row<'a> {
 
 /// Groups judged edges into rows, in document order.
 pub(super) fn rows<'a>(judged: impl Iterator<Item = (&'a Edge, &'a Judgement)>) -> Vec<Row<'a>> {
-    let mut groups: BTreeMap<(Category, &Peer, u16, Protocol), Vec<(&Edge, &Judgement)>> = BTreeMap::new();
+    type Key<'a> = (Category, &'a Peer, u16, Protocol);
+    let mut groups: BTreeMap<Key<'a>, Vec<(&Edge, &Judgement)>> = BTreeMap::new();
     for (edge, judgement) in judged {
         let key = (judgement.category, &edge.key.peer, edge.key.port, edge.key.protocol);
         groups.entry(key).or_default().push((edge, judgement));

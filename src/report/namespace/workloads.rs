@@ -36,19 +36,19 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
             document.bullet(&format!("{name}: no record carried labels."));
             continue;
         };
-        let mut line = if selector.proposed.is_empty() {
-            format!("{name}: **none**; no label of all its pods survives a rollout.")
+        let mut sentences = vec![if selector.proposed.is_empty() {
+            "**none**; no label of all its pods survives a rollout.".to_owned()
         } else {
-            format!("{name}: {}.", list(selector.proposed.iter().map(|label| code(label)), usize::MAX))
-        };
+            format!("{}.", list(selector.proposed.iter().map(|label| code(label)), usize::MAX))
+        }];
         if !selector.shared_with.is_empty() {
             let others = list(selector.shared_with.iter().map(|other| peer::workload(other)), 3);
-            line.push_str(&format!(" **These also select** {others}."));
+            sentences.push(format!("**These also select** {others}."));
         }
         if !selector.refused.is_empty() {
             let refused = selector.refused.iter().map(|(label, reason)| format!("{} ({reason})", code(label)));
-            line.push_str(&format!(" Refused: {}.", list(refused, 8)));
+            sentences.push(format!("Refused: {}.", list(refused, 8)));
         }
-        document.bullet(&line);
+        document.bullet(&format!("{name}: {}", sentences.join(" ")));
     }
 }
