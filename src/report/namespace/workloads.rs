@@ -1,12 +1,16 @@
 //! The workloads of the namespace: pods seen, how the owner is known, and the labels that can select it.
 
+use std::collections::BTreeMap;
+
 use super::super::digest::Digest;
 use super::super::document::Document;
 use super::super::escape::code;
 use super::super::peer;
+use super::super::row::Row;
 use super::super::table::Table;
 use super::super::wording::{count, list, size, time};
 use super::labels::selector;
+use crate::model::Workload;
 
 /// Writes the section.
 pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
@@ -17,13 +21,16 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
         return;
     }
     let mut table = Table::new(&["Workload", "#Pods", "Owner", "#Destinations", "First seen", "Last seen"]);
+    let mut destinations: BTreeMap<&Workload, u64> = BTreeMap::new();
+    for workload in digest.rows.iter().flat_map(Row::workloads) {
+        *destinations.entry(workload).or_default() += 1;
+    }
     for (workload, seen) in workloads {
-        let destinations = digest.rows.iter().filter(|row| row.workloads().contains(workload)).count();
         table.row([
             peer::workload(workload),
             count(size(seen.pods.len())),
             if seen.guessed { "**guessed** from pod names" } else { "stated" }.to_owned(),
-            count(size(destinations)),
+            count(destinations.get(workload).copied().unwrap_or(0)),
             time(seen.first),
             time(seen.last),
         ]);
