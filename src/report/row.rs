@@ -238,7 +238,7 @@ mod tests {
             ..Judgement::default()
         };
         let three = Judgement { category: Category::Vendor, ..Judgement::default() };
-        let edges = [edge("web"), edge("worker"), edge("other")];
+        let edges = [edge("web"), edge("mailer"), edge("other")];
         let rows = rows(edges.iter().zip([&one, &two, &three]));
         let [vendor, unclassified] = rows.as_slice() else { panic!("{rows:?}") };
         assert_eq!((vendor.severity(), vendor.review()), (None, &ReviewView::NotNeeded));
@@ -248,6 +248,6 @@ mod tests {
         assert_eq!(classes, ["b", "a"]);
         assert_eq!(unclassified.exempted().len(), 1);
         let to_decide: Vec<String> = unclassified.edges_to_decide().map(|edge| edge.key.workload.to_string()).collect();
-        assert_eq!(to_decide, ["Deployment/worker"]);
+        assert_eq!(to_decide, ["Deployment/mailer"]);
     }
 }
