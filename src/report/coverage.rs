@@ -129,3 +129,11 @@ impl Coverage<'_> {
 pub(super) fn source_name(name: &str) -> String {
     if name.is_empty() { "(not named)".to_owned() } else { super::escape::code(name) }
 }
+
+/// What a source delivers, as a sentence says it.
+pub(super) const fn kind_word(kind: SourceKind) -> &'static str {
+    match kind {
+        SourceKind::Flows => "flows",
+        SourceKind::Dns => "DNS",
+    }
+}

@@ -73,7 +73,8 @@ pub(super) fn toml_string(text: &str) -> String {
             ' '..='~' => out.push(character),
             _ => {
                 let code = u32::from(character);
-                out.push_str(&if code > 0xFFFF { format!("\\U{code:08X}") } else { format!("\\u{code:04X}") });
+                let escaped = if code > 0xFFFF { format!("\\U{code:08X}") } else { format!("\\u{code:04X}") };
+                out.push_str(&escaped);
             }
         }
     }
@@ -87,10 +88,7 @@ fn capped(text: &str, characters_max: usize, mut write: impl FnMut(char, &str, &
         write(character, text.get(..offset).unwrap_or_default(), &mut out);
     }
     let hidden = text.chars().skip(characters_max).count();
-    if hidden > 0 {
-        out.push_str(&format!("...(+{hidden} characters)"));
-    }
-    out
+    if hidden > 0 { format!("{out}...(+{hidden} characters)") } else { out }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! `index.md`: clusters and namespaces in numbers, with links, and the account of every input.
 
-use super::coverage::{Coverage, coverage};
+use super::coverage::{Coverage, coverage, kind_word};
 use super::digest::{Digest, digest};
 use super::document::Document;
-use super::escape::{code, identifier, prose};
+use super::escape::{code, prose};
 use super::path::document_path;
 use super::table::Table;
 use super::view::AtlasView;
@@ -92,7 +92,7 @@ fn looked(coverage: &Coverage<'_>) -> String {
     let kinds: Vec<String> = coverage
         .kinds
         .iter()
-        .map(|kind| format!("{} {} ({})", kind.kind.as_str(), coverage.share(kind), counted(kind.sources, "source")))
+        .map(|kind| format!("{} {} ({})", kind_word(kind.kind), coverage.share(kind), counted(kind.sources, "source")))
         .collect();
     format!(
         "Window: {} to {} ({}, {}). Covered: {}. {}, {} reported lost.",
@@ -129,7 +129,7 @@ fn write_inputs(document: &mut Document, inputs: &[InputAccount]) {
         let unbalanced = if account.is_balanced() { "" } else { "**the account does not add up** " };
         table.row([
             code(&input.name),
-            identifier(input.format),
+            prose(input.format),
             count(account.read),
             count(account.used),
             count(account.rejected_total()),

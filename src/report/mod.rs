@@ -9,7 +9,7 @@ mod digest;
 mod document;
 mod escape;
 mod index;
-mod json;
+pub mod json;
 mod namespace;
 mod path;
 mod peer;

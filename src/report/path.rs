@@ -31,12 +31,13 @@ fn component(name: &str) -> String {
         if plain && !(reserved && index == 0) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("_{byte:02x}"));
+            let escaped = format!("_{byte:02x}");
+            out.push_str(&escaped);
         }
     }
     if out.len() > COMPONENT_BYTES_MAX {
         out.truncate(COMPONENT_BYTES_MAX);
-        out.push_str(&format!("_h{:016x}", fingerprint(name)));
+        return format!("{out}_h{:016x}", fingerprint(name));
     }
     out
 }

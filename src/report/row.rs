@@ -31,7 +31,8 @@ pub(super) struct Row<'a> {
 
 /// Groups judged edges into rows, in document order.
 pub(super) fn rows<'a>(judged: impl Iterator<Item = (&'a Edge, &'a Judgement)>) -> Vec<Row<'a>> {
-    let mut groups: BTreeMap<(Category, &Peer, u16, Protocol), Vec<(&Edge, &Judgement)>> = BTreeMap::new();
+    type Key<'a> = (Category, &'a Peer, u16, Protocol);
+    let mut groups: BTreeMap<Key<'a>, Vec<(&Edge, &Judgement)>> = BTreeMap::new();
     for (edge, judgement) in judged {
         let key = (judgement.category, &edge.key.peer, edge.key.port, edge.key.protocol);
         groups.entry(key).or_default().push((edge, judgement));
@@ -194,4 +195,59 @@ fn grades_by_count(seen: &EdgeSeen) -> Vec<(Grade, u64)> {
     let mut grades: Vec<(Grade, u64)> = seen.grades.iter().map(|(grade, count)| (*grade, *count)).collect();
     grades.sort_by(|one, two| two.1.cmp(&one.1).then(one.0.cmp(&two.0)));
     grades
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Confidence, WorkloadKind};
+    use crate::summary::EdgeKey;
+
+    fn edge(workload: &str) -> Edge {
+        let workload = Workload { kind: WorkloadKind("Deployment".into()), name: workload.into() };
+        let key = EdgeKey { workload, peer: Peer::Name("a.example".into()), port: 443, protocol: Protocol::TCP };
+        Edge { key, seen: EdgeSeen::default() }
+    }
+
+    fn finding(class: &str, severity: Severity) -> FindingView {
+        FindingView {
+            rule: class.to_owned(),
+            class: class.to_owned(),
+            severity,
+            confidence: Confidence::High,
+            matched: String::new(),
+            why: String::new(),
+            false_positive: None,
+            attack: Vec::new(),
+            advice: String::new(),
+            exempted: (severity == Severity::High && class == "exempt").then(String::new),
+        }
+    }
+
+    #[test]
+    fn a_row_takes_the_worst_of_its_edges() {
+        let approved = ReviewView::Approved { owner: "a".to_owned(), reason: "b".to_owned(), expires: None };
+        let one = Judgement {
+            findings: vec![finding("a", Severity::Low), finding("exempt", Severity::High)],
+            review: approved,
+            ..Judgement::default()
+        };
+        let two = Judgement {
+            findings: vec![finding("b", Severity::Medium), finding("a", Severity::Low)],
+            review: ReviewView::Pending,
+            ..Judgement::default()
+        };
+        let three = Judgement { category: Category::Vendor, ..Judgement::default() };
+        let edges = [edge("web"), edge("mailer"), edge("other")];
+        let rows = rows(edges.iter().zip([&one, &two, &three]));
+        let [vendor, unclassified] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!((vendor.severity(), vendor.review()), (None, &ReviewView::NotNeeded));
+        assert_eq!(unclassified.review(), &ReviewView::Pending);
+        assert_eq!(unclassified.severity(), Some(Severity::Medium));
+        let classes: Vec<&str> = unclassified.findings().iter().map(|finding| finding.class.as_str()).collect();
+        assert_eq!(classes, ["b", "a"]);
+        assert_eq!(unclassified.exempted().len(), 1);
+        let to_decide: Vec<String> = unclassified.edges_to_decide().map(|edge| edge.key.workload.to_string()).collect();
+        assert_eq!(to_decide, ["Deployment/mailer"]);
+    }
 }

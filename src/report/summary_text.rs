@@ -4,7 +4,7 @@
 
 use std::cmp::Reverse;
 
-use super::coverage::coverage;
+use super::coverage::{coverage, kind_word};
 use super::digest::{Digest, digest};
 use super::escape::identifier;
 use super::peer;
@@ -47,7 +47,7 @@ pub fn summary_text(view: &AtlasView<'_>) -> String {
             first.extend(suspects(&label, &digest));
             unclassified.push((digest.counts.category(Category::Unclassified), label));
         }
-        let kinds = coverage.kinds.each_ref().map(|kind| format!("{} {}", kind.kind.as_str(), coverage.share(kind)));
+        let kinds = coverage.kinds.each_ref().map(|kind| format!("{} {}", kind_word(kind.kind), coverage.share(kind)));
         coverage_lines.push(format!(
             "Coverage of {}: {} of {}; {}, {} reported lost.",
             cut(&identifier(name)),
@@ -104,15 +104,13 @@ fn where_to_look(mut suspects: Vec<Pointer>) -> String {
     }
     suspects
         .sort_by(|one, two| (Reverse(one.0), Reverse(one.1), &one.2).cmp(&(Reverse(two.0), Reverse(two.1), &two.2)));
-    let mut out = "\nLook here first:\n".to_owned();
-    for (_, _, line) in suspects.iter().take(POINTED_OUT) {
-        out.push_str(&format!("  {line}\n"));
-    }
+    let mut lines = vec!["\nLook here first:".to_owned()];
+    lines.extend(suspects.iter().take(POINTED_OUT).map(|(_, _, line)| format!("  {line}")));
     let more = suspects.len().saturating_sub(POINTED_OUT);
     if more > 0 {
-        out.push_str(&format!("  and {} in the documents\n", counted(size(more), "more open suspect")));
+        lines.push(format!("  and {} in the documents", counted(size(more), "more open suspect")));
     }
-    out
+    lines.join("\n") + "\n"
 }
 
 /// The namespaces with the most destinations that no rule knows.

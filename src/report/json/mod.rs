@@ -7,4 +7,8 @@ mod convert;
 mod schema;
 
 pub use convert::{atlas_document, atlas_json};
-pub use schema::{ATLAS_SCHEMA, AtlasDocument};
+pub use schema::{
+    ATLAS_SCHEMA, AskedDocument, AtlasDocument, ClusterDocument, EdgeDocument, FindingDocument, Input,
+    JudgementDocument, NamespaceDocument, PeerDocument, RejectedRecords, ReviewDocument, Source, TotalsDocument,
+    Window, WorkloadDocument, WorkloadName,
+};

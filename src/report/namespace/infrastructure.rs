@@ -21,9 +21,10 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
     document.heading(2, "Infrastructure needs");
     let line = |subject: &str, keep: &dyn Fn(&Row<'_>) -> bool, absent: &str| {
         let rows: Vec<&Row<'_>> = digest.rows.iter().filter(|row| keep(row)).collect();
-        match rows.is_empty() {
-            true => format!("{subject}: {absent}"),
-            false => format!("{subject}: {}.", list(rows.into_iter().map(describe), 8)),
+        if rows.is_empty() {
+            format!("{subject}: {absent}")
+        } else {
+            format!("{subject}: {}.", list(rows.into_iter().map(describe), 8))
         }
     };
     document.bullet(&line(

@@ -40,7 +40,7 @@ fn overview(document: &mut Document, suspects: &[&Row<'_>]) {
             peer::markdown(row.peer),
             row.port(),
             row.severity().map_or("-", |severity| severity.as_str()).to_owned(),
-            list(classes(row).into_iter(), 3),
+            list(classes(row), 3),
             count(row.seen.connections()),
             row.review().as_str().to_owned(),
         ]);

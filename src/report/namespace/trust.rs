@@ -1,6 +1,6 @@
 //! The trust header: how long was looked, by which sources, and what is missing.
 
-use super::super::coverage::{Coverage, source_name};
+use super::super::coverage::{Coverage, kind_word, source_name};
 use super::super::digest::Digest;
 use super::super::document::Document;
 use super::super::escape::{code, prose};
@@ -54,7 +54,7 @@ fn kinds(document: &mut Document, coverage: &Coverage<'_>) {
             |(name, minutes)| format!("{} {}", source_name(name), share(minutes, coverage.window_minutes)),
         );
         table.row([
-            kind.kind.as_str().to_owned(),
+            kind_word(kind.kind).to_owned(),
             count(kind.sources),
             count(kind.records),
             time(kind.first),
@@ -69,7 +69,7 @@ fn kinds(document: &mut Document, coverage: &Coverage<'_>) {
             "{} of {} {} sources are silent in most minutes: their silence proves nothing, and gaps in them cannot be told.",
             count(kind.quiet),
             count(kind.sources),
-            kind.kind.as_str(),
+            kind_word(kind.kind),
         ));
     }
 }
@@ -82,7 +82,7 @@ fn gaps(document: &mut Document, coverage: &Coverage<'_>) {
     for (source, gap) in coverage.gaps.iter().take(LISTED_MAX) {
         document.bullet(&format!(
             "**Gap:** {} of {}, {} to {} ({}).",
-            source.kind.as_str(),
+            kind_word(source.kind),
             source_name(&source.name),
             time(Some(gap.from)),
             time(Some(gap.until)),
@@ -102,7 +102,7 @@ fn losses(document: &mut Document, coverage: &Coverage<'_>) {
             "**Lost:** {} at {} of {} {}, as reported by the source.",
             counted(*events, "event"),
             code(place),
-            source.kind.as_str(),
+            kind_word(source.kind),
             source_name(&source.name),
         ));
     }

@@ -1,5 +1,6 @@
 //! The first screen: five lines that say whether the document can be signed and what stands in the way.
 
+use super::super::coverage::kind_word;
 use super::super::digest::{Counts, Digest};
 use super::super::document::Document;
 use super::super::wording::{count, counted, sentence_list, share, size, span, time};
@@ -33,7 +34,7 @@ fn reservations(digest: &Digest<'_>) -> Vec<String> {
     let coverage = digest.coverage;
     let mut words = Vec::new();
     for kind in coverage.kinds.iter().filter(|kind| kind.sources == 0) {
-        words.push(format!("no {} source", kind.kind.as_str()));
+        words.push(format!("no source of {}", kind_word(kind.kind)));
     }
     if words.is_empty() && coverage.falls_short() {
         words.push("the window is not covered in full".to_owned());
@@ -51,7 +52,7 @@ fn reservations(digest: &Digest<'_>) -> Vec<String> {
 fn unproven(digest: &Digest<'_>) -> Option<&'static str> {
     let [flows, _] = &digest.coverage.kinds;
     if flows.sources == 0 {
-        return Some("no flow source was read, so that nothing was seen means nothing");
+        return Some("no source of flows was read, so nothing can be said about connections");
     }
     let namespace = digest.namespace;
     let silent = namespace.egress.is_empty() && namespace.ingress.is_empty();
