@@ -137,13 +137,13 @@ impl Reader<'_> {
         for (start, document) in yaml::documents(text) {
             let place = Place::Byte(start as u64);
             let mut top = yaml::Top::default();
-            let read = yaml::read(document, &mut top, &mut |item| self.take_value(item, &Kindless::default(), place));
+            let good = yaml::read(document, &mut top, &mut |item| self.take_value(item, &Kindless::default(), place));
             let list = Kindless::of(&top.api_version, &top.kind);
-            for item in top.kindless.into_iter().chain(top.single.filter(|_| read.is_ok())) {
+            for item in top.kindless.into_iter().chain(top.single.filter(|_| good)) {
                 self.take_value(item, &list, place);
             }
-            if let Err(at) = read {
-                self.account.reject(NOT_YAML, Place::Byte(start as u64 + at));
+            if !good {
+                self.account.reject(NOT_YAML, place);
             }
         }
     }
