@@ -1,4 +1,5 @@
 //! Hubble JSON: the account of every fixture, the meaning of every shape, and the scan against the parser.
+#![cfg(test)]
 
 mod scan;
 

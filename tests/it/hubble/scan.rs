@@ -166,10 +166,23 @@ fn change() -> impl Strategy<Value = (usize, Change)> {
     (0..PATHS.len(), change)
 }
 
-/// A cut, or one byte replaced.
-fn damage() -> impl Strategy<Value = Option<(usize, Option<u8>)>> {
+/// What can happen to the bytes of a record.
+#[derive(Clone, Debug)]
+enum Damage {
+    None,
+    Cut(usize),
+    Replace(usize, u8),
+    Append(&'static str),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
     let byte = prop::sample::select(&b"\"\\{}[],:0a\t\x01\x7f\xc3\xff "[..]);
-    prop::option::weighted(0.3, (0_usize..2_000, prop::option::of(byte)))
+    prop_oneof![
+        6 => Just(Damage::None),
+        1 => (0_usize..2_000).prop_map(Damage::Cut),
+        1 => (0_usize..2_000, byte).prop_map(|(index, byte)| Damage::Replace(index, byte)),
+        1 => prop::sample::select(&["}", ",", "x", " ", "{}", "\r", "\0"][..]).prop_map(Damage::Append),
+    ]
 }
 
 fn real_line() -> impl Strategy<Value = &'static str> {
@@ -192,12 +205,12 @@ proptest! {
     ) {
         let changed = changes.iter().fold(line.to_owned(), |text, (path, change)| change_at(&text, PATHS[*path], change));
         let mut changed = changed.into_bytes();
-        if let Some((index, replacement)) = damage {
-            let index = index % changed.len();
-            match replacement {
-                Some(byte) => changed[index] = byte,
-                None => changed.truncate(index),
-            }
+        let length = changed.len();
+        match damage {
+            Damage::None => {}
+            Damage::Cut(index) => changed.truncate(index % length),
+            Damage::Replace(index, byte) => changed[index % length] = byte,
+            Damage::Append(text) => changed.extend(text.as_bytes()),
         }
         // The real line comes first and last, so that the changed one meets a warm memory and leaves none behind.
         let content = [line.as_bytes(), &changed, line.as_bytes()].join(&b'\n');
