@@ -179,6 +179,7 @@ pub(super) struct Node {
 }
 
 /// Everything about one flow record that rows are made from.
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact of the record")]
 #[derive(Debug, Default)]
 pub(super) struct Facts<'a> {
     pub(super) time: Clock,

@@ -33,7 +33,8 @@ fn prefixed(line: &[u8]) -> Option<Content<'_>> {
         return None;
     }
     Timestamp::parse(time)?;
-    let (tags, rest) = word(rest)?;
+    // An empty line has lost the blank after its tag.
+    let (tags, rest) = word(rest).unwrap_or((rest, b""));
     match tags.split(|byte| *byte == b':').next() {
         Some(b"P") => Some(Content::Part),
         Some(b"F") => Some(match rest.trim_ascii() {

@@ -1,8 +1,8 @@
 //! Cilium Hubble flows as JSON: what the exporter, the command line, `jq` and log shippers write.
 //!
 //! In: chunks of whole lines or whole objects. Out: flow rows, answers of the DNS proxy, loss reports, and the account.
-//! Ordinary exporter records take a strict scan ([`scan`]); every record that deviates in any way takes the tolerant
-//! parser ([`parse`]); both meet in one set of facts ([`facts`]), so that they mean the same. Never trusts
+//! Ordinary exporter records take a strict scan (`scan`); every record that deviates in any way takes the tolerant
+//! parser (`parse`); both meet in one set of facts (`facts`), so that they mean the same. Never trusts
 //! `traffic_direction`, which has been wrong for deliveries into pods since Cilium 1.16.
 
 mod cursor;

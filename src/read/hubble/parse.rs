@@ -3,7 +3,7 @@
 //! In: the text of one object. Out: the same facts as the scan's, or the account entry of a record that is no flow.
 //! Only text that is no JSON is an error.
 
-use crate::model::{Account, Batch, Excluded, Loss, Place, Protocol, Rejected, Timestamp, Vocabulary};
+use crate::model::{Account, Batch, Excluded, Loss, Place, Protocol, Rejected, TextId, Timestamp, Vocabulary};
 
 use super::endpoint::EndFacts;
 use super::facts::{Address, Clock, DropReason, Facts, FlowKind, FlowVerdict, Memory, chain};
@@ -101,7 +101,7 @@ fn facts<'a>(flow: Flow<'a>, outer: &Flow<'_>, memory: &mut Memory, vocabulary: 
         time: clock(&flow.time, &outer.time),
         uuid: match flow.uuid.text() {
             Some(uuid) if memory.keep_ids => vocabulary.text(uuid),
-            _ => Default::default(),
+            _ => TextId::NONE,
         },
         node: memory.node(bytes(node_name), vocabulary),
         verdict: flow.verdict.member(FlowVerdict::named, FlowVerdict::numbered),

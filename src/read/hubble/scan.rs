@@ -29,6 +29,9 @@ pub(super) fn record<'a>(line: &'a [u8], memory: &mut Memory, vocabulary: &mut V
     Some(scan.facts)
 }
 
+/// Members of `flow.Service`.
+const SERVICE: &[(&[u8], bool)] = &[(b"\"name\":\"", true), (b"\"namespace\":\"", true)];
+
 struct Scan<'a, 'm> {
     cursor: Cursor<'a>,
     memory: &'m mut Memory,
@@ -78,12 +81,12 @@ impl<'a> Scan<'a, '_> {
         self.cursor.need(b"}")
     }
 
-    /// Takes a list that is not needed and ends in `last` and `]`, if its key comes next.
-    fn skip_list(&mut self, key: &[u8], last: u8) -> Option<()> {
+    /// Takes a list that is not needed and ends in `ending` and `]`, if its key comes next.
+    fn skip_list(&mut self, key: &[u8], ending: u8) -> Option<()> {
         if !self.key(key) {
             return Some(());
         }
-        let length = self.cursor.list_length(last)?;
+        let length = self.cursor.list_length(ending)?;
         let list = self.cursor.advance(length)?;
         let well_formed = || serde_json::from_slice::<serde::de::IgnoredAny>(list).ok().map(|_| ());
         if list.first() == Some(&b'[') { self.memory.well_formed.get_or_read(list, well_formed) } else { None }
@@ -246,7 +249,6 @@ impl<'a> Scan<'a, '_> {
         if self.key(b"\"event_type\":{") {
             self.event_type()?;
         }
-        const SERVICE: &[(&[u8], bool)] = &[(b"\"name\":\"", true), (b"\"namespace\":\"", true)];
         self.skip_object(b"\"source_service\":{", SERVICE)?;
         self.skip_object(b"\"destination_service\":{", SERVICE)?;
         self.skip_text(b"\"traffic_direction\":\"")?;

@@ -21,9 +21,13 @@ pub enum Framing {
     Objects,
 }
 
+/// How many lines may turn out not to begin an object that spans lines; each try reads on to that object's end.
+const LAYOUT_ATTEMPTS: u32 = 16;
+
 /// How the first piece of content (up to 64 KiB) is framed, if it looks like Hubble JSON.
 pub fn sniff(head: &[u8]) -> Option<Framing> {
     let mut rest = head;
+    let mut attempts = LAYOUT_ATTEMPTS;
     while !rest.is_empty() {
         let newline = memchr(b'\n', rest);
         let (line, next) = rest.split_at_checked(newline.map_or(rest.len(), |newline| newline + 1))?;
@@ -31,7 +35,12 @@ pub fn sniff(head: &[u8]) -> Option<Framing> {
             match record.first() {
                 Some(b'{') if is_record(record) => return Some(Framing::Lines),
                 Some(b'{') if newline.is_none() && starts_as_record(record) => return Some(Framing::Lines),
-                Some(b'{' | b'[') if is_laid_out(rest) => return Some(Framing::Objects),
+                Some(b'{' | b'[') if attempts > 0 => {
+                    if is_laid_out(rest) {
+                        return Some(Framing::Objects);
+                    }
+                    attempts -= 1;
+                }
                 _ => {}
             }
         }
