@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::escape::toml_string;
+use super::escape::{identifier, toml_string};
 use super::row::Row;
 use crate::summary::Peer;
 
-/// One `[[review]]` table for a row whose review is open; owner, reason and expiry are left for the owner to fill in.
+/// One `[[review]]` table for a row whose review is open; owner, decision, reason and expiry are left for the owner to fill in.
 pub(super) fn review_block(cluster: &str, namespace: &str, row: &Row<'_>) -> String {
     let destination = match row.peer {
         Peer::Name(name) => name.to_string(),
@@ -15,19 +15,22 @@ pub(super) fn review_block(cluster: &str, namespace: &str, row: &Row<'_>) -> Str
     };
     let workloads: BTreeSet<String> = row.edges_to_decide().map(|edge| edge.key.workload.to_string()).collect();
     let classes: BTreeSet<&str> = row.findings().iter().map(|finding| finding.class.as_str()).collect();
-    let strings = |items: Vec<String>| format!("[{}]", items.join(", "));
+    let listed = |items: Vec<String>| items.iter().map(|item| identifier(item)).collect::<Vec<_>>().join(", ");
     let lines = [
         "[[review]]".to_owned(),
+        format!(
+            "# {} from {} in cluster {}, port {}",
+            listed(classes.iter().map(ToString::to_string).collect()),
+            listed(workloads.into_iter().collect()),
+            identifier(cluster),
+            row.port
+        ),
         format!("destination = {}", toml_string(&destination)),
-        format!("ports = [{}]", if row.port == 0 { String::new() } else { row.port.to_string() }),
-        format!("cluster = {}", toml_string(cluster)),
         format!("namespace = {}", toml_string(namespace)),
-        format!("workloads = {}", strings(workloads.iter().map(|workload| toml_string(workload)).collect())),
-        format!("classes = {}", strings(classes.iter().map(|class| toml_string(class)).collect())),
         "decision = \"\"  # \"approved\" or \"rejected\"".to_owned(),
         "owner = \"\"     # who answers for it".to_owned(),
         "reason = \"\"    # what it is for".to_owned(),
-        "expires = \"\"   # last day, YYYY-MM-DD".to_owned(),
+        "expires = \"\"   # last day, YYYY-MM-DD; leave the line out if it never does".to_owned(),
     ];
     lines.join("\n")
 }

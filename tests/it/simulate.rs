@@ -205,8 +205,8 @@ fn the_demo_tells_what_it_promises() {
     check(us_b, r#""trace_observation_point":"TO_NETWORK""#);
     check(eu_b, "nightly-export-");
     check("prod-eu/kube.json", r#""phase": "Succeeded""#);
-    check("egress-atlas.toml", "[[exemptions]]");
-    check("reviews.toml", r#"state = "rejected""#);
+    check("egress-atlas.toml", "[[exempt]]");
+    check("reviews.toml", r#"decision = "rejected""#);
     for name in ["egress-atlas.toml", "reviews.toml"] {
         toml::from_str::<toml::Table>(std::str::from_utf8(file(&data, name)).unwrap()).unwrap();
     }
