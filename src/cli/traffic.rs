@@ -1,5 +1,6 @@
 //! The flags of every command that reads traffic, and the way from them to evidence.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -98,6 +99,12 @@ impl TrafficArgs {
         let progress = Progress::default();
         let read = with_progress(context, &progress, || ingest(&files, &options, &progress))?;
         let mut inputs = read.inputs;
+        let names = shown_names(&files);
+        for input in &mut inputs {
+            if let Some(name) = names.get(&*input.name) {
+                input.name = name.as_str().into();
+            }
+        }
         let (unnamed, mut warnings) = self.unnamed_cluster(&read.folds);
         let inventory = self.inventory(&unnamed, &mut inputs)?;
         no_records(&inputs)?;
@@ -125,7 +132,10 @@ impl TrafficArgs {
         };
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("`{}`: settings; check the path given to --config", path.display()))?;
-        Ok(Settings::parse(&text, &path.display().to_string())?)
+        let mut settings = Settings::parse(&text, &path.display().to_string())?;
+        // Errors name the path; documents name the file alone, so that they do not depend on where it lay.
+        settings.file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into();
+        Ok(settings)
     }
 
     /// All files of flows and DNS, each once.
@@ -191,6 +201,21 @@ impl TrafficArgs {
         }
         Ok(inventory)
     }
+}
+
+/// Path → the path below the folder that all files share, so that outputs do not depend on where that lay.
+fn shown_names(files: &[InputFile]) -> BTreeMap<String, String> {
+    let parent = |file: &InputFile| file.path.parent().map(PathBuf::from).unwrap_or_default();
+    let mut shared = files.first().map(parent).unwrap_or_default();
+    for file in files {
+        while !parent(file).starts_with(&shared) && shared.pop() {}
+    }
+    let shown = |file: &InputFile| match file.path.strip_prefix(&shared) {
+        _ if file.is_stdin() => file.name(),
+        Ok(below) => below.to_string_lossy().into_owned(),
+        Err(_) => file.name(),
+    };
+    files.iter().map(|file| (file.path.display().to_string(), shown(file))).collect()
 }
 
 /// The networks that the settings declare.

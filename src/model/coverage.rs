@@ -86,16 +86,21 @@ impl Activity {
         }
     }
 
-    /// Silent runs between the first and the last record of a source that otherwise speaks every minute or two; a
-    /// sparse source proves nothing by its silence.
+    /// Silent runs that are out of step with the source's own rhythm: longer than [`GAP_MINUTES_MIN`] and than twice
+    /// what all but one in a hundred of its pauses take. A source that speaks rarely proves little by its silence.
     pub fn gaps(&self) -> Vec<Gap> {
         let steps = || self.minutes.keys().zip(self.minutes.keys().skip(1));
-        let brisk = steps().filter(|(before, after)| *after - *before <= 2).count();
-        if brisk < 10 || brisk * 2 < self.minutes.len() {
+        let mut lengths: Vec<u32> = steps().map(|(before, after)| after - before).collect();
+        if lengths.len() < 20 {
             return Vec::new();
         }
+        lengths.sort_unstable();
+        // Of few pauses, the two longest may themselves be gaps.
+        let usual = lengths.len() - 1 - (lengths.len() / 100).max(2);
+        let longest_usual = lengths.get(usual).copied().unwrap_or(u32::MAX);
+        let limit = GAP_MINUTES_MIN.max(longest_usual.saturating_mul(2));
         steps()
-            .filter(|(before, after)| *after - *before > GAP_MINUTES_MIN)
+            .filter(|(before, after)| *after - *before > limit)
             .map(|(before, after)| Gap { from: minute_start(before + 1), until: minute_start(*after) })
             .collect()
     }

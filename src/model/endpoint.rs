@@ -46,7 +46,7 @@ pub struct Workload {
 
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind.0, self.name)
+        if self.kind.0.is_empty() { f.write_str(&self.name) } else { write!(f, "{}/{}", self.kind.0, self.name) }
     }
 }
 

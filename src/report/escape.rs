@@ -16,7 +16,7 @@ pub(super) fn identifier(text: &str) -> String {
     }
     let mut shown = capped(text, IDENTIFIER_CHARACTERS_MAX, |character, so_far, out| {
         let inner_space = character == ' ' && !so_far.is_empty() && !so_far.ends_with(' ');
-        if inner_space || character.is_ascii_alphanumeric() || "._-/:@=,+%*()".contains(character) {
+        if inner_space || character.is_ascii_alphanumeric() || "._-/:@=,;+%*()".contains(character) {
             out.push(character);
         } else {
             out.extend(character.escape_unicode());

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use hashbrown::{HashMap, HashSet};
 
 use super::place::Networks;
-use super::{Asked, Atlas, Cluster, Edge, EdgeKey, EdgeSeen, Peer, SourceCoverage, WorkloadSeen, edge::keep_smallest};
+use super::{
+    Asked, Atlas, Cluster, Edge, EdgeKey, EdgeSeen, Namespace, Peer, SourceCoverage, WorkloadSeen, edge::keep_smallest,
+};
 use crate::attribute::{Answer, Evidence, Named, PartyId, Sink};
 use crate::kube::Inventory;
 use crate::model::{
@@ -283,7 +285,27 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>
         atlas.clusters.entry(cluster.clone()).or_default().coverage.push(coverage);
     }
     writer.workloads(&mut atlas);
+    for namespace in atlas.clusters.values_mut().flat_map(|cluster| cluster.namespaces.values_mut()) {
+        forget_reached_services(namespace);
+    }
     atlas
+}
+
+/// A service's name is answered with an address that the CNI translates before the flow is recorded, so the connection shows
+/// only the pod behind it. Asking for a service of a namespace that was then reached is nothing to tell.
+fn forget_reached_services(namespace: &mut Namespace) {
+    let reached: BTreeSet<&str> = namespace
+        .egress
+        .iter()
+        .filter_map(|edge| match &edge.key.peer {
+            Peer::Workload { namespace, .. } | Peer::Service { namespace, .. } => Some(&**namespace),
+            _ => None,
+        })
+        .collect();
+    namespace.asked_only.retain(|name, _| {
+        let of_service = name.split_once(".svc.").and_then(|(service, _)| service.rsplit('.').next());
+        of_service.is_none_or(|namespace| !reached.contains(namespace))
+    });
 }
 
 type Text = Box<str>;

@@ -4,6 +4,7 @@
 //! comes out after the merge does not.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -81,7 +82,15 @@ struct Worker<'a> {
     chunk: Vec<u8>,
     hubble: HubbleDecoder,
     dnstap: DnstapDecoder,
-    accounts: BTreeMap<usize, (Account, Option<String>)>,
+    accounts: BTreeMap<usize, Settled>,
+}
+
+/// What became of an input, as far as one worker has seen it.
+#[derive(Debug)]
+struct Settled {
+    format: Format,
+    account: Account,
+    problem: Option<String>,
 }
 
 impl<'a> Worker<'a> {
@@ -110,11 +119,11 @@ impl<'a> Worker<'a> {
             let offset = match taken {
                 Ok(Some(offset)) => offset,
                 Ok(None) => {
-                    self.settle(input.number, &account, None);
+                    self.settle(input, &account, None);
                     return Ok(());
                 }
                 Err(error) => {
-                    self.settle(input.number, &account, Some(error.to_string()));
+                    self.settle(input, &account, Some(error.to_string()));
                     return Ok(());
                 }
             };
@@ -123,7 +132,7 @@ impl<'a> Worker<'a> {
             self.fold.add(&self.batch, cluster)?;
             self.progress.bytes.fetch_add(self.chunk.len() as u64, Ordering::Relaxed);
             self.progress.records.fetch_add(account.read, Ordering::Relaxed);
-            self.settle(input.number, &account, None);
+            self.settle(input, &account, None);
         }
     }
 
@@ -155,10 +164,11 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn settle(&mut self, input: usize, account: &Account, problem: Option<String>) {
-        let entry = self.accounts.entry(input).or_default();
-        entry.0.absorb(account);
-        entry.1 = entry.1.take().or(problem);
+    fn settle(&mut self, input: &Shared, account: &Account, problem: Option<String>) {
+        let empty = || Settled { format: input.format, account: Account::default(), problem: None };
+        let settled = self.accounts.entry(input.number).or_insert_with(empty);
+        settled.account.absorb(account);
+        settled.problem = settled.problem.take().or(problem);
     }
 }
 
@@ -227,26 +237,32 @@ pub fn ingest(files: &[InputFile], options: &IngestOptions, progress: &Progress)
             .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     });
-    let mut accounts: BTreeMap<usize, (Account, Option<String>)> = BTreeMap::new();
+    let mut accounts: BTreeMap<usize, Settled> = BTreeMap::new();
     let mut folds = Vec::new();
     for worker in workers {
         let worker = worker?;
-        for (number, (account, problem)) in worker.accounts {
-            let entry = accounts.entry(number).or_default();
-            entry.0.absorb(&account);
-            entry.1 = entry.1.take().or(problem);
+        for (number, part) in worker.accounts {
+            match accounts.entry(number) {
+                Entry::Vacant(entry) => {
+                    entry.insert(part);
+                }
+                Entry::Occupied(mut entry) => {
+                    let settled = entry.get_mut();
+                    settled.account.absorb(&part.account);
+                    settled.problem = settled.problem.take().or(part.problem);
+                }
+            }
         }
         folds.push(worker.fold);
     }
     let inputs = accounts
         .into_iter()
-        .filter_map(|(number, (account, problem))| {
-            let file = files.get(number)?;
+        .filter_map(|(number, settled)| {
             Some(InputAccount {
-                name: file.name().into(),
-                format: file.format.map_or("", Format::as_str),
-                account,
-                problem: problem.map(Into::into),
+                name: files.get(number)?.path.display().to_string().into(),
+                format: settled.format.as_str(),
+                account: settled.account,
+                problem: settled.problem.map(Into::into),
             })
         })
         .collect();
