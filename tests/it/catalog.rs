@@ -1,5 +1,10 @@
 //! The embedded catalog, categories and list findings, on the overlaps and traps that are known.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
+
+mod settings;
+
+use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
@@ -93,7 +98,7 @@ fn judged(text: &str, settings: &str) -> String {
             (None, Some(by)) => format!(", exemption expired {}", by.expires),
             (None, None) => String::new(),
         };
-        text += &format!("; {} {}{state}", finding.rule, finding.severity);
+        write!(text, "; {} {}{state}", finding.rule, finding.severity).unwrap();
     }
     text
 }

@@ -1,3 +1,2 @@
 //! The one integration test binary.
 mod catalog;
-mod settings;

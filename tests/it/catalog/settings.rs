@@ -117,7 +117,7 @@ fn the_narrowest_review_decides_and_a_rejection_beats_an_approval() {
                 ReviewState::Rejected(by) => format!("rejected by {}", by.owner),
                 ReviewState::Expired(by) => format!("expired {}", by.owner),
             };
-            assert_eq!(found, expected, "{name} {lines:?}", lines = text);
+            assert_eq!(found, expected, "{name} {text}");
             assert_eq!(state.is_open(), expected.starts_with("approved"));
         };
         check_order(&mut lines.iter());
