@@ -166,6 +166,8 @@ fn suffixes_end_at_labels_and_the_provider_is_not_its_customers() {
     check("www.duckdns.org", "dynamic_dns low");
     check("myhome.duckdns.org", "dynamic_dns medium");
     check("evilngrok.io", "");
+    check("log.tailscale.com", "remote_access low");
+    check("other.tailscale.com", "remote_access medium");
     check("something.onion", "anonymity high");
     check("169.254.169.254.nip.io", "ip_in_name medium");
     check("169.254.169.254.nip.io@169.254.169.254 80", "cloud_metadata high, ip_in_name medium");
