@@ -178,11 +178,11 @@ impl<'d> Table<'d> {
     }
 
     /// Every key with its table, for tables whose keys are names.
-    pub(super) fn named_tables(&self) -> Result<Vec<(&'d str, Self)>, DocumentError> {
+    pub(super) fn named_tables(&self, parent: &str) -> Result<Vec<(&'d str, Self)>, DocumentError> {
         let names = self.content.keys().map(|key| &**key.get_ref());
         names
             .filter_map(|name| self.get(name))
-            .map(|value| Ok((value.key, value.table(format!("`[{}]`", value.key))?)))
+            .map(|value| Ok((value.key, value.table(format!("`[{parent}.{}]`", value.key))?)))
             .collect()
     }
 }

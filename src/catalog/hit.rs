@@ -74,3 +74,56 @@ pub(super) fn longest_by_class<'c>(hits: &[Hit<'c>], answer: Answer) -> Vec<Hit<
     }
     by_class.into_values().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::catalog::{Catalog, Subject};
+
+    /// The rows that match, given as `kind text` with the ports they are bound to; the best has the label.
+    fn best_label(rows: &[(&str, &str, &str)], subject: Subject<'_>) -> String {
+        let mut file = "class = \"c\"\nanswer = \"suspect\"\n".to_owned();
+        for (kind, text, more) in rows {
+            let group =
+                format!("[[group]]\nwhy = \"w\"\n{more}\n{kind} = [[\"{text}\", \"{kind} {text} {more}\", \"a\"]]\n");
+            file.push_str(&group);
+        }
+        let sources =
+            "source = [{ key = \"a\", name = \"A\", licence = \"MIT\", use = \"data\", snapshot = \"2026\" }]";
+        let catalog = Catalog::read(&[("x.toml", &file)], sources).unwrap();
+        let flags = catalog.flags(&subject);
+        assert_eq!(flags.len(), 1, "one flag for each class");
+        flags[0].label.trim().to_owned()
+    }
+
+    #[test]
+    fn longer_wins_and_among_equals_exact_before_glob_before_suffix_before_below() {
+        let check = |rows: &[(&str, &str)], expected: &str| {
+            let mut rows: Vec<_> = rows.iter().map(|(kind, text)| (*kind, *text, "")).collect();
+            for _ in 0..2 {
+                let subject = Subject { name: Some("a.b.c.d"), port: Some(443), ..Subject::default() };
+                assert_eq!(best_label(&rows, subject), expected, "{rows:?}");
+                rows.reverse();
+            }
+        };
+        check(&[("exact", "a.b.c.d"), ("glob", "*.b.c.d"), ("suffix", "a.b.c.d")], "exact a.b.c.d");
+        check(&[("glob", "*.c.d"), ("suffix", "b.c.d"), ("below", "b.c.d")], "glob *.c.d");
+        check(&[("suffix", "b.c.d"), ("below", "b.c.d")], "suffix b.c.d");
+        check(&[("below", "b.c.d"), ("suffix", "c.d"), ("glob", "*.d")], "below b.c.d");
+    }
+
+    #[test]
+    fn the_longer_prefix_wins_and_among_equals_the_row_that_is_bound_to_ports() {
+        let check = |rows: &[(&str, &str)], expected: &str| {
+            let mut rows: Vec<_> = rows.iter().map(|(net, more)| ("network", *net, *more)).collect();
+            for _ in 0..2 {
+                let addresses = ["10.1.2.3".parse().unwrap()];
+                let subject = Subject { addresses: &addresses, port: Some(443), ..Subject::default() };
+                assert_eq!(best_label(&rows, subject), expected, "{rows:?}");
+                rows.reverse();
+            }
+        };
+        check(&[("10.0.0.0/8", "ports = [443]"), ("10.1.0.0/16", "")], "network 10.1.0.0/16");
+        check(&[("10.1.0.0/16", "ports = [443]"), ("10.1.0.0/16", "")], "network 10.1.0.0/16 ports = [443]");
+        check(&[("10.1.0.0/16", "ports = [80]"), ("10.0.0.0/8", "")], "network 10.0.0.0/8");
+    }
+}

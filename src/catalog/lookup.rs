@@ -4,7 +4,7 @@
 //! category. In: the names, addresses, port and protocol of one destination. Out: the deciding row, or one flag
 //! for each class.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -161,6 +161,11 @@ impl Catalog {
     /// Where the rows come from.
     pub fn sources(&self) -> &[Source] {
         &self.sources
+    }
+
+    /// The classes of suspicion, sorted.
+    pub fn suspect_classes(&self) -> BTreeSet<&str> {
+        self.groups.iter().filter(|group| group.answer == Answer::Suspect).map(|group| &*group.class).collect()
     }
 
     /// What the destination is for: the queried name decides, then its CNAME chain, then the addresses.

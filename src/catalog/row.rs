@@ -130,9 +130,8 @@ impl Row {
     /// What was matched, as findings print it: `ngrok.io suffix`, `169.254.169.254/32 except port 53, 123`.
     pub(super) fn describe(&self, group: &Group) -> String {
         let text = match self.kind {
-            Kind::Network => self.text.to_string(),
             Kind::Port => format!("port {}", self.text),
-            Kind::Exact => self.text.to_string(),
+            Kind::Network | Kind::Exact => self.text.to_string(),
             Kind::Glob => format!("{} pattern", self.text),
             Kind::Suffix => format!("{} suffix", self.text),
             Kind::Below => format!("below {}", self.text),

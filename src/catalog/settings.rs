@@ -124,7 +124,7 @@ impl Settings {
             settings.networks = Networks::read(&table)?;
         }
         if let Some(clusters) = root.table("clusters")? {
-            for (name, table) in clusters.named_tables()? {
+            for (name, table) in clusters.named_tables("clusters")? {
                 table.expect_keys(&["networks"])?;
                 if let Some(networks) = table.table("networks")? {
                     settings.clusters.insert(name.into(), Networks::read(&networks)?);

@@ -180,7 +180,7 @@ impl Exemption {
         table.expect_keys(&["match", "class", "namespaces", "ports", "owner", "reason", "expires"])?;
         let own = suspects.iter().map(|rule| &*rule.class);
         let known: Vec<&str> = ["all"].into_iter().chain(CATALOG_CLASSES).chain(BEHAVIOUR_CLASSES).chain(own).collect();
-        let mut classes = Vec::new();
+        let mut classes: Vec<Box<str>> = Vec::new();
         for value in table.require("class")?.list()? {
             let class = value.text()?;
             if !known.contains(&class) {
@@ -188,7 +188,7 @@ impl Exemption {
             }
             classes.push(class.into());
         }
-        if classes.iter().any(|class: &Box<str>| &**class == "all") {
+        if classes.iter().any(|class| **class == *"all") {
             classes.clear();
         }
         Ok(Self {

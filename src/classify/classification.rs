@@ -55,7 +55,7 @@ fn by_network(destination: &Destination<'_>, rules: &Rules<'_>) -> Option<Classi
     let Destination { cluster, addresses, .. } = *destination;
     let mut ranges = addresses.iter().map(|address| rules.settings.network(cluster, *address));
     let (key, net) = ranges.next()??;
-    ranges.all(|range| range.is_some()).then(|| internal(&format!("{} {key}: {net}", rules.settings.file)))
+    ranges.all(|range| range.is_some()).then(|| internal(&format!("{} networks.{key}: {net}", rules.settings.file)))
 }
 
 fn by_cluster_name(destination: &Destination<'_>, rules: &Rules<'_>) -> Option<Classification> {

@@ -3,6 +3,8 @@
 //! In: what a rule found. Out: the finding with the user's exemptions applied. An exempted finding stays visible,
 //! and an exemption whose time is over clears nothing.
 
+use std::net::IpAddr;
+
 use crate::catalog::{Date, Exemption};
 use crate::classify::{Destination, Rules};
 use crate::model::{Confidence, Severity};
@@ -61,23 +63,25 @@ impl Finding {
 
     /// Applies the first exemption in force; without one, notes the first whose time is over.
     #[must_use]
-    pub(super) fn with_exemptions(mut self, destination: &Destination<'_>, rules: &Rules<'_>, day: Date) -> Self {
-        let Destination { namespace, port, name, chain, addresses, .. } = *destination;
-        let names: Vec<&str> = name.into_iter().chain(chain.iter().copied()).collect();
-        for exemption in rules.settings.exemptions.iter().filter(|exemption| exemption.concerns(&self.class)) {
-            let Some(pattern) = exemption.reach.finds(namespace, port, &names, addresses) else {
+    pub(super) fn with_exemptions(self, destination: &Destination<'_>, rules: &Rules<'_>, day: Date) -> Self {
+        // A finding about a name is not cleared by an address: others may be behind the same one.
+        let names: Vec<&str> = destination.name.into_iter().chain([&*self.subject]).collect();
+        let addresses: Vec<IpAddr> = self.subject.parse().into_iter().collect();
+        let concerned = rules.settings.exemptions.iter().filter(|exemption| exemption.concerns(&self.class));
+        let mut expired = None;
+        for exemption in concerned {
+            let Some(pattern) = exemption.reach.finds(destination.namespace, destination.port, &names, &addresses)
+            else {
                 continue;
             };
             let file = &rules.settings.file;
             let exempted = || exempted(exemption, format!("{file} exemption {}: {pattern}", exemption.number));
             if !exemption.is_expired(day) {
-                self.exempted = Some(exempted());
-                self.expired_exemption = None;
-                return self;
+                return Self { exempted: Some(exempted()), ..self };
             }
-            self.expired_exemption.get_or_insert_with(exempted);
+            expired.get_or_insert_with(exempted);
         }
-        self
+        Self { expired_exemption: expired, ..self }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The one integration test binary. A line per module says what belongs there.
 #![cfg(test)]
 
+/// Catalog, settings, reviews, categories and list findings.
+mod catalog;
 /// The demo's documents, byte for byte.
 mod demo;
 /// dnstap captures.
