@@ -179,6 +179,9 @@ impl Fold {
     fn lose(&mut self, loss: &Loss, cluster: TextId) {
         let cluster = if loss.cluster.is_none() { cluster } else { loss.cluster };
         let activity = self.activity.entry((SourceKind::Flows, cluster, loss.node)).or_default();
+        if loss.time.is_known() {
+            activity.lost_at.insert(loss.time.minute());
+        }
         *activity.lost.entry(self.vocabulary.text_of(loss.place).into()).or_default() += loss.events;
     }
 

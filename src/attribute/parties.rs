@@ -44,11 +44,14 @@ struct Residence {
     party: PartyId,
 }
 
+/// What makes a pod distinct: cluster, namespace, pod, and the workload where no pod is named.
+type PartyName = (TextId, Box<str>, Box<str>, Option<Workload>);
+
 /// All pods.
 #[derive(Debug, Default)]
 pub struct Parties {
-    parties: Vec<Party>,
-    by_name: HashMap<(TextId, Box<str>, Box<str>, Option<Workload>), PartyId>,
+    all: Vec<Party>,
+    by_name: HashMap<PartyName, PartyId>,
     by_endpoint: HashMap<(TextId, EndpointId), PartyId>,
     residences: HashMap<(TextId, AddressId), Vec<Residence>>,
     node_addresses: BTreeMap<(TextId, TextId), BTreeSet<AddressId>>,
@@ -68,7 +71,7 @@ impl Parties {
         }
         let party = self.named(cluster, end);
         self.by_endpoint.insert((cluster, id), party);
-        if let Some(known) = self.parties.get_mut(party.0 as usize) {
+        if let Some(known) = self.all.get_mut(party.0 as usize) {
             if let Some(workload) = &end.workload
                 && (known.guessed || *workload < known.workload)
             {
@@ -93,7 +96,7 @@ impl Parties {
         if let Some(&party) = self.by_name.get(&key) {
             return party;
         }
-        let party = PartyId(u32::try_from(self.parties.len()).unwrap_or(u32::MAX));
+        let party = PartyId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
         let (workload, guessed) = match &end.workload {
             Some(workload) => (workload.clone(), false),
             None if end.pod.is_empty() => {
@@ -101,7 +104,7 @@ impl Parties {
             }
             None => (Workload::from_pod_name(&end.pod), true),
         };
-        self.parties.push(Party {
+        self.all.push(Party {
             cluster,
             namespace: end.namespace.clone(),
             pod: end.pod.clone(),
@@ -124,7 +127,7 @@ impl Parties {
                 let end = Endpoint { namespace: pod.namespace.clone(), pod: pod.name.clone(), ..Endpoint::default() };
                 let party = self.named(cluster, &end);
                 let node = vocabulary.text(&pod.node);
-                if let Some(known) = self.parties.get_mut(party.0 as usize) {
+                if let Some(known) = self.all.get_mut(party.0 as usize) {
                     known.workload = pod.workload.clone();
                     known.guessed = false;
                     if known.labels.is_empty() {
@@ -173,12 +176,12 @@ impl Parties {
 
     /// Puts everything in an order that does not depend on reading, and numbers the workloads.
     pub(crate) fn settle(&mut self) {
-        let parties = &self.parties;
+        let parties = &self.all;
         let name = |party: PartyId| parties.get(party.0 as usize).map(|party| (&party.namespace, &party.pod));
         for residences in self.residences.values_mut() {
             residences.sort_by(|a, b| (a.first, a.last, name(a.party)).cmp(&(b.first, b.last, name(b.party))));
         }
-        for party in &mut self.parties {
+        for party in &mut self.all {
             let next = u32::try_from(self.workloads.len()).unwrap_or(u32::MAX);
             party.workload_number =
                 *self.workloads.entry((party.cluster, party.namespace.clone(), party.workload.clone())).or_insert(next);
@@ -193,7 +196,7 @@ impl Parties {
 
     /// The pod of a number.
     pub fn get(&self, id: PartyId) -> Option<&Party> {
-        self.parties.get(id.0 as usize)
+        self.all.get(id.0 as usize)
     }
 
     /// The pod that an end of a flow names.
@@ -259,6 +262,6 @@ impl Parties {
 
     /// All pods.
     pub fn iter(&self) -> impl Iterator<Item = (PartyId, &Party)> {
-        (0_u32..).map(PartyId).zip(&self.parties)
+        (0_u32..).map(PartyId).zip(&self.all)
     }
 }

@@ -1,6 +1,6 @@
 //! When each source was alive: records per minute, reported losses, and the gaps that follow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Timestamp;
 
@@ -52,6 +52,8 @@ pub struct Activity {
     pub records: u64,
     /// Losses as the source reports them: place → events.
     pub lost: BTreeMap<Box<str>, u64>,
+    /// Minutes in which a loss was reported.
+    pub lost_at: BTreeSet<u32>,
 }
 
 /// A silence of at least this many minutes of a busy source is a gap.
@@ -81,28 +83,38 @@ impl Activity {
         self.first = Timestamp::earliest(self.first, other.first);
         self.last = self.last.max(other.last);
         self.records += other.records;
+        self.lost_at.extend(other.lost_at);
         for (place, events) in other.lost {
             *self.lost.entry(place).or_default() += events;
         }
     }
 
     /// Silent runs that are out of step with the source's own rhythm: longer than [`GAP_MINUTES_MIN`] and than twice
-    /// what all but one in a hundred of its pauses take. A source that speaks rarely proves little by its silence.
+    /// what all but one in a hundred of its pauses take; or that end with a report of losses. A source that speaks rarely
+    /// proves little by its silence alone.
     pub fn gaps(&self) -> Vec<Gap> {
         let steps = || self.minutes.keys().zip(self.minutes.keys().skip(1));
-        let mut lengths: Vec<u32> = steps().map(|(before, after)| after - before).collect();
-        if lengths.len() < 20 {
-            return Vec::new();
-        }
-        lengths.sort_unstable();
-        // Of few pauses, the two longest may themselves be gaps.
-        let usual = lengths.len() - 1 - (lengths.len() / 100).max(2);
-        let longest_usual = lengths.get(usual).copied().unwrap_or(u32::MAX);
-        let limit = GAP_MINUTES_MIN.max(longest_usual.saturating_mul(2));
+        let limit = self.longest_usual_pause().map(|pause| GAP_MINUTES_MIN.max(pause.saturating_mul(2)));
+        let ends_in_loss = |after: u32| self.lost_at.range(after.saturating_sub(1)..=after).next().is_some();
         steps()
-            .filter(|(before, after)| *after - *before > limit)
+            .filter(|(before, after)| {
+                let pause = *after - *before;
+                limit.is_some_and(|limit| pause > limit) || (pause > GAP_MINUTES_MIN && ends_in_loss(**after))
+            })
             .map(|(before, after)| Gap { from: minute_start(before + 1), until: minute_start(*after) })
             .collect()
+    }
+
+    /// The pause that only one in a hundred exceeds, in minutes; of few pauses, all but the two longest. `None` when
+    /// there are too few to speak of a rhythm.
+    fn longest_usual_pause(&self) -> Option<u32> {
+        let minutes = || self.minutes.keys();
+        let mut pauses: Vec<u32> = minutes().zip(minutes().skip(1)).map(|(before, after)| after - before).collect();
+        if pauses.len() < 20 {
+            return None;
+        }
+        pauses.sort_unstable();
+        pauses.get(pauses.len() - 1 - (pauses.len() / 100).max(2)).copied()
     }
 
     /// Whole minutes between first and last record that are not in a gap.
@@ -145,5 +157,12 @@ mod tests {
         assert_eq!(activity((0..60).chain(64..120)).gaps(), []);
         assert_eq!(activity((0..600).step_by(30)).gaps(), []);
         assert_eq!(activity([]).gaps(), []);
+    }
+
+    #[test]
+    fn a_pause_that_ends_with_a_report_of_losses_is_a_gap_whatever_the_rhythm() {
+        let mut sparse = activity((0..600).step_by(30));
+        sparse.lost_at.insert(90);
+        assert_eq!(sparse.gaps(), [Gap { from: minute_start(61), until: minute_start(90) }]);
     }
 }

@@ -48,17 +48,14 @@ impl<R: Read> LineChunks<R> {
 
     /// Drops the bytes of a line that is too long; false when the stream ended in it.
     fn skip_line(&mut self, chunk: &mut Vec<u8>) -> bool {
-        match memchr::memchr(b'\n', chunk) {
-            Some(end) => {
-                chunk.drain(..=end);
-                self.offset += end as u64 + 1;
-                true
-            }
-            None => {
-                self.offset += chunk.len() as u64;
-                chunk.clear();
-                false
-            }
+        if let Some(end) = memchr::memchr(b'\n', chunk) {
+            chunk.drain(..=end);
+            self.offset += end as u64 + 1;
+            true
+        } else {
+            self.offset += chunk.len() as u64;
+            chunk.clear();
+            false
         }
     }
 }

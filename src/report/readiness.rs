@@ -141,7 +141,7 @@ fn covered_minutes(source: &SourceCoverage, window: (Timestamp, Timestamp)) -> u
 }
 
 fn percent(part: u64, whole: u64) -> u64 {
-    if whole == 0 { 0 } else { (part.saturating_mul(100) / whole).min(100) }
+    part.saturating_mul(100).checked_div(whole).unwrap_or(0).min(100)
 }
 
 fn row(source: &SourceCoverage, window: (Timestamp, Timestamp)) -> SourceRow {
@@ -317,7 +317,9 @@ pub fn readiness_text(readiness: &Readiness, width: u16) -> String {
     let mut text = String::new();
     for cluster in &readiness.clusters {
         let name = identifier(&cluster.cluster);
-        text += &format!("Cluster {name}, window {} to {}\n\n", cluster.window.0, cluster.window.1);
+        text += "Cluster ";
+        text += &name;
+        text += &[", window ", &cluster.window.0, " to ", &cluster.window.1, "\n\n"].concat();
         for check in &cluster.checks {
             let head = format!("{:<10}  {:<18}  ", check.outcome.word(), check.name);
             text += &hanging(&head, &check.detail, usize::from(width));
@@ -336,7 +338,7 @@ pub fn readiness_text(readiness: &Readiness, width: u16) -> String {
                 source.lost.to_string(),
             ]);
         }
-        text += &format!("\n{}\n", sources.to_plain());
+        text += &["\n", &sources.to_plain(), "\n"].concat();
     }
     text
 }

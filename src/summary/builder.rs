@@ -64,14 +64,16 @@ struct Seen {
     chains: HashSet<ChainId>,
 }
 
+/// Who asked for what: cluster, a pod that stands for its workload (none for clients without one), name.
+type Question = (TextId, Option<PartyId>, NameId);
+
 /// What one thread has seen.
 pub struct Builder<'a> {
     inventory: &'a Inventory,
     networks: &'a Networks,
     edges: HashMap<Key, Seen>,
-    /// (cluster, pod or none, name) → answers and when.
-    asked: HashMap<(TextId, Option<PartyId>, NameId), (u64, Timestamp, Timestamp)>,
-    used: HashSet<(TextId, Option<PartyId>, NameId)>,
+    asked: HashMap<Question, (u64, Timestamp, Timestamp)>,
+    used: HashSet<Question>,
     guessed: BTreeMap<TextId, u64>,
     answers_to_nodes: BTreeMap<TextId, u64>,
 }

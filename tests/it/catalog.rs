@@ -1,7 +1,5 @@
 //! The embedded catalog, categories and list findings, on the overlaps and traps that are known.
 
-#![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
-
 mod settings;
 
 use std::fmt::Write;

@@ -1,7 +1,5 @@
 //! dnstap captures: real ones to their exact account, cut, mangled and hostile ones, and both decoders against others.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic as tests do")]
-
 mod captures;
 mod differential;
 mod hostile;

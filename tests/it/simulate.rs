@@ -1,8 +1,6 @@
 //! What we make ourselves must be well-formed by other people's parsers, the same for the same seed, and contain
 //! what it promises.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets a surprise must fail")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 

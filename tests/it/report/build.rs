@@ -1,5 +1,5 @@
 //! Small atlases, built by hand.
-#![expect(clippy::unwrap_used, clippy::too_many_lines, reason = "data of tests")]
+#![expect(clippy::too_many_lines, reason = "data of tests")]
 
 use std::collections::BTreeMap;
 

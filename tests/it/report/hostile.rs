@@ -1,6 +1,4 @@
 //! Names that try to be markup, escape sequences or paths.
-#![expect(clippy::unwrap_used, reason = "data of tests")]
-
 use std::collections::BTreeMap;
 
 use egress_atlas::model::{Account, Category, Grade};
