@@ -9,6 +9,7 @@ mod answers;
 mod connection;
 mod fold;
 mod join;
+pub mod oracle;
 mod orientation;
 mod parked;
 mod parties;

@@ -108,6 +108,10 @@ impl TrafficArgs {
         let (unnamed, mut warnings) = self.unnamed_cluster(&read.folds);
         let inventory = self.inventory(&unnamed, &mut inputs)?;
         no_records(&inputs)?;
+        warnings.extend(read.passed_over.iter().map(|path| {
+            let name = names.get(path).unwrap_or(path);
+            format!("`{name}` is passed over: it is neither Hubble JSON nor a dnstap capture")
+        }));
         let join = JoinOptions {
             window_nanos: settings.join.window,
             skew_nanos: settings.join.skew,

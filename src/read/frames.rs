@@ -3,8 +3,10 @@
 use std::io::{self, Read};
 
 use super::chunks::ChunkSource;
-use super::framestream::{FRAME_BYTES_MAX, FrameSplitter};
-use crate::model::Account;
+use super::framestream::{FRAME_BYTES_MAX, FrameSplitter, FrameStreamError};
+use crate::model::{Account, Place, Rejected};
+
+const TOO_LONG: Rejected = Rejected("frame longer than 1 MiB");
 
 /// Cuts a Frame Streams capture between frames. A broken length ends it.
 pub struct FrameChunks<R> {
@@ -24,18 +26,21 @@ impl<R: Read + Send> ChunkSource for FrameChunks<R> {
         if self.ended {
             return Ok(None);
         }
-        match self.splitter.next_chunk(chunk) {
-            Ok(Some(offset)) => Ok(Some(offset)),
-            Ok(None) => {
-                self.ended = true;
-                if self.splitter.was_truncated() {
-                    account.note("capture cut without STOP (normal after a crash or a copy of a live file)");
+        loop {
+            match self.splitter.next_chunk(chunk) {
+                Ok(Some(offset)) => return Ok(Some(offset)),
+                Ok(None) => {
+                    self.ended = true;
+                    if self.splitter.was_truncated() {
+                        account.note("capture cut without STOP (normal after a crash or a copy of a live file)");
+                    }
+                    return Ok(None);
                 }
-                Ok(None)
-            }
-            Err(error) => {
-                self.ended = true;
-                Err(io::Error::other(error))
+                Err(FrameStreamError::FrameTooLong { offset, .. }) => account.reject(TOO_LONG, Place::Byte(offset)),
+                Err(error) => {
+                    self.ended = true;
+                    return Err(io::Error::other(error));
+                }
             }
         }
     }

@@ -120,6 +120,8 @@ pub struct InputFile {
     pub cluster: Option<String>,
     /// The format that the user gave.
     pub format: Option<Format>,
+    /// Whether the user named this very file, and not a folder or pattern that it is in.
+    pub is_named: bool,
 }
 
 impl InputFile {
@@ -164,16 +166,17 @@ impl InputSpec {
 
     /// The files it stands for, sorted by path. Folders are searched to the bottom; hidden files are passed over.
     pub fn files(&self) -> Result<Vec<InputFile>, InputError> {
-        let file = |path: PathBuf| InputFile { path, cluster: self.cluster.clone(), format: self.format };
+        let file =
+            |path: PathBuf, is_named| InputFile { path, cluster: self.cluster.clone(), format: self.format, is_named };
         let path = Path::new(&self.path);
         if self.path == "-" {
-            return Ok(vec![file(path.to_owned())]);
+            return Ok(vec![file(path.to_owned(), true)]);
         }
         let mut found = Vec::new();
         if path.is_dir() {
             collect_files(path, &mut found)?;
         } else if path.exists() {
-            return Ok(vec![file(path.to_owned())]);
+            return Ok(vec![file(path.to_owned(), true)]);
         } else if self.path.contains(['*', '?', '[']) {
             let entries = glob::glob(&self.path)
                 .map_err(|error| InputError::Glob { path: self.path.clone(), reason: error.msg.to_owned() })?;
@@ -192,7 +195,7 @@ impl InputSpec {
         }
         found.sort();
         found.dedup();
-        Ok(found.into_iter().map(file).collect())
+        Ok(found.into_iter().map(|path| file(path, false)).collect())
     }
 }
 

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::attribute::{Fold, FoldLimits};
 use crate::model::{Account, Batch, Excluded, TextId, Timestamp};
@@ -47,6 +47,8 @@ pub struct Ingested {
     pub folds: Vec<Fold>,
     /// In the order of the files.
     pub inputs: Vec<InputAccount>,
+    /// Paths of files in folders that hold something else (a README beside the logs).
+    pub passed_over: Vec<String>,
 }
 
 /// Why reading stopped altogether.
@@ -113,7 +115,7 @@ impl<'a> Worker<'a> {
         loop {
             let mut account = Account::default();
             let taken = {
-                let mut source = input.source.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut source = input.source.lock().unwrap_or_else(PoisonError::into_inner);
                 source.next_chunk(&mut self.chunk, &mut account)
             };
             let offset = match taken {
@@ -184,31 +186,39 @@ fn chunks(opened: Opened) -> Box<dyn ChunkSource> {
 struct Queue<'a> {
     files: &'a [InputFile],
     next: AtomicU64,
-    active: Mutex<Vec<std::sync::Arc<Shared>>>,
+    active: Mutex<Vec<Arc<Shared>>>,
+    passed_over: Mutex<Vec<String>>,
 }
 
 impl Queue<'_> {
     /// A file that nobody reads yet, else one that somebody reads and that may have chunks left.
-    fn take(&self, done: &[usize]) -> Result<Option<std::sync::Arc<Shared>>, InputError> {
-        let number = usize::try_from(self.next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
-        if let Some(file) = self.files.get(number) {
-            let opened = open(file)?;
-            let shared = std::sync::Arc::new(Shared {
+    fn take(&self, done: &[usize]) -> Result<Option<Arc<Shared>>, InputError> {
+        loop {
+            let number = usize::try_from(self.next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
+            let Some(file) = self.files.get(number) else { break };
+            let opened = match open(file) {
+                Err(InputError::Unrecognised { path }) if !file.is_named => {
+                    self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+                    continue;
+                }
+                opened => opened?,
+            };
+            let shared = Arc::new(Shared {
                 number,
                 format: opened.format,
                 framing: opened.framing,
                 cluster: file.cluster.clone(),
                 source: Mutex::new(chunks(opened)),
             });
-            self.active.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(shared.clone());
+            self.active.lock().unwrap_or_else(PoisonError::into_inner).push(shared.clone());
             return Ok(Some(shared));
         }
-        let active = self.active.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(active.iter().find(|shared| !done.contains(&shared.number)).cloned())
     }
 
     fn finished(&self, number: usize) {
-        self.active.lock().unwrap_or_else(std::sync::PoisonError::into_inner).retain(|shared| shared.number != number);
+        self.active.lock().unwrap_or_else(PoisonError::into_inner).retain(|shared| shared.number != number);
     }
 }
 
@@ -216,7 +226,8 @@ impl Queue<'_> {
 ///
 /// Every file is opened before the first is read to its end, as far as threads go; an input that cannot be opened ends everything.
 pub fn ingest(files: &[InputFile], options: &IngestOptions, progress: &Progress) -> Result<Ingested, IngestError> {
-    let queue = Queue { files, next: AtomicU64::new(0), active: Mutex::new(Vec::new()) };
+    let queue =
+        Queue { files, next: AtomicU64::new(0), active: Mutex::new(Vec::new()), passed_over: Mutex::new(Vec::new()) };
     let workers: Vec<Result<Worker<'_>, IngestError>> = std::thread::scope(|scope| {
         let running: Vec<_> = (0..options.threads.max(1))
             .map(|_| {
@@ -266,5 +277,7 @@ pub fn ingest(files: &[InputFile], options: &IngestOptions, progress: &Progress)
             })
         })
         .collect();
-    Ok(Ingested { folds, inputs })
+    let mut passed_over = queue.passed_over.into_inner().unwrap_or_else(PoisonError::into_inner);
+    passed_over.sort();
+    Ok(Ingested { folds, inputs, passed_over })
 }

@@ -1,14 +1,20 @@
 //! The one integration test binary. A line per module says what belongs there.
 #![cfg(test)]
 
+/// Broken input: messages, statuses, what is kept.
+mod bad_input;
 /// Catalog, settings, reviews, categories and list findings.
 mod catalog;
+/// The account of records over every fixture.
+mod conservation;
 /// The demo's documents, byte for byte.
 mod demo;
 /// dnstap captures.
 mod dnstap;
 /// Hubble JSON.
 mod hubble;
+/// The join, its oracle, and independence of slicing.
+mod join;
 /// Kubernetes objects.
 mod kube;
 /// Documents and tables.

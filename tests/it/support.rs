@@ -6,14 +6,14 @@ use egress_atlas::error::ExitStatus;
 use egress_atlas::model::Timestamp;
 
 /// What a command said and how it ended.
-pub struct Ran {
-    pub status: u8,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ran {
+    pub(crate) status: u8,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// Runs `egress-atlas` with these arguments at a fixed time.
-pub fn run(arguments: &[&str]) -> Ran {
+pub(crate) fn run(arguments: &[&str]) -> Ran {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let cli = Cli::try_parse_from(std::iter::once("egress-atlas").chain(arguments.iter().copied()))
         .unwrap_or_else(|error| panic!("{error}"));
@@ -37,7 +37,7 @@ pub fn run(arguments: &[&str]) -> Ran {
 }
 
 /// A temporary folder with these files.
-pub fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+pub(crate) fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
         let path = folder.path().join(name);
@@ -48,6 +48,6 @@ pub fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 }
 
 /// The fixture of that name.
-pub fn fixture(name: &str) -> String {
+pub(crate) fn fixture(name: &str) -> String {
     format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
 }

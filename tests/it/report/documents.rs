@@ -12,258 +12,255 @@ use super::build::{atlas, shop, view};
 fn a_namespace_document_reads_like_this() {
     let (namespace, judgements) = shop();
     let atlas = atlas("shop", namespace);
-    insta::assert_snapshot!(namespace_document(&view(&atlas, "shop", judgements), "prod", "shop").unwrap(), @r###"
-    # Traffic of namespace `shop`
+    insta::assert_snapshot!(namespace_document(&view(&atlas, "shop", judgements), "prod", "shop").unwrap(), @r#"
+# Traffic of namespace `shop`
 
-    Cluster `prod`. Times are UTC. A destination is a peer with a port and a protocol.
+Cluster `prod`. Times are UTC. A destination is a peer with a port and a protocol.
 
-    ## Verdict
+## Verdict
 
-    1. **Not ready to sign:** 1 open suspect and 2 unclassified destinations. Reservations: 1 gap and 120 events reported lost.
-    2. **Looked:** 2026-11-14 00:00:00 to 2026-11-21 00:00:00 (7 d, as asked). Flows cover: 100 %. DNS covers: 99.6 %.
-    3. **Names:** of 12,460 connections to the outside, 96.5 % have one name from the pod's own DNS answers, 2.9 % a name that is less certain, 0.6 % no name.
-    4. **Seen:** 2 workloads, 9 destinations (internal 3, infra 1, vendor 1, registries 1, customer 1, unclassified 2), 6 outside the cluster.
-    5. **Needs you:** 1 open suspect (1 high), 2 unclassified, 1 known by address only, 1 ambiguous name, 3 denied connections and 1 gap.
+1. **Not ready to sign:** 1 open suspect and 2 unclassified destinations. Reservations: 1 gap and 120 events reported lost.
+2. **Looked:** 2026-11-14 00:00:00 to 2026-11-21 00:00:00 (7 d, as asked). Flows cover: 100 %. DNS covers: 99.6 %.
+3. **Names:** of 12,460 connections to the outside, 96.5 % have one name from the pod's own DNS answers, 2.9 % a name that is less certain, 0.6 % no name.
+4. **Seen:** 2 workloads, 9 destinations (internal 3, infra 1, vendor 1, registries 1, customer 1, unclassified 2), 6 outside the cluster.
+5. **Needs you:** 1 open suspect (1 high), 2 unclassified, 1 known by address only, 1 ambiguous name, 3 denied connections and 1 gap.
 
-    ## Coverage
+## Coverage
 
-    Asked window: from 2026-11-14 00:00:00 until 2026-11-21 00:00:00, 7 d. The sources watch the whole cluster, not this namespace alone.
+Asked window: from 2026-11-14 00:00:00 until 2026-11-21 00:00:00, 7 d. The sources watch the whole cluster, not this namespace alone.
 
-    | Source | Sources | Records | First               | Last                | Covered | Least covered                     |
-    | ------ | ------: | ------: | ------------------- | ------------------- | ------: | --------------------------------- |
-    | flows  |       2 |  20,160 | 2026-11-14 00:00:00 | 2026-11-20 23:59:00 |   100 % | `node-a` 100 %                    |
-    | DNS    |       1 |  10,038 | 2026-11-14 00:00:00 | 2026-11-20 23:59:00 |  99.6 % | `coredns-6f6b679f8f-4xk2p` 99.6 % |
+| Source | Sources | Records | First               | Last                | Covered | Least covered                     |
+| ------ | ------: | ------: | ------------------- | ------------------- | ------: | --------------------------------- |
+| flows  |       2 |  20,160 | 2026-11-14 00:00:00 | 2026-11-20 23:59:00 |   100 % | `node-a` 100 %                    |
+| DNS    |       1 |  10,038 | 2026-11-14 00:00:00 | 2026-11-20 23:59:00 |  99.6 % | `coredns-6f6b679f8f-4xk2p` 99.6 % |
 
-    - **Gap:** DNS of `coredns-6f6b679f8f-4xk2p`, 2026-11-16 10:00:00 to 2026-11-16 10:42:00 (42 min).
-    - **Lost:** 120 events at `frame stream` of DNS `coredns-6f6b679f8f-4xk2p`, as reported by the source.
-    - Clocks: no disagreement between sources was noted.
-    - Direction: for 31 of 106,094 connections the side that opened it was guessed from the ports.
-    - DNS: 20,400 answers, of which 51 (0.3 %) went to nodes: a node-local cache or host network hides the pod.
+- **Gap:** DNS of `coredns-6f6b679f8f-4xk2p`, 2026-11-16 10:00:00 to 2026-11-16 10:42:00 (42 min).
+- **Lost:** 120 events at `frame stream` of DNS `coredns-6f6b679f8f-4xk2p`, as reported by the source.
+- Clocks: no disagreement between sources was noted.
+- Direction: for 31 of 106,094 connections the side that opened it was guessed from the ports.
+- DNS: 20,400 answers, of which 51 (0.3 %) went to nodes: a node-local cache or host network hides the pod.
 
-    ## Which names are guesses
+## Which names are guesses
 
-    12,460 connections to destinations outside the cluster. For 99.2 % the pod itself asked for a name of the address (for 2.7 % of all it asked for several); for 0.1 % the name rests on somebody else's answer or on the flow record alone; 0.6 % have no name.
+12,460 connections to destinations outside the cluster. For 99.2 % the pod itself asked for a name of the address (for 2.7 % of all it asked for several); for 0.1 % the name rests on somebody else's answer or on the flow record alone; 0.6 % have no name.
 
-    | Grade           | Connections |  Share | The name comes from            |
-    | --------------- | ----------: | -----: | ------------------------------ |
-    | `pod`           |      12,019 | 96.5 % | an answer to this very pod, inside the window, one candidate |
-    | `pod-ambiguous` |         340 |  2.7 % | the same, several candidates   |
-    | `pod-later`     |           7 |  0.1 % | an answer to this very pod, recorded only after the flow began |
-    | `workload`      |          14 |  0.1 % | an answer to another pod of the same workload |
-    | `none`          |          80 |  0.6 % | nothing: known by address only |
+| Grade           | Connections |  Share | The name comes from            |
+| --------------- | ----------: | -----: | ------------------------------ |
+| `pod`           |      12,019 | 96.5 % | an answer to this very pod, inside the window, one candidate |
+| `pod-ambiguous` |         340 |  2.7 % | the same, several candidates   |
+| `pod-later`     |           7 |  0.1 % | an answer to this very pod, recorded only after the flow began |
+| `workload`      |          14 |  0.1 % | an answer to another pod of the same workload |
+| `none`          |          80 |  0.6 % | nothing: known by address only |
 
-    ## Workloads
+## Workloads
 
-    | Workload              | Pods | Owner                      | Destinations | First seen          | Last seen           |
-    | --------------------- | ---: | -------------------------- | -----------: | ------------------- | ------------------- |
-    | `CronJob/settle`      |    1 | **guessed** from pod names |            2 | 2026-11-14 00:00:00 | 2026-11-20 23:59:00 |
-    | `Deployment/checkout` |    2 | stated                     |            8 | 2026-11-14 00:00:00 | 2026-11-20 23:59:00 |
+| Workload              | Pods | Owner                      | Destinations | First seen          | Last seen           |
+| --------------------- | ---: | -------------------------- | -----------: | ------------------- | ------------------- |
+| `CronJob/settle`      |    1 | **guessed** from pod names |            2 | 2026-11-14 00:00:00 | 2026-11-20 23:59:00 |
+| `Deployment/checkout` |    2 | stated                     |            8 | 2026-11-14 00:00:00 | 2026-11-20 23:59:00 |
 
-    Labels to select by: each was on every pod seen, and survives a rollout.
+Labels to select by: each was on every pod seen, and survives a rollout.
 
-    - `CronJob/settle`: no record carried labels.
-    - `Deployment/checkout`: `app.kubernetes.io/name=checkout`. Refused: `pod-template-hash=7d9f6b5c4d` (one revision).
+- `CronJob/settle`: no record carried labels.
+- `Deployment/checkout`: `app.kubernetes.io/name=checkout`. Refused: `pod-template-hash=7d9f6b5c4d` (one revision).
 
-    ## Egress
+## Egress
 
-    ### Internal (3)
+### Internal (3)
 
-    Inside: pods, services, nodes, private networks.
+Inside: pods, services, nodes, private networks.
 
-    | Destination                      | Port     | Workloads             | Connections | Days | Evidence | What | Review |
-    | -------------------------------- | -------- | --------------------- | ----------: | ---: | -------- | ---- | ------ |
-    | `kube-system/Deployment/coredns` | 53/UDP   | `Deployment/checkout` |      88,012 |  7/7 | identity | -    | -      |
-    | `payments/Deployment/ledger`     | 8443/TCP | `Deployment/checkout` |       5,210 |  7/7 | identity | -    | -      |
-    | Kubernetes API server            | 6443/TCP | `Deployment/checkout` |         412 |  7/7 | identity | -    | -      |
+| Destination                      | Port     | Workloads             | Connections | Days | Evidence | What | Review |
+| -------------------------------- | -------- | --------------------- | ----------: | ---: | -------- | ---- | ------ |
+| `kube-system/Deployment/coredns` | 53/UDP   | `Deployment/checkout` |      88,012 |  7/7 | identity | -    | -      |
+| `payments/Deployment/ledger`     | 8443/TCP | `Deployment/checkout` |       5,210 |  7/7 | identity | -    | -      |
+| Kubernetes API server            | 6443/TCP | `Deployment/checkout` |         412 |  7/7 | identity | -    | -      |
 
-    ### Infra (1)
+### Infra (1)
 
-    What the platform itself needs: clouds, CDNs, DNS, time, certificates.
+What the platform itself needs: clouds, CDNs, DNS, time, certificates.
 
-    | Destination              | Port    | Workloads             | Connections | Days | Evidence             | What              | Review |
-    | ------------------------ | ------- | --------------------- | ----------: | ---: | -------------------- | ----------------- | ------ |
-    | `cdn.example-assets.net` | 443/TCP | `Deployment/checkout` |         340 |  7/7 | pod-ambiguous (0.52) | Amazon CloudFront | -      |
+| Destination              | Port    | Workloads             | Connections | Days | Evidence             | What              | Review |
+| ------------------------ | ------- | --------------------- | ----------: | ---: | -------------------- | ----------------- | ------ |
+| `cdn.example-assets.net` | 443/TCP | `Deployment/checkout` |         340 |  7/7 | pod-ambiguous (0.52) | Amazon CloudFront | -      |
 
-    ### Vendor (1)
+### Vendor (1)
 
-    Products that somebody bought or signed up for.
+Products that somebody bought or signed up for.
 
-    | Destination      | Port    | Workloads                               | Connections | Days | Evidence                                   | What   | Review |
-    | ---------------- | ------- | --------------------------------------- | ----------: | ---: | ------------------------------------------ | ------ | ------ |
-    | `api.stripe.com` | 443/TCP | `CronJob/settle`, `Deployment/checkout` |      12,021 |  7/7 | pod 99.8 %, workload 0.1 %, +1 more (0.99) | Stripe | -      |
+| Destination      | Port    | Workloads                               | Connections | Days | Evidence                                   | What   | Review |
+| ---------------- | ------- | --------------------------------------- | ----------: | ---: | ------------------------------------------ | ------ | ------ |
+| `api.stripe.com` | 443/TCP | `CronJob/settle`, `Deployment/checkout` |      12,021 |  7/7 | pod 99.8 %, workload 0.1 %, +1 more (0.99) | Stripe | -      |
 
-    ### Registries (1)
+### Registries (1)
 
-    Container and package registries.
+Container and package registries.
 
-    | Destination | Port    | Workloads             | Connections | Days | Evidence   | What                      | Review |
-    | ----------- | ------- | --------------------- | ----------: | ---: | ---------- | ------------------------- | ------ |
-    | `ghcr.io`   | 443/TCP | `Deployment/checkout` |           3 |  1/7 | pod (1.00) | GitHub Container Registry | -      |
+| Destination | Port    | Workloads             | Connections | Days | Evidence   | What                      | Review |
+| ----------- | ------- | --------------------- | ----------: | ---: | ---------- | ------------------------- | ------ |
+| `ghcr.io`   | 443/TCP | `Deployment/checkout` |           3 |  1/7 | pod (1.00) | GitHub Container Registry | -      |
 
-    ### Customer (1)
+### Customer (1)
 
-    Customers and partners, as your own rules say.
+Customers and partners, as your own rules say.
 
-    | Destination            | Port   | Workloads        | Connections | Days | Evidence   | What         | Review |
-    | ---------------------- | ------ | ---------------- | ----------: | ---: | ---------- | ------------ | ------ |
-    | `sftp.partner.example` | 22/TCP | `CronJob/settle` |           4 |  4/7 | pod (0.99) | Partner Bank | -      |
+| Destination            | Port   | Workloads        | Connections | Days | Evidence   | What         | Review |
+| ---------------------- | ------ | ---------------- | ----------: | ---: | ---------- | ------------ | ------ |
+| `sftp.partner.example` | 22/TCP | `CronJob/settle` |           4 |  4/7 | pod (0.99) | Partner Bank | -      |
 
-    ### Unclassified (2)
+### Unclassified (2)
 
-    No rule knows these. Each needs a rule or an owner's word.
+No rule knows these. Each needs a rule or an owner's word.
 
-    | Destination           | Port     | Workloads             |          Connections | Days | Evidence   | What | Review                       |
-    | --------------------- | -------- | --------------------- | -------------------: | ---: | ---------- | ---- | ---------------------------- |
-    | `ab12.ngrok-free.app` | 443/TCP  | `Deployment/checkout` |                   12 |  2/7 | pod (0.98) | -    | `tunnel` (high), **pending** |
-    | `203.0.113.9`         | 8443/TCP | `Deployment/checkout` | 77 allowed, 3 denied |  7/7 | none       | -    | -                            |
+| Destination           | Port     | Workloads             |          Connections | Days | Evidence   | What | Review                       |
+| --------------------- | -------- | --------------------- | -------------------: | ---: | ---------- | ---- | ---------------------------- |
+| `ab12.ngrok-free.app` | 443/TCP  | `Deployment/checkout` |                   12 |  2/7 | pod (0.98) | -    | `tunnel` (high), **pending** |
+| `203.0.113.9`         | 8443/TCP | `Deployment/checkout` | 77 allowed, 3 denied |  7/7 | none       | -    | -                            |
 
-    ## Ambiguous names
+## Ambiguous names
 
-    The pod had asked for several names that share the address. The number after a candidate is how many connections it could explain.
+The pod had asked for several names that share the address. The number after a candidate is how many connections it could explain.
 
-    | Chosen name              | Port    | Workloads             |  Ambiguous | Confidence | Could also be |
-    | ------------------------ | ------- | --------------------- | ---------: | ---------: | ------------- |
-    | `cdn.example-assets.net` | 443/TCP | `Deployment/checkout` | 340 of 340 |       0.52 | `img.example-assets.net` (300), `fonts.example-assets.net` (41) |
+| Chosen name              | Port    | Workloads             |  Ambiguous | Confidence | Could also be |
+| ------------------------ | ------- | --------------------- | ---------: | ---------: | ------------- |
+| `cdn.example-assets.net` | 443/TCP | `Deployment/checkout` | 340 of 340 |       0.52 | `img.example-assets.net` (300), `fonts.example-assets.net` (41) |
 
-    ## Known by address only
+## Known by address only
 
-    No DNS answer explains these: the address is written into a configuration, the pod uses a resolver that was not recorded, or the name was cached before the recording.
+No DNS answer explains these: the address is written into a configuration, the pod uses a resolver that was not recorded, or the name was cached before the recording.
 
-    | Address          | Port     | Workloads             |          Connections | Days | Category     | Review |
-    | ---------------- | -------- | --------------------- | -------------------: | ---: | ------------ | ------ |
-    | `203.0.113.9/32` | 8443/TCP | `Deployment/checkout` | 77 allowed, 3 denied |  7/7 | unclassified | -      |
+| Address          | Port     | Workloads             |          Connections | Days | Category     | Review |
+| ---------------- | -------- | --------------------- | -------------------: | ---: | ------------ | ------ |
+| `203.0.113.9/32` | 8443/TCP | `Deployment/checkout` | 77 allowed, 3 denied |  7/7 | unclassified | -      |
 
-    ## Asked for, never connected to
+## Asked for, never connected to
 
-    These names were resolved, and no recorded connection could have used the answer: checks, prefetching, failed attempts, data carried in the names, or connections that the flow source did not see.
+These names were resolved, and no recorded connection could have used the answer: checks, prefetching, failed attempts, data carried in the names, or connections that the flow source did not see.
 
-    | Name                | Workloads             | Answers | First               | Last                |
-    | ------------------- | --------------------- | ------: | ------------------- | ------------------- |
-    | `status.stripe.com` | `Deployment/checkout` |      42 | 2026-11-14 09:00:00 | 2026-11-20 21:00:00 |
+| Name                | Workloads             | Answers | First               | Last                |
+| ------------------- | --------------------- | ------: | ------------------- | ------------------- |
+| `status.stripe.com` | `Deployment/checkout` |      42 | 2026-11-14 09:00:00 | 2026-11-20 21:00:00 |
 
-    ## Connected before asked
+## Connected before asked
 
-    The pod's first recorded answer came after the connection: the name was cached before the recording began.
+The pod's first recorded answer came after the connection: the name was cached before the recording began.
 
-    | Destination      | Port    | Workloads             | Connections | Share of the row |
-    | ---------------- | ------- | --------------------- | ----------: | ---------------: |
-    | `api.stripe.com` | 443/TCP | `Deployment/checkout` |           7 |            0.1 % |
+| Destination      | Port    | Workloads             | Connections | Share of the row |
+| ---------------- | ------- | --------------------- | ----------: | ---------------: |
+| `api.stripe.com` | 443/TCP | `Deployment/checkout` |           7 |            0.1 % |
 
-    ## Suspects
+## Suspects
 
-    Severity says how bad it would be if true, confidence how sure the match is. Until an owner decides, a suspect is open.
+Severity says how bad it would be if true, confidence how sure the match is. Until an owner decides, a suspect is open.
 
-    | No. | Destination           | Port    | Severity | Class    | Connections | Review  |
-    | --: | --------------------- | ------- | -------- | -------- | ----------: | ------- |
-    |   1 | `ab12.ngrok-free.app` | 443/TCP | high     | `tunnel` |          12 | pending |
+| No. | Destination           | Port    | Severity | Class    | Connections | Review  |
+| --: | --------------------- | ------- | -------- | -------- | ----------: | ------- |
+|   1 | `ab12.ngrok-free.app` | 443/TCP | high     | `tunnel` |          12 | pending |
 
-    ### 1. `ab12.ngrok-free.app` on 443/TCP
+### 1. `ab12.ngrok-free.app` on 443/TCP
 
-    - `tunnel`, severity **high**, confidence high: gives a host behind the firewall a public name (rule `catalog/tunnel`, matched `ngrok-free.app`)
-    - Innocent reading: preview environments of developers
-    - MITRE ATT&CK: `T1572`.
-    - To do: ask the owner which process opened it
-    - When: 2026-11-19 08:30:00 to 2026-11-20 17:05:09, on 2 of 7 days.
-    - Who: `Deployment/checkout`; pods `checkout-7d9f6b5c4d-x2x4z`.
-    - How much: 12 connections.
-    - Name known by: pod (0.98). Addresses: `3.125.209.94/32`.
-    - **Review: pending.** Nobody has decided. To decide, complete this in `reviews.toml`:
+- `tunnel`, severity **high**, confidence high: gives a host behind the firewall a public name (rule `catalog/tunnel`, matched `ngrok-free.app`)
+- Innocent reading: preview environments of developers
+- MITRE ATT&CK: `T1572`.
+- To do: ask the owner which process opened it
+- When: 2026-11-19 08:30:00 to 2026-11-20 17:05:09, on 2 of 7 days.
+- Who: `Deployment/checkout`; pods `checkout-7d9f6b5c4d-x2x4z`.
+- How much: 12 connections.
+- Name known by: pod (0.98). Addresses: `3.125.209.94/32`.
+- **Review: pending.** Nobody has decided. To decide, complete this in `reviews.toml`:
 
-    ```toml
-    [[review]]
-    destination = "ab12.ngrok-free.app"
-    ports = [443]
-    cluster = "prod"
-    namespace = "shop"
-    workloads = ["Deployment/checkout"]
-    classes = ["tunnel"]
-    decision = ""  # "approved" or "rejected"
-    owner = ""     # who answers for it
-    reason = ""    # what it is for
-    expires = ""   # last day, YYYY-MM-DD
-    ```
+```toml
+[[review]]
+# tunnel from Deployment/checkout in cluster prod, port 443
+destination = "ab12.ngrok-free.app"
+namespace = "shop"
+decision = ""  # "approved" or "rejected"
+owner = ""     # who answers for it
+reason = ""    # what it is for
+expires = ""   # last day, YYYY-MM-DD; leave the line out if it never does
+```
 
-    ## Ingress
+## Ingress
 
-    | Caller                              | Port     | Workloads called      | Connections | Days | First seen          | Last seen           |
-    | ----------------------------------- | -------- | --------------------- | ----------: | ---: | ------------------- | ------------------- |
-    | `monitoring/StatefulSet/prometheus` | 8080/TCP | `Deployment/checkout` |       9,000 |  7/7 | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 |
-    | cluster nodes                       | 8080/TCP | `Deployment/checkout` |       9,000 |  7/7 | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 |
-    | outside the cluster                 | 8080/TCP | `Deployment/checkout` |       9,000 |  7/7 | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 |
+| Caller                              | Port     | Workloads called      | Connections | Days | First seen          | Last seen           |
+| ----------------------------------- | -------- | --------------------- | ----------: | ---: | ------------------- | ------------------- |
+| `monitoring/StatefulSet/prometheus` | 8080/TCP | `Deployment/checkout` |       9,000 |  7/7 | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 |
+| cluster nodes                       | 8080/TCP | `Deployment/checkout` |       9,000 |  7/7 | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 |
+| outside the cluster                 | 8080/TCP | `Deployment/checkout` |       9,000 |  7/7 | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 |
 
-    - Cluster nodes: health probes of the kubelet, host-network pods, and outside traffic that entered by a node port and lost its origin to address translation. The records do not tell them apart.
-    - Outside the cluster: all external clients taken together. Behind a load balancer that translates addresses the real origin is hidden.
+- Cluster nodes: health probes of the kubelet, host-network pods, and outside traffic that entered by a node port and lost its origin to address translation. The records do not tell them apart.
+- Outside the cluster: all external clients taken together. Behind a load balancer that translates addresses the real origin is hidden.
 
-    ## Rare and periodic
+## Rare and periodic
 
-    Seen on only one of the 7 days covered; a job with a longer period looks the same:
+Seen on only one of the 7 days covered; a job with a longer period looks the same:
 
-    | Destination | Port    | Workloads             | Connections | First seen          | Last seen           |
-    | ----------- | ------- | --------------------- | ----------: | ------------------- | ------------------- |
-    | `ghcr.io`   | 443/TCP | `Deployment/checkout` |           3 | 2026-11-17 08:30:00 | 2026-11-17 17:05:09 |
+| Destination | Port    | Workloads             | Connections | First seen          | Last seen           |
+| ----------- | ------- | --------------------- | ----------: | ------------------- | ------------------- |
+| `ghcr.io`   | 443/TCP | `Deployment/checkout` |           3 | 2026-11-17 08:30:00 | 2026-11-17 17:05:09 |
 
-    - Every 2 days: `sftp.partner.example` on 22/TCP, 4 times.
+- Every 2 days: `sftp.partner.example` on 22/TCP, 4 times.
 
-    Workloads that run by schedule or once: `CronJob/settle`. Their next run may want something new.
+Workloads that run by schedule or once: `CronJob/settle`. Their next run may want something new.
 
-    ## Infrastructure needs
+## Infrastructure needs
 
-    - DNS: `kube-system/Deployment/coredns` on 53/UDP (88,012 connections).
-    - Kubernetes API server: 6443/TCP (412 connections).
-    - Time (NTP): not seen.
-    - Instance metadata: not seen.
-    - Nodes: not seen.
+- DNS: `kube-system/Deployment/coredns` on 53/UDP (88,012 connections).
+- Kubernetes API server: 6443/TCP (412 connections).
+- Time (NTP): not seen.
+- Instance metadata: not seen.
+- Nodes: not seen.
 
-    ## Questions for the owner
+## Questions for the owner
 
-    Each can be answered with yes or no.
+Each can be answered with yes or no.
 
-    1. Is `Deployment/checkout` meant to reach `ab12.ngrok-free.app` on 443/TCP (`tunnel`)?
-    2. Does `203.0.113.9` on 8443/TCP, called by `Deployment/checkout`, belong to you or to a party you know?
-    3. Does `Deployment/checkout` use `cdn.example-assets.net` on 443/TCP, and not `img.example-assets.net`?
-    4. Should connections from `Deployment/checkout` to `203.0.113.9` on 8443/TCP stay denied (3 so far)?
-    5. Will the traffic of a single day come again: `ghcr.io` on 443/TCP?
-    6. Is any of the names asked for and never connected to (1) needed in a failover, a renewal or a monthly job?
-    7. Are these owners, guessed from pod names, right: `CronJob/settle` (1 pod)?
+1. Is `Deployment/checkout` meant to reach `ab12.ngrok-free.app` on 443/TCP (`tunnel`)?
+2. Does `203.0.113.9` on 8443/TCP, called by `Deployment/checkout`, belong to you or to a party you know?
+3. Does `Deployment/checkout` use `cdn.example-assets.net` on 443/TCP, and not `img.example-assets.net`?
+4. Should connections from `Deployment/checkout` to `203.0.113.9` on 8443/TCP stay denied (3 so far)?
+5. Will the traffic of a single day come again: `ghcr.io` on 443/TCP?
+6. Is any of the names asked for and never connected to (1) needed in a failover, a renewal or a monthly job?
+7. Are these owners, guessed from pod names, right: `CronJob/settle` (1 pod)?
 
-    ## Details: times, addresses, rules
+## Details: times, addresses, rules
 
-    In the order of the tables above. Addresses are what was seen, the most used first.
+In the order of the tables above. Addresses are what was seen, the most used first.
 
-    | Destination                      | Port     | First seen          | Last seen           | Decided by                    | Addresses or names      |
-    | -------------------------------- | -------- | ------------------- | ------------------- | ----------------------------- | ----------------------- |
-    | `kube-system/Deployment/coredns` | 53/UDP   | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 | internal: `cluster`           | -                       |
-    | `payments/Deployment/ledger`     | 8443/TCP | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 | internal: `cluster`           | asked for as `ledger.payments.svc.cluster.local` |
-    | Kubernetes API server            | 6443/TCP | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 | internal: `identity`          | -                       |
-    | `cdn.example-assets.net`         | 443/TCP  | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 | infra: `infra/cloudfront`     | `2600:9000:2000::1/128` |
-    | `api.stripe.com`                 | 443/TCP  | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 | vendor: `vendors/stripe`      | `54.187.174.169/32`, `54.187.205.235/32`, `54.187.216.72/32` |
-    | `ghcr.io`                        | 443/TCP  | 2026-11-17 08:30:00 | 2026-11-17 17:05:09 | registries: `registries/ghcr` | `140.82.121.34/32`      |
-    | `sftp.partner.example`           | 22/TCP   | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 | customer: `rules/partners`    | -                       |
-    | `ab12.ngrok-free.app`            | 443/TCP  | 2026-11-19 08:30:00 | 2026-11-20 17:05:09 | no rule                       | `3.125.209.94/32`       |
-    | `203.0.113.9`                    | 8443/TCP | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 | no rule                       | `203.0.113.9/32`        |
+| Destination                      | Port     | First seen          | Last seen           | Decided by                    | Addresses or names      |
+| -------------------------------- | -------- | ------------------- | ------------------- | ----------------------------- | ----------------------- |
+| `kube-system/Deployment/coredns` | 53/UDP   | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 | internal: `cluster`           | -                       |
+| `payments/Deployment/ledger`     | 8443/TCP | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 | internal: `cluster`           | asked for as `ledger.payments.svc.cluster.local` |
+| Kubernetes API server            | 6443/TCP | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 | internal: `identity`          | -                       |
+| `cdn.example-assets.net`         | 443/TCP  | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 | infra: `infra/cloudfront`     | `2600:9000:2000::1/128` |
+| `api.stripe.com`                 | 443/TCP  | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 | vendor: `vendors/stripe`      | `54.187.174.169/32`, `54.187.205.235/32`, `54.187.216.72/32` |
+| `ghcr.io`                        | 443/TCP  | 2026-11-17 08:30:00 | 2026-11-17 17:05:09 | registries: `registries/ghcr` | `140.82.121.34/32`      |
+| `sftp.partner.example`           | 22/TCP   | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 | customer: `rules/partners`    | -                       |
+| `ab12.ngrok-free.app`            | 443/TCP  | 2026-11-19 08:30:00 | 2026-11-20 17:05:09 | no rule                       | `3.125.209.94/32`       |
+| `203.0.113.9`                    | 8443/TCP | 2026-11-14 08:30:00 | 2026-11-20 17:05:09 | no rule                       | `203.0.113.9/32`        |
 
-    ## Details: CNAME evidence
+## Details: CNAME evidence
 
-    The name on the left is the one that was asked for and the one to allow; the rest is how the answer got to an address.
+The name on the left is the one that was asked for and the one to allow; the rest is how the answer got to an address.
 
-    - `cdn.example-assets.net` → `d111111abcdef8.cloudfront.net`
+- `cdn.example-assets.net` → `d111111abcdef8.cloudfront.net`
 
-    ## How to read this document
+## How to read this document
 
-    A connection counts once, however many records tell of it. The number after a grade is the mean confidence in the chosen name, from 0 to 1. `identity` instead of a grade means that the flow record itself identifies the peer inside the cluster, so no name is needed. Days are days with traffic of days with flow records.
+A connection counts once, however many records tell of it. The number after a grade is the mean confidence in the chosen name, from 0 to 1. `identity` instead of a grade means that the flow record itself identifies the peer inside the cluster, so no name is needed. Days are days with traffic of days with flow records.
 
-    | Grade           | The name comes from                     | How to take it                              |
-    | --------------- | --------------------------------------- | ------------------------------------------- |
-    | `pod`           | an answer to this very pod, inside the window, one candidate | Take it.                                    |
-    | `pod-ambiguous` | the same, several candidates            | Compare with the other candidates: any of them may be the one. |
-    | `pod-stale`     | an answer to this very pod, older than the window | Likely: the pod held on to an old answer.   |
-    | `pod-later`     | an answer to this very pod, recorded only after the flow began | Likely: the first answer was cached before recording began. |
-    | `workload`      | an answer to another pod of the same workload | Likely, when all pods of the workload run the same code. |
-    | `node`          | an answer to the pod's node             | Possible: any pod of the node may have asked. |
-    | `cluster`       | an answer to anyone else in the cluster | A guess: shared addresses serve many names. |
-    | `reported`      | the flow record names it, no DNS answer confirms it | As good as the network plugin's own table of names. |
-    | `none`          | nothing: known by address only          | Ask the owner.                              |
-    "###);
+| Grade           | The name comes from                     | How to take it                              |
+| --------------- | --------------------------------------- | ------------------------------------------- |
+| `pod`           | an answer to this very pod, inside the window, one candidate | Take it.                                    |
+| `pod-ambiguous` | the same, several candidates            | Compare with the other candidates: any of them may be the one. |
+| `pod-stale`     | an answer to this very pod, older than the window | Likely: the pod held on to an old answer.   |
+| `pod-later`     | an answer to this very pod, recorded only after the flow began | Likely: the first answer was cached before recording began. |
+| `workload`      | an answer to another pod of the same workload | Likely, when all pods of the workload run the same code. |
+| `node`          | an answer to the pod's node             | Possible: any pod of the node may have asked. |
+| `cluster`       | an answer to anyone else in the cluster | A guess: shared addresses serve many names. |
+| `reported`      | the flow record names it, no DNS answer confirms it | As good as the network plugin's own table of names. |
+| `none`          | nothing: known by address only          | Ask the owner.                              |
+"#);
 }
 
 #[test]

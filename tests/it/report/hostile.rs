@@ -111,43 +111,40 @@ fn hostile_names_are_shown_and_not_obeyed() {
     let texts = hostile_texts(text);
     let document = texts.iter().find(|text| text.contains("## Suspects")).unwrap();
     let suspects = document.split("## Suspects").nth(1).unwrap().split("## Ingress").next().unwrap();
-    insta::assert_snapshot!(suspects, @r###"
-    Severity says how bad it would be if true, confidence how sure the match is. Until an owner decides, a suspect is open.
+    insta::assert_snapshot!(suspects, @r#"
+Severity says how bad it would be if true, confidence how sure the match is. Until an owner decides, a suspect is open.
 
-    | No. | Destination | Port    | Severity | Class | Connections | Review  |
-    | --: | ----------- | ------- | -------- | ----- | ----------: | ------- |
-    |   1 | `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}` | 443/TCP | high     | `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}` |           2 | expired |
+| No. | Destination | Port    | Severity | Class | Connections | Review  |
+| --: | ----------- | ------- | -------- | ----- | ----------: | ------- |
+|   1 | `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}` | 443/TCP | high     | `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}` |           2 | expired |
 
-    ### 1. `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}` on 443/TCP
+### 1. `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}` on 443/TCP
 
-    - `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`, severity **high**, confidence high: a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e} (rule `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`, matched `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`)
-    - Innocent reading: a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}
-    - MITRE ATT&CK: `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`.
-    - To do: a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}
-    - When: 2026-11-16 08:30:00 to 2026-11-16 17:05:09, on 1 of 7 days.
-    - Who: `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}/a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`; pods `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`.
-    - How much: 2 connections.
-    - Name known by: pod-ambiguous 50.0 %, pod-later 50.0 % (0.25). Addresses: -.
-    - **Review: expired** by a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}, since a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}: a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}. To renew it, complete this in `reviews.toml`:
+- `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`, severity **high**, confidence high: a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e} (rule `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`, matched `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`)
+- Innocent reading: a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}
+- MITRE ATT&CK: `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`.
+- To do: a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}
+- When: 2026-11-16 08:30:00 to 2026-11-16 17:05:09, on 1 of 7 days.
+- Who: `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}/a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`; pods `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}`.
+- How much: 2 connections.
+- Name known by: pod-ambiguous 50.0 %, pod-later 50.0 % (0.25). Addresses: -.
+- **Review: expired** by a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}, since a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}: a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}. To renew it, complete this in `reviews.toml`:
 
-    ```toml
-    [[review]]
-    destination = "a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E"
-    ports = [443]
-    cluster = "a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E"
-    namespace = "a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E"
-    workloads = ["a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E/a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E"]
-    classes = ["a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E"]
-    decision = ""  # "approved" or "rejected"
-    owner = ""     # who answers for it
-    reason = ""    # what it is for
-    expires = ""   # last day, YYYY-MM-DD
-    ```
+```toml
+[[review]]
+# a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e} from a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}/a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e} in cluster a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}, port 443
+destination = "a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E"
+namespace = "a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E"
+decision = ""  # "approved" or "rejected"
+owner = ""     # who answers for it
+reason = ""    # what it is for
+expires = ""   # last day, YYYY-MM-DD; leave the line out if it never does
+```
 
-    Matched, and not held against the namespace:
+Matched, and not held against the namespace:
 
-    - `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}` on 443/TCP, `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}2`: a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}
-    "###);
+- `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}` on 443/TCP, `a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}2`: a\|b\`\<script\> \# x\u{1b}\[31m\[y\](javascript:z)\u{202e}
+"#);
 }
 
 proptest! {

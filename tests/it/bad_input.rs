@@ -1,0 +1,143 @@
+//! Broken input gets one clear line with file, record and remedy; good records beside it are kept; the account balances.
+
+use std::io::Write;
+
+use crate::support::{Ran, fixture, folder, run};
+
+/// Two connections of one pod, as an exporter writes them.
+const GOOD: &str = concat!(
+    r#"{"flow":{"time":"2026-03-02T10:00:00Z","verdict":"FORWARDED","IP":{"source":"10.0.0.1","destination":"93.184.216.34","ipVersion":"IPv4"},"l4":{"TCP":{"source_port":40000,"destination_port":443,"flags":{"SYN":true}}},"source":{"ID":1,"identity":4000,"namespace":"shop","pod_name":"web-0"},"destination":{"identity":2,"labels":["reserved:world"]},"Type":"L3_L4","node_name":"n1","event_type":{"type":4,"sub_type":3},"is_reply":false},"node_name":"n1","time":"2026-03-02T10:00:00Z"}"#,
+    "\n",
+    r#"{"flow":{"time":"2026-03-02T10:01:00Z","verdict":"FORWARDED","IP":{"source":"10.0.0.1","destination":"93.184.216.35","ipVersion":"IPv4"},"l4":{"TCP":{"source_port":40001,"destination_port":443,"flags":{"SYN":true}}},"source":{"ID":1,"identity":4000,"namespace":"shop","pod_name":"web-0"},"destination":{"identity":2,"labels":["reserved:world"]},"Type":"L3_L4","node_name":"n1","event_type":{"type":4,"sub_type":3},"is_reply":false},"node_name":"n1","time":"2026-03-02T10:01:00Z"}"#,
+    "\n"
+);
+
+fn attribute(files: &[(&str, &[u8])], more: &[&str]) -> (Ran, Vec<String>) {
+    let folder = folder(files);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let out = path("out.csv");
+    let flows = path(files[0].0);
+    let mut arguments = vec!["attribute", "--flows", &flows, "--out", &out];
+    arguments.extend(more);
+    let ran = run(&arguments);
+    let rows = std::fs::read_to_string(&out).map(|text| text.lines().skip(1).map(str::to_owned).collect());
+    (ran, rows.unwrap_or_default())
+}
+
+#[track_caller]
+fn says(ran: &Ran, status: u8, parts: &[&str]) {
+    assert_eq!(ran.status, status, "{}", ran.err);
+    for part in parts {
+        assert!(ran.err.contains(part), "nothing says `{part}`:\n{}", ran.err);
+    }
+    let errors = ran.err.lines().filter(|line| line.starts_with("error: ")).count();
+    assert_eq!(errors, usize::from(status == 2), "{}", ran.err);
+}
+
+#[test]
+fn good_records_survive_broken_neighbours() {
+    let mut bytes = GOOD.as_bytes().to_vec();
+    bytes.extend(b"{\"flow\":{\"time\":\"2026-03-02T10:02:00Z\",\n");
+    bytes.extend(b"{\"flow\":{\"time\":\"2262-12-01T00:00:00Z\",\"IP\":{\"source\":\"10.0.0.1\",\"destination\":\"1.1.1.1\"}}}\n");
+    bytes.extend(b"{\"flow\":{\"time\":\"-1-01-01\",\"IP\":{\"source\":\"10.0.0.1\",\"destination\":\"1.1.1.1\"}}}\n");
+    bytes.extend(
+        b"{\"flow\":{\"node_name\":\"\xff\xfe\",\"IP\":{\"source\":\"10.0.0.1\",\"destination\":\"1.1.1.1\"}}}\n",
+    );
+    bytes.extend(GOOD.replace("40000", "41000").replace("40001", "41001").as_bytes());
+    let (ran, rows) = attribute(&[("events.log", &bytes)], &[]);
+    says(&ran, 0, &["rejected: `events.log`", "(first at byte ", "8 read = 4 used + 4 rejected + 0 excluded"]);
+    assert_eq!(rows.len(), 4);
+}
+
+#[test]
+fn a_line_without_end_is_skipped_without_being_held() {
+    let mut bytes = GOOD.as_bytes().to_vec();
+    bytes.extend(std::iter::repeat_n(b'x', 9 << 20));
+    bytes.push(b'\n');
+    bytes.extend(GOOD.replace("4000", "4200").as_bytes());
+    let (ran, rows) = attribute(&[("events.log", &bytes)], &[]);
+    says(&ran, 0, &["line longer than 4 MiB (first at byte "]);
+    assert_eq!(rows.len(), 4);
+}
+
+#[test]
+fn a_truncated_gzip_keeps_what_came_before_and_is_not_proven() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    for at in 0..2_000 {
+        encoder.write_all(GOOD.replace("40000", &format!("{}", 10_000 + at)).as_bytes()).unwrap();
+    }
+    let whole = encoder.finish().unwrap();
+    let (ran, rows) = attribute(&[("events.log.gz", &whole[..whole.len() * 3 / 4])], &[]);
+    says(&ran, 3, &["`events.log.gz` breaks off", "what came before is used"]);
+    assert!(rows.len() > 1_000, "{}", rows.len());
+}
+
+#[test]
+fn unusable_inputs_end_with_status_2_and_one_line() {
+    let check = |arguments: &[&str], parts: &[&str]| says(&run(arguments), 2, parts);
+    let folder = folder(&[("empty/.keep", b""), ("prose.txt", b"hello\nworld\n"), ("other.fstrm", b"")]);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let out = path("out.csv");
+    check(
+        &["attribute", "--flows", "no/such/file", "--out", &out],
+        &["`no/such/file`", "no such file", "check the path"],
+    );
+    check(&["attribute", "--flows", &path("empty"), "--out", &out], &["no files in it", "point at the folder"]);
+    check(
+        &["attribute", "--flows", &path("prose.txt"), "--out", &out],
+        &["prose.txt", "neither Hubble JSON nor a dnstap capture"],
+    );
+    check(&["attribute", "--out", &out], &["nothing to read", "--flows PATH", "demo"]);
+    check(&["attribute", "--flows", "calico:x.log", "--out", &out], &["`calico`", "not read by this version"]);
+    check(
+        &["attribute", "--dns", &fixture("dnstap/upstream/fstrm-test.fstrm"), "--out", &out],
+        &["fstrm-test.fstrm", "test:hello"],
+    );
+    check(&["attribute", "--flows", &path("other.fstrm"), "--out", &out], &["other.fstrm", "it is empty"]);
+    check(
+        &["attribute", "--flows", &path("prose.txt"), "--since", "yesterday", "--out", &out],
+        &["--since `yesterday`", "7d"],
+    );
+}
+
+#[test]
+fn an_unknown_extension_is_refused_with_the_known_ones() {
+    let folder = folder(&[("events.log", GOOD.as_bytes())]);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let ran = run(&["attribute", "--flows", &path("events.log"), "--out", &path("out.xlsx")]);
+    says(&ran, 2, &["out.xlsx", ".parquet, .csv or .ndjson"]);
+}
+
+#[test]
+fn a_misspelt_setting_is_named_with_line_and_remedy() {
+    let files: [(&str, &[u8]); 2] =
+        [("events.log", GOOD.as_bytes()), ("atlas.toml", b"[join]\nwindow = \"24h\"\nskwe = \"2s\"\n")];
+    let folder = folder(&files);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let ran =
+        run(&["attribute", "--flows", &path("events.log"), "--config", &path("atlas.toml"), "--out", &path("out.csv")]);
+    says(&ran, 2, &["atlas.toml", "line 3", "`skwe`", "`skew`"]);
+}
+
+#[test]
+fn a_broken_length_ends_a_capture_with_its_offset_and_keeps_the_rest() {
+    let capture = std::fs::read(fixture("dnstap/coredns-1.11.3-k8s.fstrm")).unwrap();
+    let mut broken = capture[..capture.len() / 2].to_vec();
+    broken.extend([0xff; 4_096]);
+    let (ran, _) = attribute(&[("events.log", GOOD.as_bytes()), ("dns.fstrm", &broken)], &[]);
+    says(&ran, 0, &[]);
+    let folder = folder(&[("dns.fstrm", &broken)]);
+    let dns = folder.path().join("dns.fstrm").display().to_string();
+    let out = folder.path().join("o.csv").display().to_string();
+    let ran = run(&["attribute", "--dns", &dns, "--out", &out]);
+    says(&ran, 3, &["`dns.fstrm` breaks off", "byte ", "what came before is used"]);
+}
+
+#[test]
+fn objects_that_are_none_are_refused() {
+    let folder = folder(&[("events.log", GOOD.as_bytes()), ("kube.json", b"<html>")]);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let ran =
+        run(&["attribute", "--flows", &path("events.log"), "--kube", &path("kube.json"), "--out", &path("o.csv")]);
+    says(&ran, 2, &["kube.json", "kubectl get"]);
+}
