@@ -10,7 +10,7 @@ pays off in the other two pipelines, costs here as much as it saves.
 
 Two settings keep the planner from a bad choice: `MATERIALIZED` stops it from copying the extraction into every column
 that uses it (half as much CPU again), and `asof_loop_join_threshold = 0` stops it from a nested-loop ASOF join
-(fourteen times the CPU), which it picks because it guesses too few connections.
+(eight times the CPU), which it picks because it guesses too few connections.
 """
 
 import sys
