@@ -70,6 +70,9 @@ fn by_catalog(found: &CategoryMatch<'_>) -> Classification {
         Some(Scope::Internal) => (format!("private address: {matched} ({why})"), None),
         Some(Scope::Local) => (format!("local address: {matched} ({why})"), None),
         Some(Scope::Never) => (format!("reserved address: {matched} ({why})"), None),
+        None if found.withheld && found.class == "odd_tld" => {
+            (format!("no rule knows it (top-level domain .{label} is often abused)"), None)
+        }
         None if found.withheld => {
             (format!("catalog: {matched} ({label}, {class}: anybody can be behind it)"), Some(label))
         }

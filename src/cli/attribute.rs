@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Context;
-use super::traffic::{Traffic, TrafficArgs, say_account};
+use super::traffic::{TrafficArgs, say_account};
 use super::write::write_table;
-use crate::attribute::{AttributedRow, Rows, attribute, in_order};
+use crate::attribute::{AttributedRow, Evidence, Rows, attribute, in_order};
 use crate::error::ExitStatus;
 use crate::model::{Timestamp, columns};
 use crate::report::{Column, Columns};
@@ -27,22 +27,21 @@ pub(super) struct AttributeArgs {
 }
 
 pub(super) fn run(args: &AttributeArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
-    let traffic = args.traffic.load(true, context)?;
+    let (traffic, evidence) = args.traffic.load(true, context)?;
     let networks = &traffic.networks;
-    let sinks = attribute(&traffic.evidence, &traffic.join, traffic.threads, || {
+    let sinks = attribute(&evidence, &traffic.join, traffic.threads, || {
         Rows::new(|evidence, named| is_egress(networks, evidence, named))
     })?;
     let mut rows: Vec<AttributedRow> = sinks.into_iter().flat_map(|sink| sink.rows).collect();
-    in_order(&traffic.evidence, &mut rows);
+    in_order(&evidence, &mut rows);
     let count = rows.len();
-    write_table(&args.out, columns(&traffic, &rows))?;
+    write_table(&args.out, columns(&evidence, &rows))?;
     say_account(&traffic, context);
     context.say(&format!("{count} flows → {}", args.out.display()));
     Ok(if traffic.is_broken() { ExitStatus::NotProven } else { ExitStatus::Good })
 }
 
-fn columns(traffic: &Traffic, rows: &[AttributedRow]) -> Columns {
-    let evidence = &traffic.evidence;
+fn columns(evidence: &Evidence, rows: &[AttributedRow]) -> Columns {
     let vocabulary = &evidence.vocabulary;
     let party = |row: &AttributedRow| row.client.and_then(|party| evidence.parties.get(party));
     let text = |value: &dyn Fn(&AttributedRow) -> String| Column::Text(rows.iter().map(value).collect());

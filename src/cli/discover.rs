@@ -57,8 +57,8 @@ pub(super) fn run(args: &DiscoverArgs, context: &mut Context<'_>) -> anyhow::Res
     // Settings and reviews are read before the traffic: a typing error should not cost an hour.
     let reviews = reviews(args.reviews.as_deref())?;
     let catalog = Catalog::embedded()?;
-    let traffic = args.traffic.load(false, context)?;
-    let atlas = summarise(&traffic)?;
+    let (traffic, evidence) = args.traffic.load(false, context)?;
+    let atlas = summarise(&traffic, evidence)?;
     let view = judge(&atlas, &catalog, &traffic.settings, &reviews);
     write_baseline(&view, &args.out)?;
     write!(context.out, "{}", summary_text(&view))?;

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::Context;
 use super::traffic::{Traffic, TrafficArgs, say_account};
-use crate::attribute::attribute;
+use crate::attribute::{Evidence, attribute};
 use crate::error::ExitStatus;
 use crate::report::{Check, Outcome, Readiness, readiness, readiness_json, readiness_text};
 use crate::summary::{Atlas, Builder, build};
@@ -29,8 +29,8 @@ enum TextFormat {
 }
 
 pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
-    let traffic = args.traffic.load(false, context)?;
-    let atlas = summarise(&traffic)?;
+    let (traffic, evidence) = args.traffic.load(false, context)?;
+    let atlas = summarise(&traffic, evidence)?;
     let found = readiness(&atlas);
     let text = match args.format {
         TextFormat::Table => readiness_text(&found, context.width),
@@ -41,12 +41,12 @@ pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Re
     Ok(status(&found))
 }
 
-/// The atlas of what was read, not judged.
-pub(super) fn summarise(traffic: &Traffic) -> anyhow::Result<Atlas> {
-    let parts = attribute(&traffic.evidence, &traffic.join, traffic.threads, || {
-        Builder::new(&traffic.inventory, &traffic.networks)
-    })?;
-    let mut atlas = build(&traffic.evidence, &traffic.inventory, parts);
+/// The atlas of what was read, not judged. The evidence is gone afterwards: documents need memory of their own.
+pub(super) fn summarise(traffic: &Traffic, evidence: Evidence) -> anyhow::Result<Atlas> {
+    let parts =
+        attribute(&evidence, &traffic.join, traffic.threads, || Builder::new(&traffic.inventory, &traffic.networks))?;
+    let mut atlas = build(&evidence, &traffic.inventory, parts);
+    drop(evidence);
     atlas.since = traffic.since;
     atlas.until = traffic.until;
     atlas.inputs.clone_from(&traffic.inputs);

@@ -48,7 +48,6 @@ pub(super) struct TrafficArgs {
 
 /// Everything that was read, joined on nothing yet.
 pub(super) struct Traffic {
-    pub(super) evidence: Evidence,
     pub(super) inventory: Inventory,
     pub(super) networks: Networks,
     pub(super) inputs: Vec<InputAccount>,
@@ -78,7 +77,7 @@ impl Traffic {
 
 impl TrafficArgs {
     /// Reads everything.
-    pub(super) fn load(&self, keep_ids: bool, context: &mut Context<'_>) -> anyhow::Result<Traffic> {
+    pub(super) fn load(&self, keep_ids: bool, context: &mut Context<'_>) -> anyhow::Result<(Traffic, Evidence)> {
         let settings = self.settings()?;
         let (since, until) = (
             instant(self.since.as_deref(), "--since", context.now)?,
@@ -99,14 +98,15 @@ impl TrafficArgs {
         let progress = Progress::default();
         let read = with_progress(context, &progress, || ingest(&files, &options, &progress))?;
         let mut inputs = read.inputs;
-        let names = shown_names(&files);
+        let objects = self.objects()?;
+        let names = shown_names(files.iter().chain(&objects));
+        let (unnamed, mut warnings) = self.unnamed_cluster(&read.folds);
+        let inventory = inventory(&objects, &unnamed, &mut inputs)?;
         for input in &mut inputs {
             if let Some(name) = names.get(&*input.name) {
                 input.name = name.as_str().into();
             }
         }
-        let (unnamed, mut warnings) = self.unnamed_cluster(&read.folds);
-        let inventory = self.inventory(&unnamed, &mut inputs)?;
         no_records(&inputs)?;
         warnings.extend(read.passed_over.iter().map(|path| {
             let name = names.get(path).unwrap_or(path);
@@ -124,7 +124,7 @@ impl TrafficArgs {
             Some(format!("`{}` breaks off: {problem}; what came before is used, what follows is missing", input.name))
         }));
         let networks = inside(&settings);
-        Ok(Traffic { evidence, inventory, networks, inputs, settings, join, threads, since, until, warnings })
+        Ok((Traffic { inventory, networks, inputs, settings, join, threads, since, until, warnings }, evidence))
     }
 
     fn settings(&self) -> anyhow::Result<Settings> {
@@ -177,41 +177,44 @@ impl TrafficArgs {
         }
     }
 
-    fn inventory(&self, unnamed: &str, inputs: &mut Vec<InputAccount>) -> anyhow::Result<Inventory> {
-        /// Objects beyond this are no export of one cluster.
-        const KUBE_BYTES_MAX: u64 = 1 << 30;
-        let mut inventory = Inventory::default();
+    /// All files of Kubernetes objects.
+    fn objects(&self) -> anyhow::Result<Vec<InputFile>> {
+        let mut files = Vec::new();
         for text in &self.kube {
-            for file in InputSpec::parse(text)?.files()? {
-                let mut bytes = Vec::new();
-                let mut reader = std::io::Read::take(open_bytes(&file)?, KUBE_BYTES_MAX);
-                std::io::Read::read_to_end(&mut reader, &mut bytes)
-                    .with_context(|| format!("`{}`: Kubernetes objects", file.path.display()))?;
-                let mut account = Account::default();
-                inventory.add(file.cluster.as_deref().unwrap_or(unnamed), &bytes, &mut account);
-                if account.used == 0 && account.excluded_total() == 0 {
-                    bail!(
-                        "`{}`: no Kubernetes objects in it; --kube takes what `kubectl get pods,services,nodes -A -o json` prints",
-                        file.path.display()
-                    );
-                }
-                inputs.push(InputAccount {
-                    name: file.name().into(),
-                    format: Format::Kube.as_str(),
-                    account,
-                    problem: None,
-                });
-            }
+            files.extend(InputSpec::parse(text)?.files()?);
         }
-        Ok(inventory)
+        files.sort();
+        files.dedup_by(|one, two| one.path == two.path);
+        Ok(files)
     }
 }
 
-/// Path → the path below the folder that all files share, so that outputs do not depend on where that lay.
-fn shown_names(files: &[InputFile]) -> BTreeMap<String, String> {
-    let parent = |file: &InputFile| file.path.parent().map(PathBuf::from).unwrap_or_default();
-    let mut shared = files.first().map(parent).unwrap_or_default();
+fn inventory(files: &[InputFile], unnamed: &str, inputs: &mut Vec<InputAccount>) -> anyhow::Result<Inventory> {
+    /// Objects beyond this are no export of one cluster.
+    const KUBE_BYTES_MAX: u64 = 1 << 30;
+    let mut inventory = Inventory::default();
     for file in files {
+        let path = file.path.display().to_string();
+        let mut bytes = Vec::new();
+        let mut reader = std::io::Read::take(open_bytes(file)?, KUBE_BYTES_MAX);
+        std::io::Read::read_to_end(&mut reader, &mut bytes).with_context(|| format!("`{path}`: Kubernetes objects"))?;
+        let mut account = Account::default();
+        inventory.add(file.cluster.as_deref().unwrap_or(unnamed), &bytes, &mut account);
+        if account.used == 0 && account.excluded_total() == 0 {
+            bail!(
+                "`{path}`: no Kubernetes objects in it; --kube takes what `kubectl get pods,services,nodes -A -o json` prints"
+            );
+        }
+        inputs.push(InputAccount { name: path.into(), format: Format::Kube.as_str(), account, problem: None });
+    }
+    Ok(inventory)
+}
+
+/// Path → the path below the folder that all files share, so that outputs do not depend on where that lay.
+fn shown_names<'a>(files: impl Iterator<Item = &'a InputFile> + Clone) -> BTreeMap<String, String> {
+    let parent = |file: &InputFile| file.path.parent().map(PathBuf::from).unwrap_or_default();
+    let mut shared = files.clone().next().map(parent).unwrap_or_default();
+    for file in files.clone() {
         while !parent(file).starts_with(&shared) && shared.pop() {}
     }
     let shown = |file: &InputFile| match file.path.strip_prefix(&shared) {
@@ -219,7 +222,7 @@ fn shown_names(files: &[InputFile]) -> BTreeMap<String, String> {
         Ok(below) => below.to_string_lossy().into_owned(),
         Err(_) => file.name(),
     };
-    files.iter().map(|file| (file.path.display().to_string(), shown(file))).collect()
+    files.map(|file| (file.path.display().to_string(), shown(file))).collect()
 }
 
 /// The networks that the settings declare.

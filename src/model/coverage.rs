@@ -89,7 +89,7 @@ impl Activity {
         }
     }
 
-    /// Silent runs that are out of step with the source's own rhythm: longer than [`GAP_MINUTES_MIN`] and than twice
+    /// Silent runs that are out of step with the source's own rhythm: longer than five minutes and than twice
     /// what all but one in a hundred of its pauses take; or that end with a report of losses. A source that speaks rarely
     /// proves little by its silence alone.
     pub fn gaps(&self) -> Vec<Gap> {

@@ -80,15 +80,13 @@ pub enum InputError {
         /// The file.
         path: String,
     },
-    /// The content is of another kind than the flag says.
-    #[error("`{path}`: this is {found}, which belongs to `{flag}`")]
-    WrongFlag {
+    /// A log of DNS questions, without the answers.
+    #[error(
+        "`{path}`: a CoreDNS query log holds no answers, so it cannot name a destination; capture dnstap with `full` instead"
+    )]
+    QueryLog {
         /// The file.
         path: String,
-        /// What it is.
-        found: &'static str,
-        /// Where it belongs.
-        flag: &'static str,
     },
     /// The file cannot be read.
     #[error("`{path}`: {source}")]

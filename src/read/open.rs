@@ -99,9 +99,15 @@ pub fn open(file: &InputFile) -> Result<Opened, InputError> {
         None if as_hubble.is_some() || head.iter().all(u8::is_ascii_whitespace) => {
             (Format::Hubble, hubble_framing(as_hubble))
         }
+        None if is_query_log(&head) => return Err(InputError::QueryLog { path: file.path.display().to_string() }),
         None => return Err(InputError::Unrecognised { path: file.path.display().to_string() }),
     };
     Ok(Opened { format, framing, bytes })
+}
+
+/// Whether this is what the `log` plugin of CoreDNS writes: `"A IN example.com. udp 41 false 512" NOERROR ...`.
+fn is_query_log(head: &[u8]) -> bool {
+    [b"\"A IN ".as_slice(), b"\"AAAA IN "].iter().any(|mark| memchr::memmem::find(head, mark).is_some())
 }
 
 fn hubble_framing(sniffed: Option<hubble::Framing>) -> Framing {

@@ -75,7 +75,15 @@ fn a_truncated_gzip_keeps_what_came_before_and_is_not_proven() {
 #[test]
 fn unusable_inputs_end_with_status_2_and_one_line() {
     let check = |arguments: &[&str], parts: &[&str]| says(&run(arguments), 2, parts);
-    let folder = folder(&[("empty/.keep", b""), ("prose.txt", b"hello\nworld\n"), ("other.fstrm", b"")]);
+    let folder = folder(&[
+        ("empty/.keep", b""),
+        ("prose.txt", b"hello\nworld\n"),
+        ("other.fstrm", b""),
+        (
+            "queries.log",
+            b"[INFO] 10.244.0.5:43210 - 12345 \"A IN example.com. udp 41 false 512\" NOERROR qr,rd,ra 100 0.01s\n",
+        ),
+    ]);
     let path = |name: &str| folder.path().join(name).display().to_string();
     let out = path("out.csv");
     check(
@@ -86,6 +94,10 @@ fn unusable_inputs_end_with_status_2_and_one_line() {
     check(
         &["attribute", "--flows", &path("prose.txt"), "--out", &out],
         &["prose.txt", "neither Hubble JSON nor a dnstap capture"],
+    );
+    check(
+        &["attribute", "--dns", &path("queries.log"), "--out", &out],
+        &["queries.log", "no answers", "dnstap with `full`"],
     );
     check(&["attribute", "--out", &out], &["nothing to read", "--flows PATH", "demo"]);
     check(&["attribute", "--flows", "calico:x.log", "--out", &out], &["`calico`", "not read by this version"]);

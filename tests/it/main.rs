@@ -1,6 +1,8 @@
 //! The one integration test binary. A line per module says what belongs there.
 #![cfg(test)]
 
+/// How right the names are, on clusters whose truth is known.
+mod accuracy;
 /// Broken input: messages, statuses, what is kept.
 mod bad_input;
 /// Catalog, settings, reviews, categories and list findings.

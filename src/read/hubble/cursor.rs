@@ -1,6 +1,6 @@
 //! A strict cursor over compact JSON: it takes exactly the bytes that it expects, or nothing.
 //!
-//! In: one line of printable ASCII. Out: pieces of it. It knows only what Go's encoder writes: no blanks between
+//! In: one line. Out: pieces of it, each printable ASCII. It knows only what Go's encoder writes: no blanks between
 //! tokens, no leading zeros, the escapes of RFC 8259. Whatever else may be valid JSON is left to the real parser.
 
 use memchr::{memchr, memchr2};
@@ -53,14 +53,16 @@ impl<'a> Cursor<'a> {
         let end = memchr2(b'"', b'\\', self.rest)?;
         let text = self.advance(end)?;
         self.need(b"\"")?;
-        Some(text)
+        is_printable(text).then_some(text)
     }
 
     /// Takes the rest of a text that is not needed, and its closing quote.
     pub(super) fn skip_text(&mut self) -> Option<()> {
         loop {
             let end = memchr2(b'"', b'\\', self.rest)?;
-            self.advance(end)?;
+            if !is_printable(self.advance(end)?) {
+                return None;
+            }
             if self.eat(b"\"") {
                 return Some(());
             }

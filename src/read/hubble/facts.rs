@@ -222,6 +222,8 @@ pub(super) struct Memory {
     pub(super) name_lists: Memo<ChainId>,
     /// Pieces of JSON that were found to be well-formed and are not needed.
     pub(super) well_formed: Memo<()>,
+    /// The list of labels of the last emitting node, as JSON.
+    pub(super) node_labels: Vec<u8>,
     addresses: Memo<Address>,
     nodes: Memo<Node>,
     /// Sizes of the vocabulary after the last use: smaller ones now mean another vocabulary.
@@ -236,6 +238,7 @@ impl Memory {
             ends: Memo::new(16 * MIB),
             name_lists: Memo::new(2 * MIB),
             well_formed: Memo::new(2 * MIB),
+            node_labels: Vec::new(),
             addresses: Memo::new(8 * MIB),
             nodes: Memo::new(MIB),
             seen: [0; 5],

@@ -30,7 +30,7 @@ impl<V: Copy> Memo<V> {
 
     /// The value of `key`, read by `read` when it is new. What cannot be read is not kept.
     pub(super) fn get_or_read(&mut self, key: &[u8], read: impl FnOnce() -> Option<V>) -> Option<V> {
-        let hash = self.hasher.hash_one(key);
+        let hash = piece_hash(&self.hasher, key);
         if let Some((_, value)) = self.table.find(hash, |(known, _)| **known == *key) {
             return Some(*value);
         }
@@ -43,7 +43,7 @@ impl<V: Copy> Memo<V> {
         }
         self.bytes = self.bytes.saturating_add(key.len()).saturating_add(ENTRY_BYTES);
         let hasher = &self.hasher;
-        self.table.insert_unique(hash, (key.into(), value), |(known, _)| hasher.hash_one(&**known));
+        self.table.insert_unique(hash, (key.into(), value), |(known, _)| piece_hash(hasher, known));
         Some(value)
     }
 
@@ -52,6 +52,16 @@ impl<V: Copy> Memo<V> {
         self.table.clear();
         self.bytes = 0;
     }
+}
+
+/// A long piece is told apart by its length, beginning, middle and end; the comparison that follows sees all of it.
+fn piece_hash(hasher: &foldhash::fast::RandomState, key: &[u8]) -> u64 {
+    const EDGE: usize = 64;
+    let (Some(first), Some(last)) = (key.first_chunk::<EDGE>(), key.last_chunk::<EDGE>()) else {
+        return hasher.hash_one(key);
+    };
+    let middle = key.len() / 2;
+    hasher.hash_one((key.len(), first, last, key.get(middle..(middle + EDGE / 2).min(key.len()))))
 }
 
 #[cfg(test)]

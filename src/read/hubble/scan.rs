@@ -1,6 +1,6 @@
 //! The fast way: the ordinary record of the Hubble exporter, key by key in the order of its schema.
 //!
-//! In: one line of printable ASCII. Out: the same facts as the parser's, or nothing. It does not parse: it jumps from
+//! In: one line, of which every piece that is taken must be printable ASCII. Out: the same facts as the parser's, or nothing. It does not parse: it jumps from
 //! one expected key to the next, and reads repeated pieces (endpoints, lists of names and labels) through a memory of
 //! bytes that the real parser has read before. Any surprise (another order, an unknown key, an odd type, a blank) gives
 //! the record up to the parser. Order of keys: `flow.proto` of Cilium 1.16 to 1.20 and records since 2021.
@@ -17,9 +17,6 @@ use super::record::{End, Layer7};
 pub(super) fn record<'a>(line: &'a [u8], memory: &mut Memory, vocabulary: &mut Vocabulary) -> Option<Facts<'a>> {
     let mut cursor = Cursor::new(line);
     cursor.need(b"{\"flow\":{")?;
-    if !is_printable(line) {
-        return None;
-    }
     let mut scan = Scan { cursor, memory, vocabulary, facts: Facts::default(), separator: false };
     let time = scan.head()?;
     scan.ends()?;
@@ -83,13 +80,33 @@ impl<'a> Scan<'a, '_> {
 
     /// Takes a list that is not needed and ends in `ending` and `]`, if its key comes next.
     fn skip_list(&mut self, key: &[u8], ending: u8) -> Option<()> {
-        if !self.key(key) {
-            return Some(());
-        }
+        if self.key(key) { self.list(ending) } else { Some(()) }
+    }
+
+    fn list(&mut self, ending: u8) -> Option<()> {
         let length = self.cursor.list_length(ending)?;
         let list = self.cursor.advance(length)?;
-        let well_formed = || serde_json::from_slice::<serde::de::IgnoredAny>(list).ok().map(|_| ());
+        let well_formed = || {
+            let is_json = is_printable(list) && serde_json::from_slice::<serde::de::IgnoredAny>(list).is_ok();
+            is_json.then_some(())
+        };
         if list.first() == Some(&b'[') { self.memory.well_formed.get_or_read(list, well_formed) } else { None }
+    }
+
+    /// The labels of the emitting node are those of the record before, as long as one node's file is read.
+    fn node_labels(&mut self) -> Option<()> {
+        if !self.key(b"\"node_labels\":") {
+            return Some(());
+        }
+        if !self.memory.node_labels.is_empty() && self.cursor.eat(&self.memory.node_labels) {
+            return Some(());
+        }
+        let before = self.cursor.rest();
+        self.list(b'"')?;
+        let labels = before.len() - self.cursor.rest().len();
+        self.memory.node_labels.clear();
+        self.memory.node_labels.extend_from_slice(before.get(..labels)?);
+        Some(())
     }
 
     /// From the start to the transport; gives the time's text.
@@ -205,7 +222,10 @@ impl<'a> Scan<'a, '_> {
             return None;
         }
         let Self { memory, vocabulary, .. } = self;
-        let read = || serde_json::from_slice::<End<'_>>(object).ok().map(|end| EndFacts::read(&end, vocabulary));
+        let read = || {
+            let end = is_printable(object).then(|| serde_json::from_slice::<End<'_>>(object).ok()).flatten()?;
+            Some(EndFacts::read(&end, vocabulary))
+        };
         memory.ends.get_or_read(object, read)
     }
 
@@ -215,7 +235,7 @@ impl<'a> Scan<'a, '_> {
             self.facts.kind = FlowKind::named(self.cursor.text()?);
         }
         let node_name = if self.key(b"\"node_name\":\"") { self.cursor.text()? } else { b"" };
-        self.skip_list(b"\"node_labels\":", b'"')?;
+        self.node_labels()?;
         if self.key(b"\"source_names\":") {
             self.facts.source_names = self.names()?;
         }
@@ -226,7 +246,7 @@ impl<'a> Scan<'a, '_> {
             let mut values = serde_json::Deserializer::from_slice(self.cursor.rest()).into_iter::<Layer7<'a>>();
             self.facts.l7 = Some(values.next()?.ok()?);
             let object = self.cursor.advance(values.byte_offset())?;
-            if object.first() != Some(&b'{') {
+            if object.first() != Some(&b'{') || !is_printable(object) {
                 return None;
             }
         }
@@ -237,7 +257,10 @@ impl<'a> Scan<'a, '_> {
         let length = self.cursor.list_length(b'"')?;
         let list = self.cursor.advance(length)?;
         let Self { memory, vocabulary, .. } = self;
-        let read = || serde_json::from_slice::<Texts<'_>>(list).ok().map(|names| chain(&names.0, vocabulary));
+        let read = || {
+            let names = is_printable(list).then(|| serde_json::from_slice::<Texts<'_>>(list).ok()).flatten()?;
+            Some(chain(&names.0, vocabulary))
+        };
         memory.name_lists.get_or_read(list, read)
     }
 

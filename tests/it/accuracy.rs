@@ -1,0 +1,196 @@
+//! How right the names are, on generated clusters whose truth is known, beside the rule that everybody else uses.
+//!
+//! `cargo test --test it accuracy -- --nocapture` prints the table. The bounds guard against regressions; the generator's habits
+//! are kinder than real programs, so these figures are no promise.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use egress_atlas::attribute::{Evidence, Fold, FoldLimits, JoinOptions, Rows, attribute};
+use egress_atlas::kube::Inventory;
+use egress_atlas::model::{Account, Batch, Grade, SourceKind, TextId, Timestamp, registrable};
+use egress_atlas::read::{DnstapDecoder, HubbleDecoder};
+use egress_atlas::simulate::{Scenario, Sink, dnstap, generate};
+
+#[derive(Default)]
+struct Memory {
+    flows: Vec<u8>,
+    frames: Vec<u8>,
+    truth: HashMap<String, Option<String>>,
+    kube: Vec<u8>,
+}
+
+impl Sink for Memory {
+    fn flow_line(&mut self, _node: usize, line: &[u8]) {
+        self.flows.extend_from_slice(line);
+    }
+
+    fn dns_frame(&mut self, payload: &[u8]) {
+        dnstap::frame(&mut self.frames, payload);
+    }
+
+    fn truth(&mut self, flow_id: &str, name: Option<&str>) {
+        self.truth.insert(flow_id.to_owned(), name.map(str::to_owned));
+    }
+
+    fn kube(&mut self, json: &[u8]) {
+        self.kube.extend_from_slice(json);
+    }
+}
+
+/// Hits and tries of one method.
+#[derive(Clone, Copy, Debug, Default)]
+struct Score {
+    flows: u32,
+    named: u32,
+    exact: u32,
+    domain: u32,
+}
+
+impl Score {
+    fn count(&mut self, truth: &str, name: Option<&str>) {
+        self.flows += 1;
+        let Some(name) = name else { return };
+        self.named += 1;
+        self.exact += u32::from(name == truth);
+        self.domain += u32::from(registrable(name).unwrap_or(name) == registrable(truth).unwrap_or(truth));
+    }
+
+    fn precision(self) -> f64 {
+        f64::from(self.exact) / f64::from(self.named.max(1))
+    }
+
+    fn recall(self) -> f64 {
+        f64::from(self.exact) / f64::from(self.flows.max(1))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Evaluation {
+    ours: Score,
+    naive: Score,
+    ours_ambiguous: Score,
+    naive_ambiguous: Score,
+    by_grade: BTreeMap<Grade, Score>,
+    /// Confidence in tenths → (flows, right).
+    calibration: BTreeMap<u32, (u32, u32)>,
+    /// Connections that never asked for a name, and how many of them got one.
+    direct: (u32, u32),
+}
+
+/// The latest answer that this very address got for the destination, at most ten minutes before.
+fn naive<'a>(
+    answers: &'a HashMap<(IpAddr, IpAddr), Vec<(Timestamp, String)>>,
+    client: IpAddr,
+    server: IpAddr,
+    time: Timestamp,
+) -> Option<&'a str> {
+    let list = answers.get(&(client, server))?;
+    let until = list.partition_point(|(at, _)| *at <= time);
+    let (at, name) = list[..until].last()?;
+    (time.seconds_since(*at) <= 600.0).then_some(name)
+}
+
+fn evaluate(scenario: &Scenario) -> Evaluation {
+    let mut data = Memory::default();
+    generate(scenario, &mut data);
+    let (mut fold, mut batch, mut account) = (Fold::new(FoldLimits::default()), Batch::default(), Account::default());
+    HubbleDecoder::new(true).decode_lines(&data.flows, 0, &mut fold.vocabulary, &mut batch, &mut account);
+    DnstapDecoder::new().decode(&data.frames, 0, &mut fold.vocabulary, &mut batch, &mut account);
+    let mut answers: HashMap<(IpAddr, IpAddr), Vec<(Timestamp, String)>> = HashMap::new();
+    for row in &batch.answers {
+        let key = (fold.vocabulary.address_of(row.client), fold.vocabulary.address_of(row.address));
+        answers.entry(key).or_default().push((row.time, fold.vocabulary.name_of(row.name).to_owned()));
+    }
+    answers.values_mut().for_each(|list| list.sort());
+    fold.add(&batch, TextId::NONE).unwrap();
+    // The capture names no cluster: it is of the one that the flows name, as on the command line.
+    let cluster = fold.clusters(SourceKind::Flows).next().unwrap().to_owned();
+    let mut inventory = Inventory::default();
+    inventory.add(&cluster, &data.kube, &mut account);
+    assert!(account.is_balanced());
+    let evidence = Evidence::gather(vec![fold], &inventory, &cluster, 1).unwrap();
+    let sinks = attribute(&evidence, &JoinOptions::default(), 1, || Rows::new(|_, _| true)).unwrap();
+    let mut found = Evaluation::default();
+    for row in sinks.iter().flat_map(|sink| &sink.rows) {
+        let vocabulary = &evidence.vocabulary;
+        let Some(truth) = data.truth.get(vocabulary.text_of(row.id)) else { continue };
+        let ours = row.names.first().map(|name| vocabulary.name_of(*name));
+        let Some(truth) = truth.as_deref().filter(|truth| !truth.is_empty()) else {
+            found.direct.0 += 1;
+            found.direct.1 += u32::from(ours.is_some());
+            continue;
+        };
+        let (client, server) = (vocabulary.address_of(row.client_address), vocabulary.address_of(row.server_address));
+        let naive = naive(&answers, client, server, row.time);
+        found.ours.count(truth, ours);
+        found.naive.count(truth, naive);
+        if row.grade == Grade::PodAmbiguous {
+            found.ours_ambiguous.count(truth, ours);
+            found.naive_ambiguous.count(truth, naive);
+        }
+        found.by_grade.entry(row.grade).or_default().count(truth, ours);
+        if ours.is_some() {
+            let tenth = found.calibration.entry((row.confidence * 10.0) as u32).or_default();
+            tenth.0 += 1;
+            tenth.1 += u32::from(ours == Some(truth));
+        }
+    }
+    found
+}
+
+fn table(name: &str, found: &Evaluation) -> String {
+    let mut text = format!("{name}: {} connections with a known name\n", found.ours.flows);
+    let mut line = |label: &str, score: &Score| {
+        let share = |part: u32| f64::from(part) / f64::from(score.named.max(1));
+        writeln!(
+            text,
+            "  {label:<24} coverage {:.3}  exact precision {:.3}  recall {:.3}  domain precision {:.3}",
+            f64::from(score.named) / f64::from(score.flows.max(1)),
+            score.precision(),
+            score.recall(),
+            share(score.domain)
+        )
+        .unwrap();
+    };
+    line("ours", &found.ours);
+    line("latest answer", &found.naive);
+    line("ours, ambiguous", &found.ours_ambiguous);
+    line("latest, ambiguous", &found.naive_ambiguous);
+    for (grade, score) in &found.by_grade {
+        line(grade.as_str(), score);
+    }
+    for (tenth, (flows, right)) in &found.calibration {
+        writeln!(
+            text,
+            "  confidence {:.1}: {flows} connections, {:.3} right",
+            f64::from(*tenth) / 10.0,
+            f64::from(*right) / f64::from(*flows)
+        )
+        .unwrap();
+    }
+    writeln!(text, "  without any name in truth: {}, named by us: {}", found.direct.0, found.direct.1).unwrap();
+    text
+}
+
+#[test]
+fn names_are_right_where_the_naive_rule_is_not() {
+    let size = |scenario: Scenario| Scenario { flows: 60_000, ..scenario };
+    let easy = evaluate(&size(Scenario::easy(11)));
+    let hard = evaluate(&size(Scenario::hard(11)));
+    println!("{}{}", table("easy", &easy), table("hard", &hard));
+    assert!(easy.ours.precision() > 0.999 && easy.ours.recall() > 0.999);
+    assert!(hard.ours.precision() > 0.97, "{}", table("hard", &hard));
+    assert!(hard.ours.recall() > hard.naive.recall() + 0.2, "{}", table("hard", &hard));
+    assert!(hard.ours_ambiguous.precision() > hard.naive_ambiguous.precision() + 0.2, "{}", table("hard", &hard));
+    assert_eq!(hard.direct.1 * 20 / hard.direct.0.max(1), 0, "names for connections that never asked for one");
+    // Monotone where there are enough connections to tell.
+    let shares: Vec<f64> = hard
+        .calibration
+        .values()
+        .filter(|(flows, _)| *flows >= 200)
+        .map(|(flows, right)| f64::from(*right) / f64::from(*flows))
+        .collect();
+    assert!(shares.windows(2).all(|pair| pair[0] <= pair[1] + 0.02), "{shares:?}");
+}
