@@ -4,15 +4,15 @@
 //! key whose times are not further apart than the idle time are one connection. Merging is commutative and associative.
 
 use crate::model::{
-    AddressId, Certainty, ChainId, EndpointId, FlowRow, Initiator, Protocol, TextId, Timestamp, Verdict, Vocabulary,
-    VocabularyMap,
+    AddressId, Certainty, ChainId, Endpoint, EndpointId, FlowRow, Initiator, Protocol, TextId, Timestamp, Verdict,
+    Vocabulary, VocabularyMap,
 };
 
 /// What identifies a connection, independent of the direction of the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ConnectionKey {
     pub(crate) cluster: TextId,
-    /// The end with the smaller (address number, port); "low" from here on.
+    /// The end with the smaller (address, port); "low" from here on.
     pub(crate) low: (AddressId, u16),
     /// The other end; "high" from here on.
     pub(crate) high: (AddressId, u16),
@@ -71,10 +71,12 @@ pub struct Connection {
 
 impl Connection {
     /// A connection of one record.
-    pub(crate) fn of(row: &FlowRow) -> Self {
+    pub(crate) fn of(row: &FlowRow, vocabulary: &Vocabulary) -> Self {
         let source = (row.source_address, row.source_port);
         let destination = (row.destination_address, row.destination_port);
-        let forward = source <= destination;
+        // By address and not by number: numbers depend on the order of reading.
+        let address = |end: (AddressId, u16)| (vocabulary.address_of(end.0), end.1);
+        let forward = address(source) <= address(destination);
         let (client_source, client_destination) = match row.initiator {
             Initiator::Unknown => (Certainty::None, Certainty::None),
             Initiator::Source => (row.certainty, Certainty::None),
@@ -113,7 +115,7 @@ impl Connection {
 
     /// The same connection in the numbers of another vocabulary.
     pub(crate) fn renumbered(self, map: &VocabularyMap) -> Self {
-        let renumbered = Self {
+        Self {
             key: ConnectionKey {
                 cluster: map.text(self.key.cluster),
                 low: (map.address(self.key.low.0), self.key.low.1),
@@ -125,12 +127,16 @@ impl Connection {
             reported: map.chain(self.reported),
             id: map.text(self.id),
             ..self
-        };
-        if renumbered.key.low <= renumbered.key.high { renumbered } else { renumbered.swapped() }
+        }
     }
 
-    /// Whether two observations of one key belong to one connection.
-    pub(crate) fn touches(&self, other: &Self, idle_nanos: i64) -> bool {
+    /// Whether two observations of one key belong to one connection: close in time, and of the same pods as far as they say.
+    pub(crate) fn touches(&self, other: &Self, idle_nanos: i64, vocabulary: &Vocabulary) -> bool {
+        // Without the client's port, every connection between the ends has this key.
+        let idle_nanos = if self.key.low.1 == 0 || self.key.high.1 == 0 { idle_nanos / 10 } else { idle_nanos };
+        if !same_pod(self.low, other.low, vocabulary) || !same_pod(self.high, other.high, vocabulary) {
+            return false;
+        }
         match (self.first.is_known(), other.first.is_known()) {
             (true, true) => {
                 other.first <= self.last.plus_nanos(idle_nanos) && self.first <= other.last.plus_nanos(idle_nanos)
@@ -165,6 +171,19 @@ impl Connection {
     }
 }
 
+/// Whether two descriptions of one end can be of one pod.
+fn same_pod(one: EndpointId, two: EndpointId, vocabulary: &Vocabulary) -> bool {
+    if one == two {
+        return true;
+    }
+    match (vocabulary.endpoint_of(one), vocabulary.endpoint_of(two)) {
+        (Some(one), Some(two)) if !one.pod.is_empty() && !two.pod.is_empty() => {
+            one.pod == two.pod && one.namespace == two.namespace
+        }
+        _ => true,
+    }
+}
+
 /// The endpoint with more to say; the content decides between equals, so that order does not matter.
 fn better_described(one: EndpointId, two: EndpointId, vocabulary: &Vocabulary) -> EndpointId {
     if one == two {
@@ -182,6 +201,11 @@ fn better_described(one: EndpointId, two: EndpointId, vocabulary: &Vocabulary) -
     if weight(two) > weight(one) { two } else { one }
 }
 
+/// What the record says of its ends, so that equal times are ordered by content.
+fn described<'a>(connection: &Connection, vocabulary: &'a Vocabulary) -> (Option<&'a Endpoint>, Option<&'a Endpoint>) {
+    (vocabulary.endpoint_of(connection.low), vocabulary.endpoint_of(connection.high))
+}
+
 /// The fuller list of names; the content decides between equals.
 fn fuller(one: ChainId, two: ChainId, vocabulary: &Vocabulary) -> ChainId {
     let weight = |id: ChainId| {
@@ -191,16 +215,27 @@ fn fuller(one: ChainId, two: ChainId, vocabulary: &Vocabulary) -> ChainId {
     if weight(two) > weight(one) { two } else { one }
 }
 
+/// How many connections of one key may be open at a time.
+const OPEN_MAX: usize = 4;
+
 /// Turns observations (any order, one key after another or mixed) into connections.
 pub(crate) fn cluster(mut observed: Vec<Connection>, idle_nanos: i64, vocabulary: &Vocabulary) -> Vec<Connection> {
-    observed.sort_unstable_by_key(|connection| (connection.key, connection.first, connection.last));
+    observed.sort_by(|one, two| {
+        let order = |connection: &Connection| (connection.key, connection.first, connection.last);
+        order(one).cmp(&order(two)).then_with(|| described(one, vocabulary).cmp(&described(two, vocabulary)))
+    });
     let mut clustered: Vec<Connection> = Vec::with_capacity(observed.len());
     for connection in observed {
-        match clustered.last_mut() {
-            Some(open) if open.key == connection.key && open.touches(&connection, idle_nanos) => {
-                open.absorb(&connection, vocabulary);
-            }
-            _ => clustered.push(connection),
+        // Connections of successive pods with one address may interleave, so the last one is not the only one open.
+        let open = clustered
+            .iter_mut()
+            .rev()
+            .take_while(|open| open.key == connection.key)
+            .take(OPEN_MAX)
+            .find(|open| open.touches(&connection, idle_nanos, vocabulary));
+        match open {
+            Some(open) => open.absorb(&connection, vocabulary),
+            None => clustered.push(connection),
         }
     }
     clustered

@@ -13,7 +13,7 @@ use super::answers::Answer;
 use super::connection::{Connection, ConnectionKey};
 use super::spill::Spill;
 use crate::model::{
-    Activity, AddressId, Batch, EndpointId, FlowRow, IdentityKind, Loss, SourceKind, TextId, Timestamp, Vocabulary,
+    Activity, AddressId, Batch, EndpointId, FlowRow, IdentityKind, SourceKind, TextId, Timestamp, Vocabulary,
 };
 
 /// How much a worker keeps in memory, and how connections are told apart.
@@ -25,11 +25,35 @@ pub struct FoldLimits {
     pub parked_rows_max: usize,
     /// A connection that is silent for longer than this ends; the next record of the same ends begins another.
     pub idle_nanos: i64,
+    /// Start of the asked window. What lies outside it still teaches who had which address.
+    pub since: Option<Timestamp>,
+    /// End of the asked window.
+    pub until: Option<Timestamp>,
+}
+
+impl FoldLimits {
+    /// Whether any time from `first` to `last` is in the asked window; unknown ones are.
+    pub fn asks_for_any(&self, first: Timestamp, last: Timestamp) -> bool {
+        !first.is_known()
+            || (self.since.is_none_or(|since| last >= since) && self.until.is_none_or(|until| first < until))
+    }
+
+    /// Whether a time is in the asked window; an unknown one is.
+    pub fn asks_for(&self, time: Timestamp) -> bool {
+        !time.is_known()
+            || (self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time < until))
+    }
 }
 
 impl Default for FoldLimits {
     fn default() -> Self {
-        Self { open_connections_max: 1 << 16, parked_rows_max: 1 << 16, idle_nanos: 600_000_000_000 }
+        Self {
+            open_connections_max: 1 << 16,
+            parked_rows_max: 1 << 16,
+            idle_nanos: 600_000_000_000,
+            since: None,
+            until: None,
+        }
     }
 }
 
@@ -56,6 +80,8 @@ pub struct Fold {
     last_sighting: Option<(TextId, TextId, EndpointId, EndpointId)>,
     pub(crate) activity: HashMap<(SourceKind, TextId, TextId), Activity>,
     current_run: Option<Run>,
+    /// Reported losses by (cluster in the record, cluster of the input, node).
+    pub(crate) losses: HashMap<(TextId, TextId, TextId), Activity>,
 }
 
 /// Successive records of one source in one minute, counted together.
@@ -98,6 +124,7 @@ impl Fold {
             last_sighting: None,
             activity: HashMap::new(),
             current_run: None,
+            losses: HashMap::new(),
         }
     }
 
@@ -110,7 +137,9 @@ impl Fold {
             if row.cluster.is_none() {
                 row.cluster = cluster;
             }
-            self.spoke(SourceKind::Flows, row.cluster, row.node, row.time);
+            if self.limits.asks_for(row.time) {
+                self.spoke(SourceKind::Flows, row.cluster, row.node, row.time);
+            }
             self.sight(&row);
             self.add_flow(&row)?;
         }
@@ -119,21 +148,27 @@ impl Fold {
             if answer.cluster.is_none() {
                 answer.cluster = cluster;
             }
-            self.spoke(SourceKind::Dns, answer.cluster, row.resolver, row.time);
+            if self.limits.asks_for(row.time) {
+                self.spoke(SourceKind::Dns, answer.cluster, row.resolver, row.time);
+            }
             self.answers.push(address_hash(&self.vocabulary, answer.address), answer)?;
         }
-        for loss in &batch.losses {
-            self.lose(loss, cluster);
+        for loss in batch.losses.iter().filter(|loss| self.limits.asks_for(loss.time)) {
+            let activity = self.losses.entry((loss.cluster, cluster, loss.node)).or_default();
+            if loss.time.is_known() {
+                activity.lost_at.insert(loss.time.minute());
+            }
+            *activity.lost.entry(self.vocabulary.text_of(loss.place).into()).or_default() += loss.events;
         }
         Ok(())
     }
 
     fn add_flow(&mut self, row: &FlowRow) -> io::Result<()> {
-        let observed = Connection::of(row);
+        let observed = Connection::of(row, &self.vocabulary);
         match self.open.entry(observed.key) {
             Entry::Occupied(mut entry) => {
                 let open = entry.get_mut();
-                if open.touches(&observed, self.limits.idle_nanos) {
+                if open.touches(&observed, self.limits.idle_nanos, &self.vocabulary) {
                     open.absorb(&observed, &self.vocabulary);
                 } else {
                     let finished = std::mem::replace(open, observed);
@@ -174,15 +209,6 @@ impl Fold {
         if let Some(run) = self.current_run.take() {
             self.activity.entry(run.source).or_default().run(run.first, run.last, run.records);
         }
-    }
-
-    fn lose(&mut self, loss: &Loss, cluster: TextId) {
-        let cluster = if loss.cluster.is_none() { cluster } else { loss.cluster };
-        let activity = self.activity.entry((SourceKind::Flows, cluster, loss.node)).or_default();
-        if loss.time.is_known() {
-            activity.lost_at.insert(loss.time.minute());
-        }
-        *activity.lost.entry(self.vocabulary.text_of(loss.place).into()).or_default() += loss.events;
     }
 
     /// Remembers which ends exist where, once each.

@@ -112,7 +112,24 @@ pub(crate) struct AnswerIndex {
 }
 
 impl AnswerIndex {
-    pub(crate) fn build(answers: Vec<Answer>, clients: Vec<Client>, parties: &Parties) -> Self {
+    pub(crate) fn build(
+        mut answers: Vec<Answer>,
+        client_of: impl Fn(&Answer) -> Client,
+        parties: &Parties,
+        vocabulary: &Vocabulary,
+    ) -> Self {
+        // Among answers that are alike in all that ranks, the text of the chain decides which one speaks.
+        let chain = |answer: &Answer| -> Vec<&str> {
+            vocabulary.chain_of(answer.chain).iter().map(|name| vocabulary.name_of(*name)).collect()
+        };
+        let order = |answer: &Answer| {
+            (answer.time, answer.name, answer.position, answer.addresses, answer.ttl_seconds, answer.kind)
+        };
+        answers.sort_by(|one, two| {
+            let alike = order(one).cmp(&order(two));
+            if alike.is_eq() && one.chain != two.chain { chain(one).cmp(&chain(two)) } else { alike }
+        });
+        let clients = answers.iter().map(client_of).collect();
         let mut index = Self { answers, clients, order: Vec::new(), groups: HashMap::new() };
         index.add_groups(|index, at| index.clients.get(at).map(|client| Scope::Client(*client)));
         index.add_groups(|index, at| match index.clients.get(at) {
@@ -146,7 +163,8 @@ impl AnswerIndex {
                 Some(((answer.cluster, answer.address, scope_rank(&scope)), order, scope, u32::try_from(at).ok()?))
             })
             .collect();
-        keyed.sort_unstable_by_key(|(group, order, _, _)| (*group, *order));
+        // Stable: what is alike here stays in the order of the answers.
+        keyed.sort_by_key(|(group, order, _, _)| (*group, *order));
         for run in keyed.chunk_by(|(one, ..), (two, ..)| one == two) {
             let start = self.order.len();
             self.order.extend(run.iter().map(|(.., at)| *at));
@@ -296,11 +314,31 @@ impl Joiner<'_> {
             .and_then(|(_, number)| any(Grade::Workload, Scope::Workload(number)))
             .or_else(|| {
                 let (party, _) = party?;
-                self.parties
-                    .node_addresses(party)
-                    .find_map(|address| any(Grade::Node, Scope::Client(Client::Address(address))))
+                self.of_nodes(question, party)
             })
             .or_else(|| any(Grade::Cluster, Scope::Cluster))
+    }
+
+    /// What any address of the pod's nodes was told; each name once, by its latest answer.
+    fn of_nodes(&self, question: &Question, party: PartyId) -> Option<(Grade, Vec<Candidate>)> {
+        let told = |address| match look(self.index, question, Scope::Client(Client::Address(address)), self.options) {
+            Found::Inside(found) | Found::Stale(found) | Found::Later(found) => found,
+            Found::Nothing => Vec::new(),
+        };
+        let mut candidates: Vec<Candidate> = self.parties.node_addresses(party).flat_map(told).collect();
+        let order =
+            |candidate: &Candidate| (candidate.answered_at, std::cmp::Reverse(candidate.position), candidate.addresses);
+        candidates.sort_by(|one, two| {
+            (one.name.cmp(&two.name))
+                .then_with(|| order(two).cmp(&order(one)))
+                .then_with(|| self.chain_text(one).cmp(&self.chain_text(two)))
+        });
+        candidates.dedup_by_key(|candidate| candidate.name);
+        (!candidates.is_empty()).then_some((Grade::Node, candidates))
+    }
+
+    fn chain_text(&self, candidate: &Candidate) -> Vec<&str> {
+        self.vocabulary.chain_of(candidate.chain).iter().map(|name| self.vocabulary.name_of(*name)).collect()
     }
 
     fn ranked(&self, question: &Question, grade: Grade, candidates: Vec<Candidate>, reported: &[NameId]) -> Attributed {

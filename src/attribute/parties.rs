@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::kube::Inventory;
 use crate::model::{AddressId, Endpoint, EndpointId, TextId, Timestamp, Vocabulary, Workload};
@@ -42,7 +42,32 @@ struct Residence {
     first: Timestamp,
     last: Timestamp,
     party: PartyId,
+    /// Whether the pod is known not to have existed before `first`, or after `last`.
+    bounds: Bounds,
 }
+
+/// What is known of the limits of a residence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Bounds {
+    starts: bool,
+    ends: bool,
+}
+
+impl Residence {
+    /// Whether the address can have been this pod's at `time`.
+    fn allows(&self, time: Timestamp) -> bool {
+        !time.is_known()
+            || ((!self.bounds.starts || time >= self.first.plus_nanos(-BOUND_SLACK_NANOS))
+                && (!self.bounds.ends || time <= self.last.plus_nanos(BOUND_SLACK_NANOS)))
+    }
+
+    fn holds(&self, time: Timestamp) -> bool {
+        self.first <= time && time <= self.last
+    }
+}
+
+/// Clocks of the API server and of nodes differ by so much at most.
+const BOUND_SLACK_NANOS: i64 = 10_000_000_000;
 
 /// What makes a pod distinct: cluster, namespace, pod, and the workload where no pod is named.
 type PartyName = (TextId, Box<str>, Box<str>, Option<Workload>);
@@ -55,6 +80,7 @@ pub struct Parties {
     by_endpoint: HashMap<(TextId, EndpointId), PartyId>,
     residences: HashMap<(TextId, AddressId), Vec<Residence>>,
     node_addresses: BTreeMap<(TextId, TextId), BTreeSet<AddressId>>,
+    nodes: HashSet<(TextId, AddressId)>,
     workloads: HashMap<(TextId, Box<str>, Workload), u32>,
     /// By workload number.
     representatives: Vec<PartyId>,
@@ -87,6 +113,7 @@ impl Parties {
 
     /// Learns that a node has an address.
     pub(crate) fn learn_node(&mut self, cluster: TextId, node: TextId, address: AddressId) {
+        self.nodes.insert((cluster, address));
         self.node_addresses.entry((cluster, node)).or_default().insert(address);
     }
 
@@ -142,7 +169,9 @@ impl Parties {
                 }
                 for address in &pod.addresses {
                     let address = vocabulary.address(*address);
-                    self.reside(cluster, address, party, pod.started, pod.ended.unwrap_or(Timestamp::MAX));
+                    let bounds = Bounds { starts: pod.started.is_known(), ends: pod.ended.is_some() };
+                    let last = pod.ended.unwrap_or(Timestamp::MAX);
+                    self.reside_within(cluster, address, Residence { first: pod.started, last, party, bounds });
                 }
             }
             for node in inventory.nodes(&name) {
@@ -155,7 +184,7 @@ impl Parties {
         }
     }
 
-    /// Records that `address` was `party`'s at both times.
+    /// Records that `address` was `party`'s at both times, as flows show it.
     pub(crate) fn reside(
         &mut self,
         cluster: TextId,
@@ -164,27 +193,37 @@ impl Parties {
         first: Timestamp,
         last: Timestamp,
     ) {
+        self.reside_within(cluster, address, Residence { first, last, party, bounds: Bounds::default() });
+    }
+
+    fn reside_within(&mut self, cluster: TextId, address: AddressId, seen: Residence) {
         let residences = self.residences.entry((cluster, address)).or_default();
-        match residences.iter_mut().find(|residence| residence.party == party) {
+        match residences.iter_mut().find(|residence| residence.party == seen.party) {
             Some(residence) => {
-                residence.first = residence.first.min(first);
-                residence.last = residence.last.max(last);
+                residence.first = residence.first.min(seen.first);
+                residence.last = residence.last.max(seen.last);
+                residence.bounds.starts |= seen.bounds.starts;
+                residence.bounds.ends |= seen.bounds.ends;
             }
-            None => residences.push(Residence { first, last, party }),
+            None => residences.push(seen),
         }
     }
 
     /// Puts everything in an order that does not depend on reading, and numbers the workloads.
     pub(crate) fn settle(&mut self) {
         let parties = &self.all;
-        let name = |party: PartyId| parties.get(party.0 as usize).map(|party| (&party.namespace, &party.pod));
+        let name =
+            |party: PartyId| parties.get(party.0 as usize).map(|party| (&party.namespace, &party.pod, &party.workload));
         for residences in self.residences.values_mut() {
             residences.sort_by(|a, b| (a.first, a.last, name(a.party)).cmp(&(b.first, b.last, name(b.party))));
         }
-        for party in &mut self.all {
-            let next = u32::try_from(self.workloads.len()).unwrap_or(u32::MAX);
-            party.workload_number =
-                *self.workloads.entry((party.cluster, party.namespace.clone(), party.workload.clone())).or_insert(next);
+        for (id, party) in (0_u32..).map(PartyId).zip(&mut self.all) {
+            let next = u32::try_from(self.representatives.len()).unwrap_or(u32::MAX);
+            let key = (party.cluster, party.namespace.clone(), party.workload.clone());
+            party.workload_number = *self.workloads.entry(key).or_insert(next);
+            if party.workload_number == next {
+                self.representatives.push(id);
+            }
         }
     }
 
@@ -218,18 +257,19 @@ impl Parties {
     /// that shows up soon after comes first.
     pub(crate) fn at(&self, cluster: TextId, address: AddressId, time: Timestamp) -> Option<PartyId> {
         let residences = self.residences.get(&(cluster, address))?;
-        if let [only] = residences.as_slice() {
+        let possible = || residences.iter().filter(|residence| residence.allows(time));
+        let mut few = possible();
+        if let (Some(only), None) = (few.next(), few.next()) {
             return Some(only.party);
         }
         if !time.is_known() {
             return None;
         }
-        let within = residences.iter().rfind(|residence| residence.first <= time && time <= residence.last);
-        if let Some(residence) = within {
+        if let Some(residence) = possible().rfind(|residence| residence.holds(time)) {
             return Some(residence.party);
         }
-        let before = residences.iter().filter(|residence| residence.last < time).max_by_key(|residence| residence.last);
-        let after = residences.iter().find(|residence| residence.first > time);
+        let before = possible().filter(|residence| residence.last < time).max_by_key(|residence| residence.last);
+        let after = possible().find(|residence| residence.first > time);
         match (before, after) {
             (Some(before), Some(after)) => {
                 let (since, until) = (
@@ -240,6 +280,12 @@ impl Parties {
             }
             (one, two) => one.or(two).map(|residence| residence.party),
         }
+    }
+
+    /// The pod that is known to have had `address` at `time`: seen with it before and after.
+    pub(crate) fn surely_at(&self, cluster: TextId, address: AddressId, time: Timestamp) -> Option<PartyId> {
+        let residences = self.residences.get(&(cluster, address))?;
+        residences.iter().rfind(|residence| residence.holds(time)).map(|residence| residence.party)
     }
 
     /// The addresses of the nodes that a pod was local to.
@@ -255,9 +301,7 @@ impl Parties {
 
     /// Whether an address is a node's.
     pub(crate) fn is_node(&self, cluster: TextId, address: AddressId) -> bool {
-        self.node_addresses
-            .range((cluster, TextId(0))..=(cluster, TextId(u32::MAX)))
-            .any(|(_, addresses)| addresses.contains(&address))
+        self.nodes.contains(&(cluster, address))
     }
 
     /// All pods.

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 
 use super::answers::Answer;
 use super::connection::{self, Connection};
-use super::fold::{Fold, address_hash};
+use super::fold::{Fold, FoldLimits, address_hash};
 use super::join::{AnswerIndex, Attributed, Client, JoinOptions, Joiner, Question, own_candidates};
 use super::orientation::Oriented;
 use super::parties::{Parties, PartyId};
@@ -37,6 +37,7 @@ pub struct Evidence {
     connections: Vec<Spill<Connection>>,
     answers: Vec<(Spill<Answer>, VocabularyMap)>,
     clusters: ClusterNames,
+    limits: FoldLimits,
 }
 
 /// An attributed connection as it is handed over.
@@ -112,6 +113,7 @@ impl Evidence {
         let mut activity: BTreeMap<_, Activity> = BTreeMap::new();
         let mut connections = Vec::new();
         let mut answers = Vec::new();
+        let mut losses: BTreeMap<(Option<Box<str>>, Box<str>), Activity> = BTreeMap::new();
         for fold in &mut folds {
             fold.finish()?;
         }
@@ -128,11 +130,18 @@ impl Evidence {
                 let name = vocabulary.text_of(map.text(name)).into();
                 activity.entry((kind, cluster, name)).or_default().absorb(seen);
             }
+            for ((own, given, node), seen) in fold.losses {
+                let named = [map.text(own), map.text(given)].into_iter().find(|cluster| !cluster.is_none());
+                let cluster: Option<Box<str>> = named.map(|cluster| vocabulary.text_of(cluster).into());
+                let node: Box<str> = vocabulary.text_of(map.text(node)).into();
+                losses.entry((cluster, node)).or_default().absorb(seen);
+            }
             connections.push((fold.connections, map.clone()));
             answers.push((fold.answers, map));
         }
+        settle_losses(losses, &mut activity, unnamed);
         parties.learn_inventory(inventory, &mut vocabulary);
-        let mut evidence = Self { vocabulary, parties, activity, connections: Vec::new(), answers, clusters };
+        let mut evidence = Self { vocabulary, parties, activity, connections: Vec::new(), answers, clusters, limits };
         let stages = each_partition(threads, |mut partitions| {
             let mut stage = FirstStage::new(&evidence, limits.parked_rows_max);
             partitions.try_for_each(|partition| stage.partition(&connections, partition, limits.idle_nanos))?;
@@ -158,21 +167,26 @@ impl Evidence {
         let cluster = self.cluster_of(endpoint, connection);
         let kind = self.kind_of(endpoint);
         self.parties.of_endpoint(cluster, endpoint).or_else(|| {
-            // Anything else that is named is what the name says, and not the pod that shares the address.
-            let open = matches!(
-                kind,
-                IdentityKind::Unknown
-                    | IdentityKind::Init
-                    | IdentityKind::Unmanaged
-                    | IdentityKind::World
-                    | IdentityKind::Pod
-            );
-            if open { self.parties.at(cluster, address, connection.first) } else { None }
+            match kind {
+                IdentityKind::Unknown | IdentityKind::Init | IdentityKind::Unmanaged | IdentityKind::Pod => {
+                    self.parties.at(cluster, address, connection.first)
+                }
+                // The CNI knows no better identity; only a pod that certainly had the address is one.
+                IdentityKind::World => self.parties.surely_at(cluster, address, connection.first),
+                // Anything else that is named is what the name says, and not the pod that shares the address.
+                _ => None,
+            }
         })
     }
 
     fn kind_of(&self, endpoint: EndpointId) -> IdentityKind {
         self.vocabulary.endpoint_of(endpoint).map_or(IdentityKind::Unknown, |end| end.identity)
+    }
+
+    /// A pod is one client with all its addresses; what is known only by its namespace is told apart by address.
+    fn client(&self, party: PartyId, address: AddressId) -> Client {
+        let is_pod = self.parties.get(party).is_some_and(|known| !known.pod.is_empty());
+        if is_pod { Client::Party(party) } else { Client::Address(address) }
     }
 
     /// Who got an answer. The inventory decides; the source's own claim counts where the inventory has nothing to say, or when
@@ -189,7 +203,7 @@ impl Evidence {
             return Client::Party(claimed);
         }
         match self.parties.at(answer.cluster, answer.client, answer.time) {
-            Some(party) => Client::Party(party),
+            Some(party) => self.client(party, answer.client),
             None => claimed.map_or(Client::Address(answer.client), Client::Party),
         }
     }
@@ -205,8 +219,7 @@ impl Evidence {
                 Answer { cluster: self.clusters.resolve(renumbered.cluster), ..renumbered }
             }));
         }
-        let clients = all.iter().map(|answer| self.client_of(answer)).collect();
-        Ok(AnswerIndex::build(all, clients, &self.parties))
+        Ok(AnswerIndex::build(all, |answer| self.client_of(answer), &self.parties, &self.vocabulary))
     }
 
     fn read_connections(&self, partition: usize) -> io::Result<Vec<Connection>> {
@@ -221,13 +234,31 @@ impl Evidence {
         let party = self.party_of(ends.client, ends.client_address, connection);
         let question = Question {
             cluster: self.cluster_of(ends.client, connection),
-            client: party.map_or(Client::Address(ends.client_address), Client::Party),
+            client: party.map_or(Client::Address(ends.client_address), |party| self.client(party, ends.client_address)),
             address: ends.server_address,
             port: ends.server_port,
             time: connection.first,
             reported: connection.reported,
         };
         (question, party)
+    }
+}
+
+/// Reports of losses lack the cluster that flows of the same node name; they belong to that cluster.
+fn settle_losses(
+    losses: BTreeMap<(Option<Box<str>>, Box<str>), Activity>,
+    activity: &mut BTreeMap<(SourceKind, Box<str>, Box<str>), Activity>,
+    unnamed: &str,
+) {
+    for ((cluster, node), seen) in losses {
+        let of_node = || {
+            let sources = activity.keys().filter(|(kind, _, name)| *kind == SourceKind::Flows && *name == node);
+            let mut clusters = sources.map(|(_, cluster, _)| cluster.clone());
+            let only = clusters.next()?;
+            clusters.next().is_none().then_some(only)
+        };
+        let cluster = cluster.or_else(of_node).unwrap_or_else(|| unnamed.into());
+        activity.entry((SourceKind::Flows, cluster, node)).or_default().absorb(seen);
     }
 }
 
@@ -287,8 +318,12 @@ impl<'a> FirstStage<'a> {
                 [(connection.low, connection.key.low), (connection.high, connection.key.high)]
             {
                 let cluster = self.evidence.cluster_of(endpoint, &connection);
-                if let Some(party) = self.evidence.parties.of_endpoint(cluster, endpoint)
+                let parties = &self.evidence.parties;
+                // A namespace is no pod, and a node's address stays the node's, whatever identity a record gives it.
+                let is_pod = |party: &PartyId| parties.get(*party).is_some_and(|known| !known.pod.is_empty());
+                if let Some(party) = parties.of_endpoint(cluster, endpoint).filter(is_pod)
                     && connection.first.is_known()
+                    && !parties.is_node(cluster, address)
                 {
                     let times =
                         self.residences.entry((cluster, address, party)).or_insert((connection.first, connection.last));
@@ -402,6 +437,9 @@ fn hand_over(
     let joiner =
         Joiner { index: &index, parties: &evidence.parties, habits, vocabulary: &evidence.vocabulary, options };
     for connection in evidence.read_connections(partition)? {
+        if !evidence.limits.asks_for_any(connection.first, connection.last) {
+            continue;
+        }
         let ends = connection.oriented();
         let (question, client) = evidence.question(&connection, &ends);
         let attributed = joiner.join(&question);

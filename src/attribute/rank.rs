@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
 
+use super::answers::Answer;
 use super::join::{AnswerIndex, Candidate, Client, Question};
 use super::parties::Parties;
 use crate::model::{Grade, NameId, Vocabulary};
@@ -66,12 +67,17 @@ impl Habits {
     pub(crate) fn learn_answers(&mut self, index: &AnswerIndex, parties: &Parties, vocabulary: &Vocabulary) {
         for (client, answers) in index.client_groups() {
             let mut counts = Counts::default();
+            // Each group is in the order of names, and of times within a name.
+            let asked: HashMap<NameId, &[&Answer]> = answers
+                .chunk_by(|one, two| one.name == two.name)
+                .filter_map(|of_one| of_one.first().map(|first| (first.name, of_one)))
+                .collect();
             for answer in answers.iter().filter(|answer| !answer.chain.is_none()) {
-                let targets = vocabulary.chain_of(answer.chain);
                 counts.aliased += 1;
-                let chased = answers.iter().any(|other| {
-                    let after = other.time.nanos().saturating_sub(answer.time.nanos());
-                    other.name != answer.name && targets.contains(&other.name) && (0..=CHASE_NANOS).contains(&after)
+                let chased = vocabulary.chain_of(answer.chain).iter().any(|target| {
+                    let Some(of_target) = asked.get(target).filter(|_| *target != answer.name) else { return false };
+                    let next = of_target.partition_point(|other| other.time < answer.time);
+                    of_target.get(next).is_some_and(|other| other.time <= answer.time.plus_nanos(CHASE_NANOS))
                 });
                 counts.chased += u32::from(chased);
             }

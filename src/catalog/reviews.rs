@@ -24,6 +24,8 @@ pub enum Decision {
 pub struct Review {
     /// `destination`: a name, `*.name` (below it), `.name` (both), an address or a range.
     pub destination: Pattern,
+    /// `cluster` of the workload; `None` for all of them.
+    pub cluster: Option<Box<str>>,
     /// `namespace` of the workload; `None` for `*`, all of them.
     pub namespace: Option<Box<str>>,
     /// `owner`: who answers for the decision.
@@ -103,19 +105,19 @@ impl Reviews {
         &self.reviews
     }
 
-    /// How a destination stands for a namespace on a day.
+    /// How a destination stands for a namespace of a cluster on a day.
     ///
-    /// The narrowest destination decides, then the narrower namespace; among equals a rejection beats an approval,
+    /// The narrowest destination decides, then the narrower cluster, then the narrower namespace; among equals a rejection beats an approval,
     /// and both beat what has expired.
-    pub fn state(&self, namespace: &str, destination: Reviewed<'_>, day: Date) -> ReviewState<'_> {
-        let meant = |review: &&Review| review.is_about(namespace, destination);
+    pub fn state(&self, cluster: &str, namespace: &str, destination: Reviewed<'_>, day: Date) -> ReviewState<'_> {
+        let meant = |review: &&Review| review.is_about(cluster, namespace, destination);
         let rank = |review: &Review| {
             let standing = match review.decision {
                 _ if review.is_expired(day) => 0,
                 Decision::Approved => 1,
                 Decision::Rejected => 2,
             };
-            (review.destination.specificity(), review.namespace.is_some(), standing)
+            (review.destination.specificity(), review.cluster.is_some(), review.namespace.is_some(), standing)
         };
         let Some(review) = self.reviews.iter().filter(meant).max_by_key(|review| rank(review)) else {
             return ReviewState::Pending;
@@ -130,11 +132,12 @@ impl Reviews {
 
 impl Review {
     fn read(table: &Table<'_>) -> Result<Self, DocumentError> {
-        table.expect_keys(&["destination", "namespace", "owner", "decision", "reason", "expires"])?;
+        table.expect_keys(&["destination", "cluster", "namespace", "owner", "decision", "reason", "expires"])?;
         let namespace = table.require("namespace")?.text()?;
         let decisions = [("approved", Decision::Approved), ("rejected", Decision::Rejected)];
         Ok(Self {
             destination: table.require("destination")?.read(Pattern::parse)?,
+            cluster: table.get("cluster").map(|value| value.text().map(Into::into)).transpose()?,
             namespace: (namespace != "*").then(|| namespace.into()),
             owner: table.require("owner")?.text()?.into(),
             decision: table.require("decision")?.word(&decisions)?,
@@ -147,8 +150,9 @@ impl Review {
         self.expires.is_some_and(|expires| expires < day)
     }
 
-    fn is_about(&self, namespace: &str, destination: Reviewed<'_>) -> bool {
-        self.namespace.as_deref().is_none_or(|own| own == namespace)
+    fn is_about(&self, cluster: &str, namespace: &str, destination: Reviewed<'_>) -> bool {
+        self.cluster.as_deref().is_none_or(|own| own == cluster)
+            && self.namespace.as_deref().is_none_or(|own| own == namespace)
             && match destination {
                 Reviewed::Name(name) => self.destination.matches_name(name),
                 Reviewed::Address(address) => self.destination.matches_address(address),

@@ -38,7 +38,7 @@ pub(super) fn run(args: &AttributeArgs, context: &mut Context<'_>) -> anyhow::Re
     write_table(&args.out, columns(&evidence, &rows))?;
     say_account(&traffic, context);
     context.say(&format!("{count} flows → {}", args.out.display()));
-    Ok(if traffic.is_broken() { ExitStatus::NotProven } else { ExitStatus::Good })
+    Ok(if traffic.is_broken() || count == 0 { ExitStatus::NotProven } else { ExitStatus::Good })
 }
 
 fn columns(evidence: &Evidence, rows: &[AttributedRow]) -> Columns {

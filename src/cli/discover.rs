@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::Context;
-use super::preflight::summarise;
-use super::traffic::{Traffic, TrafficArgs, say_account};
+use super::preflight::{is_covered, summarise};
+use super::traffic::{TrafficArgs, say_account};
 use super::write::{write_table, write_text};
 use crate::catalog::{Catalog, Reviews};
 use crate::error::ExitStatus;
@@ -64,15 +64,17 @@ pub(super) fn run(args: &DiscoverArgs, context: &mut Context<'_>) -> anyhow::Res
     write!(context.out, "{}", summary_text(&view))?;
     say_account(&traffic, context);
     context.say(&format!("open {} first", args.out.join("index.md").display()));
-    Ok(status(args, &traffic, &view))
-}
-
-fn status(args: &DiscoverArgs, traffic: &Traffic, view: &AtlasView<'_>) -> ExitStatus {
-    match args.fail_on {
-        Some(from) if worst_open(view) >= Some(from.severity()) => ExitStatus::NotGood,
-        _ if traffic.is_broken() => ExitStatus::NotProven,
-        _ => ExitStatus::Good,
+    if let Some(from) = args.fail_on
+        && let Some(worst) = worst_open(&view).filter(|worst| *worst >= from.severity())
+    {
+        context.say(&format!("status 1: a suspect of severity {worst} has no approval (--fail-on)"));
+        return Ok(ExitStatus::NotGood);
     }
+    if is_covered(&traffic, &atlas) {
+        return Ok(ExitStatus::Good);
+    }
+    context.say("status 3: not proven: an input broke off, or there is no traffic in it, or the flows do not cover the asked window");
+    Ok(ExitStatus::NotProven)
 }
 
 /// Writes every file of the baseline.

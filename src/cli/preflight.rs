@@ -6,6 +6,7 @@ use super::Context;
 use super::traffic::{Traffic, TrafficArgs, say_account};
 use crate::attribute::{Evidence, attribute};
 use crate::error::ExitStatus;
+use crate::model::SourceKind;
 use crate::report::{Check, Outcome, Readiness, readiness, readiness_json, readiness_text};
 use crate::summary::{Atlas, Builder, build};
 
@@ -52,10 +53,47 @@ pub(super) fn summarise(traffic: &Traffic, evidence: Evidence) -> anyhow::Result
     atlas.inputs.clone_from(&traffic.inputs);
     atlas.inputs.sort_by(|one, two| (one.format, &one.name).cmp(&(two.format, &two.name)));
     atlas.warnings.extend(traffic.warnings.iter().map(|warning| warning.as_str().into()));
+    atlas.warnings.extend(lonely_clusters(&atlas));
     Ok(atlas)
 }
 
+/// Clusters with DNS and without flows, beside clusters with flows: most likely a name that is missing or mistyped.
+fn lonely_clusters(atlas: &Atlas) -> Vec<Box<str>> {
+    let has = |cluster: &crate::summary::Cluster, kind| {
+        cluster.coverage.iter().any(|source| source.kind == kind && source.activity.records > 0)
+    };
+    let with_flows: Vec<&str> = (atlas.clusters.iter())
+        .filter(|(_, cluster)| has(cluster, SourceKind::Flows))
+        .map(|(name, _)| &**name)
+        .collect();
+    let lonely =
+        atlas.clusters.iter().filter(|(_, cluster)| has(cluster, SourceKind::Dns) && !has(cluster, SourceKind::Flows));
+    lonely
+        .map(|(name, _)| {
+            format!(
+                "cluster `{name}` has DNS answers and no flows, so they name nothing; clusters with flows: {}; give the DNS input its cluster as in `--dns NAME=PATH`",
+                if with_flows.is_empty() { "none".to_owned() } else { with_flows.join(", ") }
+            )
+            .into()
+        })
+        .collect()
+}
+
+/// Whether the evidence reaches as far as what was asked: traffic at all, no broken input, and flows of every cluster over the
+/// asked window.
+pub(super) fn is_covered(traffic: &Traffic, atlas: &Atlas) -> bool {
+    let connections: u64 = atlas.clusters.values().map(|cluster| cluster.totals.egress_connections).sum();
+    let window_is_covered = traffic.since.is_none()
+        || readiness(atlas).clusters.iter().all(|cluster| {
+            cluster.checks.iter().all(|check| check.name != "coverage of flows" || check.outcome == Outcome::Passes)
+        });
+    connections > 0 && !traffic.is_broken() && window_is_covered
+}
+
 fn status(found: &Readiness) -> ExitStatus {
+    if found.clusters.is_empty() || found.inputs.iter().any(|input| input.outcome == Outcome::Fails) {
+        return ExitStatus::NotGood;
+    }
     let outcomes = || found.clusters.iter().flat_map(|cluster| &cluster.checks).map(|check: &Check| check.outcome);
     if outcomes().any(|outcome| outcome == Outcome::Fails) {
         ExitStatus::NotGood

@@ -83,6 +83,8 @@ impl TrafficArgs {
             instant(self.since.as_deref(), "--since", context.now)?,
             instant(self.until.as_deref(), "--until", context.now)?,
         );
+        // An open end is now, so that what is asked does not depend on what is found.
+        let until = until.or_else(|| since.map(|_| context.now));
         if let (Some(since), Some(until)) = (since, until)
             && since >= until
         {
@@ -93,8 +95,8 @@ impl TrafficArgs {
             .threads
             .filter(|threads| *threads > 0)
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-        let limits = FoldLimits { idle_nanos: settings.join.idle, ..FoldLimits::default() };
-        let options = IngestOptions { threads, limits, keep_ids, since, until };
+        let limits = FoldLimits { idle_nanos: settings.join.idle, since, until, ..FoldLimits::default() };
+        let options = IngestOptions { threads, limits, keep_ids };
         let progress = Progress::default();
         let read = with_progress(context, &progress, || ingest(&files, &options, &progress))?;
         let mut inputs = read.inputs;
@@ -108,9 +110,9 @@ impl TrafficArgs {
             }
         }
         no_records(&inputs)?;
-        warnings.extend(read.passed_over.iter().map(|path| {
+        warnings.extend(read.passed_over.iter().map(|(path, why)| {
             let name = names.get(path).unwrap_or(path);
-            format!("`{name}` is passed over: it is neither Hubble JSON nor a dnstap capture")
+            format!("`{name}` is passed over: {why}")
         }));
         let join = JoinOptions {
             window_nanos: settings.join.window,
@@ -153,9 +155,7 @@ impl TrafficArgs {
         for text in self.flows.iter().chain(&self.dns) {
             files.extend(InputSpec::parse(text)?.files()?);
         }
-        files.sort();
-        files.dedup_by(|one, two| one.path == two.path);
-        Ok(files)
+        once_each(files)
     }
 
     /// The cluster of rows that name none.
@@ -168,7 +168,13 @@ impl TrafficArgs {
         let flows = named(SourceKind::Flows);
         let mut clusters = flows.iter().filter(|name| !name.is_empty());
         match (clusters.next(), clusters.next()) {
-            (Some(only), None) => ((*only).to_owned(), Vec::new()),
+            (Some(only), None) if !flows.contains("") => ((*only).to_owned(), Vec::new()),
+            (Some(only), None) => {
+                let warning = format!(
+                    "some flows name cluster `{only}` and some name none: the latter count as cluster `default`; write `--flows NAME=PATH`, or --cluster NAME, to join them"
+                );
+                ("default".to_owned(), vec![warning])
+            }
             (Some(_), Some(_)) if named(SourceKind::Dns).contains("") => {
                 let warning = "some DNS inputs name no cluster while the flows name several: they count as cluster `default` and name nothing elsewhere; write `--dns NAME=PATH` for each";
                 ("default".to_owned(), vec![warning.to_owned()])
@@ -183,10 +189,31 @@ impl TrafficArgs {
         for text in &self.kube {
             files.extend(InputSpec::parse(text)?.files()?);
         }
-        files.sort();
-        files.dedup_by(|one, two| one.path == two.path);
-        Ok(files)
+        once_each(files)
     }
+}
+
+/// Each file once, whatever it is called; what the user said about it under any name holds.
+fn once_each(files: Vec<InputFile>) -> anyhow::Result<Vec<InputFile>> {
+    let mut known: BTreeMap<PathBuf, InputFile> = BTreeMap::new();
+    for file in files {
+        let place = std::fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
+        let Some(first) = known.get_mut(&place) else {
+            known.insert(place, file);
+            continue;
+        };
+        if let (Some(one), Some(two)) = (&first.cluster, &file.cluster)
+            && one != two
+        {
+            bail!("`{}` is given for cluster `{one}` and for cluster `{two}`; a file has one", file.path.display());
+        }
+        first.cluster = first.cluster.take().or(file.cluster);
+        first.format = first.format.or(file.format);
+        first.is_named |= file.is_named;
+    }
+    let mut files: Vec<InputFile> = known.into_values().collect();
+    files.sort();
+    Ok(files)
 }
 
 fn inventory(files: &[InputFile], unnamed: &str, inputs: &mut Vec<InputAccount>) -> anyhow::Result<Inventory> {

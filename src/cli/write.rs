@@ -6,9 +6,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use polars::prelude::{
-    Column as PolarsColumn, DataFrame, DataType, IntoColumn, IntoSeries, ListBuilderTrait, ListStringChunkedBuilder,
-    NamedFrom, ParquetWriter, PlSmallStr, Series, TimeUnit, TimeZone,
+    Column as PolarsColumn, CompatLevel, DataFrame, DataType, IntoColumn, IntoSeries, KeyValueMetadata,
+    ListBuilderTrait, ListStringChunkedBuilder, NamedFrom, ParquetWriter, PlSmallStr, SchemaExt, Series, TimeUnit,
+    TimeZone,
 };
+
+use polars_parquet::arrow::write::schema_to_metadata_key;
 
 use crate::model::Timestamp;
 use crate::report::{Column, Columns};
@@ -65,7 +68,10 @@ fn write_parquet(out: &mut dyn Write, columns: Columns) -> anyhow::Result<()> {
     let columns =
         columns.into_iter().map(|(name, column)| polars_column(name, column)).collect::<anyhow::Result<_>>()?;
     let mut frame = DataFrame::new(rows, columns)?;
-    ParquetWriter::new(out).finish(&mut frame)?;
+    // Polars would declare its own string views, which many readers of Arrow refuse inside lists.
+    let schema = schema_to_metadata_key(&frame.schema().to_arrow(CompatLevel::oldest()));
+    let declared = KeyValueMetadata::from_static(vec![(schema.key, schema.value.unwrap_or_default())]);
+    ParquetWriter::new(out).with_key_value_metadata(Some(declared)).finish(&mut frame)?;
     Ok(())
 }
 

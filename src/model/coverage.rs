@@ -90,16 +90,16 @@ impl Activity {
     }
 
     /// Silent runs that are out of step with the source's own rhythm: longer than five minutes and than twice
-    /// what all but one in a hundred of its pauses take; or that end with a report of losses. A source that speaks rarely
+    /// what all but one in a hundred of its pauses take; or in which losses were reported. A source that speaks rarely
     /// proves little by its silence alone.
     pub fn gaps(&self) -> Vec<Gap> {
         let steps = || self.minutes.keys().zip(self.minutes.keys().skip(1));
         let limit = self.longest_usual_pause().map(|pause| GAP_MINUTES_MIN.max(pause.saturating_mul(2)));
-        let ends_in_loss = |after: u32| self.lost_at.range(after.saturating_sub(1)..=after).next().is_some();
+        let holds_loss = |before: u32, after: u32| self.lost_at.range(before + 1..=after).next().is_some();
         steps()
             .filter(|(before, after)| {
                 let pause = *after - *before;
-                limit.is_some_and(|limit| pause > limit) || (pause > GAP_MINUTES_MIN && ends_in_loss(**after))
+                limit.is_some_and(|limit| pause > limit) || (pause > GAP_MINUTES_MIN && holds_loss(**before, **after))
             })
             .map(|(before, after)| Gap { from: minute_start(before + 1), until: minute_start(*after) })
             .collect()
@@ -160,9 +160,9 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_that_ends_with_a_report_of_losses_is_a_gap_whatever_the_rhythm() {
+    fn a_pause_in_which_losses_were_reported_is_a_gap_whatever_the_rhythm() {
         let mut sparse = activity((0..600).step_by(30));
-        sparse.lost_at.insert(90);
+        sparse.lost_at.insert(80);
         assert_eq!(sparse.gaps(), [Gap { from: minute_start(61), until: minute_start(90) }]);
     }
 }

@@ -26,22 +26,31 @@ pub struct LineChunks<R> {
     /// Offset of a line that is being skipped because it is too long.
     skipping: Option<u64>,
     ended: bool,
+    /// What broke the last read, behind bytes that were still good.
+    failed: Option<io::Error>,
 }
 
 impl<R: Read> LineChunks<R> {
     /// Reads from the beginning of a stream.
     pub fn new(reader: R) -> Self {
-        Self { reader, rest: Vec::new(), offset: 0, skipping: None, ended: false }
+        Self { reader, rest: Vec::new(), offset: 0, skipping: None, ended: false, failed: None }
     }
 
     /// Reads more behind `chunk`; false at the end of the stream.
     fn read_more(&mut self, chunk: &mut Vec<u8>) -> io::Result<bool> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let before = chunk.len();
         let result = (&mut self.reader).take(READ_BYTES as u64).read_to_end(chunk);
         // What came before an error is still good.
         match result {
             Ok(_) => Ok(chunk.len() > before),
-            Err(_) if chunk.len() > before => Ok(true),
+            // Some readers fail once and then pretend to have ended.
+            Err(error) if chunk.len() > before => {
+                self.failed = Some(error);
+                Ok(true)
+            }
             Err(error) => Err(error),
         }
     }

@@ -96,13 +96,19 @@ pub fn open(file: &InputFile) -> Result<Opened, InputError> {
         Some(Format::Kube) => (Format::Kube, Framing::Whole),
         Some(Format::Hubble) => (Format::Hubble, hubble_framing(as_hubble)),
         None if framestream::sniff(&head) => (Format::Dnstap, Framing::Frames),
-        None if as_hubble.is_some() || head.iter().all(u8::is_ascii_whitespace) => {
+        None if as_hubble.is_some() || begins_with_object(&head) || head.iter().all(u8::is_ascii_whitespace) => {
             (Format::Hubble, hubble_framing(as_hubble))
         }
         None if is_query_log(&head) => return Err(InputError::QueryLog { path: file.path.display().to_string() }),
         None => return Err(InputError::Unrecognised { path: file.path.display().to_string() }),
     };
     Ok(Opened { format, framing, bytes })
+}
+
+/// Whether the first line is a JSON object of whatever kind: its records are counted and excluded by name.
+fn begins_with_object(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\n').find(|line| !line.iter().all(u8::is_ascii_whitespace));
+    line.is_some_and(|line| line.starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok())
 }
 
 /// Whether this is what the `log` plugin of CoreDNS writes: `"A IN example.com. udp 41 false 512" NOERROR ...`.

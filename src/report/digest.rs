@@ -76,7 +76,7 @@ impl Counts {
         counts
     }
 
-    /// Suspects that nobody has decided.
+    /// Suspects that nobody has decided, or that are in use against an owner's word.
     pub(super) fn open_total(&self) -> u64 {
         self.open.values().sum()
     }

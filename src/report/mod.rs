@@ -27,7 +27,7 @@ pub use json::{ATLAS_SCHEMA, AtlasDocument, atlas_document, atlas_json};
 pub use namespace::{documents, namespace_document};
 pub use path::document_path;
 pub use readiness::{
-    Check, ClusterReadiness, Outcome, Readiness, SourceRow, readiness, readiness_json, readiness_text,
+    Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json, readiness_text,
 };
 pub use summary_text::summary_text;
 pub use tables::{Column, Columns, egress_columns, ingress_columns};

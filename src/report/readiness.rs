@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::escape::identifier;
 use super::table::Table;
 use crate::model::{Grade, Timestamp};
-use crate::summary::{Atlas, Cluster, Peer, SourceCoverage, SourceKind};
+use crate::summary::{Atlas, Cluster, InputAccount, Peer, SourceCoverage, SourceKind};
 
 /// Days that a baseline should cover when no window was asked for.
 const BASELINE_DAYS: u32 = 7;
@@ -89,12 +89,60 @@ pub struct Readiness {
     pub schema: &'static str,
     /// In the order of their names.
     pub clusters: Vec<ClusterReadiness>,
+    /// In the order of the inputs.
+    pub inputs: Vec<InputRow>,
+}
+
+/// What became of one input.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InputRow {
+    /// Its name.
+    pub name: String,
+    /// `hubble`, `dnstap`, `kube`.
+    pub format: &'static str,
+    /// Records read.
+    pub read: u64,
+    /// Records used.
+    pub used: u64,
+    /// Records rejected as broken.
+    pub rejected: u64,
+    /// Records excluded by name.
+    pub excluded: u64,
+    /// Whether it can carry anything.
+    pub outcome: Outcome,
+    /// Reasons with counts, the most frequent first.
+    pub reasons: Vec<String>,
 }
 
 /// Checks every cluster of an atlas.
 pub fn readiness(atlas: &Atlas) -> Readiness {
     let clusters = atlas.clusters.iter().map(|(name, cluster)| check_cluster(atlas, name, cluster)).collect();
-    Readiness { schema: "egress-atlas-preflight/1", clusters }
+    Readiness { schema: "egress-atlas-preflight/1", clusters, inputs: atlas.inputs.iter().map(input).collect() }
+}
+
+fn input(input: &InputAccount) -> InputRow {
+    let account = &input.account;
+    let mut reasons: Vec<(u64, String)> =
+        account.excluded.iter().map(|(reason, count)| (*count, reason.0.to_owned())).collect();
+    reasons.extend(account.rejected.iter().map(|(reason, count)| (count.records, format!("rejected: {}", reason.0))));
+    reasons.sort_by(|one, two| two.0.cmp(&one.0).then_with(|| one.1.cmp(&two.1)));
+    let outcome = match (account.used, &input.problem) {
+        (0, _) => Outcome::Fails,
+        (_, Some(_)) => Outcome::NotProven,
+        _ => Outcome::Passes,
+    };
+    InputRow {
+        name: input.name.to_string(),
+        format: input.format,
+        read: account.read,
+        used: account.used,
+        rejected: account.rejected_total(),
+        excluded: account.excluded_total(),
+        outcome,
+        reasons: (input.problem.iter().map(|problem| format!("breaks off: {problem}")))
+            .chain(reasons.into_iter().map(|(count, reason)| format!("{count} × {reason}")))
+            .collect(),
+    }
 }
 
 fn check_cluster(atlas: &Atlas, name: &str, cluster: &Cluster) -> ClusterReadiness {
@@ -315,9 +363,18 @@ pub fn readiness_json(readiness: &Readiness) -> Result<String, serde_json::Error
 /// As text for a terminal of `width` columns.
 pub fn readiness_text(readiness: &Readiness, width: u16) -> String {
     let mut text = String::new();
+    for input in &readiness.inputs {
+        let head = format!("{:<10}  {:<18}  ", input.outcome.word(), identifier(&input.name));
+        let reasons = if input.reasons.is_empty() { String::new() } else { format!(": {}", input.reasons.join(", ")) };
+        let detail = format!("{} of {} {} records used{reasons}", input.used, input.read, input.format);
+        text += &hanging(&head, &detail, usize::from(width));
+    }
+    if readiness.clusters.is_empty() {
+        text += "\nNo usable record in any input: nothing can be discovered with these.\n";
+    }
     for cluster in &readiness.clusters {
         let name = identifier(&cluster.cluster);
-        text += "Cluster ";
+        text += "\nCluster ";
         text += &name;
         text += &[", window ", &cluster.window.0, " to ", &cluster.window.1, "\n\n"].concat();
         for check in &cluster.checks {

@@ -19,13 +19,13 @@ pub(super) fn review_block(cluster: &str, namespace: &str, row: &Row<'_>) -> Str
     let lines = [
         "[[review]]".to_owned(),
         format!(
-            "# {} from {} in cluster {}, port {}",
+            "# {} from {}, port {}",
             listed(classes.iter().map(ToString::to_string).collect()),
             listed(workloads.into_iter().collect()),
-            identifier(cluster),
             row.port
         ),
         format!("destination = {}", toml_string(&destination)),
+        format!("cluster = {}", toml_string(cluster)),
         format!("namespace = {}", toml_string(namespace)),
         "decision = \"\"  # \"approved\" or \"rejected\"".to_owned(),
         "owner = \"\"     # who answers for it".to_owned(),

@@ -92,7 +92,13 @@ fn suspects(label: &str, digest: &Digest<'_>) -> Vec<Pointer> {
         let severity = row.severity().unwrap_or(Severity::Low);
         let class =
             row.findings().first().map_or_else(String::new, |finding| format!("  {}", identifier(&finding.class)));
-        let line = format!("{:<6}  {label}  {} {}{class}", severity.as_str(), cut(&peer::plain(row.peer)), row.port());
+        let word = if matches!(row.review(), crate::report::ReviewView::Rejected { .. }) {
+            "  REJECTED, still in use"
+        } else {
+            ""
+        };
+        let line =
+            format!("{:<6}  {label}  {} {}{class}{word}", severity.as_str(), cut(&peer::plain(row.peer)), row.port());
         (severity, row.seen.connections(), line)
     })
     .collect()

@@ -98,8 +98,13 @@ impl ReviewView {
     }
 
     /// Whether somebody still has to decide: pending, or an approval that has run out.
-    pub const fn is_open(&self) -> bool {
+    pub const fn is_undecided(&self) -> bool {
         matches!(self, Self::Pending | Self::Expired { .. })
+    }
+
+    /// Whether somebody has to act: decide, or end what an owner has rejected.
+    pub const fn is_open(&self) -> bool {
+        self.is_undecided() || matches!(self, Self::Rejected { .. })
     }
 
     /// Most urgent first.

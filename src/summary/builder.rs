@@ -229,8 +229,12 @@ impl Sink for Builder<'_> {
             let key = key(named.server_cluster, owner, self.client(evidence, named), true);
             self.count(key, named, Some(party), evidence);
         } else if !egress {
-            // Between two ends that are not ours: a gateway's node, a translated address. Kept where nodes are.
-            let key = key(named.cluster, Owner::Unnamed, self.server(evidence, named), false);
+            // From outside to something of ours that is no pod: a node port, a gateway.
+            let owner = match named.server_kind {
+                IdentityKind::Host | IdentityKind::RemoteNode => Owner::Node,
+                _ => Owner::Unnamed,
+            };
+            let key = key(named.cluster, owner, self.client(evidence, named), true);
             self.count(key, named, None, evidence);
         }
     }
@@ -242,7 +246,8 @@ impl Sink for Builder<'_> {
         }
         let asked = self.asked.entry((answer.cluster, owner, answer.name)).or_insert((0, answer.time, answer.time));
         asked.0 += 1;
-        asked.1 = asked.1.min(answer.time);
+        // An unknown time sorts before every real one and must not hide it.
+        asked.1 = if asked.1.is_known() { asked.1.min(answer.time) } else { answer.time };
         asked.2 = asked.2.max(answer.time);
     }
 }
@@ -262,7 +267,8 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>
         }
         for (key, (answers, first, last)) in part.asked {
             let all = asked.entry(key).or_insert((0, first, last));
-            *all = (all.0 + answers, all.1.min(first), all.2.max(last));
+            let first = if all.1.is_known() && first.is_known() { all.1.min(first) } else { all.1.max(first) };
+            *all = (all.0 + answers, first, all.2.max(last));
         }
         used.extend(part.used);
         for (cluster, count) in part.guessed {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::attribute::{Fold, FoldLimits};
-use crate::model::{Account, Batch, Excluded, TextId, Timestamp};
+use crate::model::{Account, Batch, Excluded, TextId};
 use crate::read::{
     ChunkSource, DnstapDecoder, Format, FrameChunks, Framing, HubbleDecoder, InputError, InputFile, LineChunks,
     ObjectChunks, Opened, open,
@@ -22,14 +22,10 @@ use crate::summary::InputAccount;
 pub struct IngestOptions {
     /// Worker threads.
     pub threads: usize,
-    /// Memory bounds and idle time.
+    /// Memory bounds, idle time, asked window.
     pub limits: FoldLimits,
     /// Keep the sources' own record ids.
     pub keep_ids: bool,
-    /// Flows before this are excluded.
-    pub since: Option<Timestamp>,
-    /// Flows at or after this are excluded.
-    pub until: Option<Timestamp>,
 }
 
 /// What is read so far, for a progress display in another thread.
@@ -47,8 +43,8 @@ pub struct Ingested {
     pub folds: Vec<Fold>,
     /// In the order of the files.
     pub inputs: Vec<InputAccount>,
-    /// Paths of files in folders that hold something else (a README beside the logs).
-    pub passed_over: Vec<String>,
+    /// Files in folders that cannot be used (a README beside the logs), with the reason.
+    pub passed_over: Vec<(String, String)>,
 }
 
 /// Why reading stopped altogether.
@@ -130,7 +126,7 @@ impl<'a> Worker<'a> {
                 }
             };
             self.decode(input, offset, &mut account);
-            self.apply_window(&mut account);
+            self.count_window(&mut account);
             self.fold.add(&self.batch, cluster)?;
             self.progress.bytes.fetch_add(self.chunk.len() as u64, Ordering::Relaxed);
             self.progress.records.fetch_add(account.read, Ordering::Relaxed);
@@ -148,21 +144,13 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Flows outside the asked window are left out by name; answers stay, since they may name flows inside it.
-    fn apply_window(&mut self, account: &mut Account) {
-        let (since, until) = (self.options.since, self.options.until);
-        if since.is_none() && until.is_none() {
-            return;
-        }
-        let before = self.batch.flows.len();
-        self.batch.flows.retain(|row| {
-            !row.time.is_known()
-                || (since.is_none_or(|since| row.time >= since) && until.is_none_or(|until| row.time < until))
-        });
-        let left_out = (before - self.batch.flows.len()) as u64;
-        if left_out > 0 {
-            account.used = account.used.saturating_sub(left_out);
-            *account.excluded.entry(OUTSIDE_WINDOW).or_default() += left_out;
+    /// Flows outside the asked window are left out by name. They still tell who had which address, and answers from outside may
+    /// name flows inside.
+    fn count_window(&self, account: &mut Account) {
+        let outside = self.batch.flows.iter().filter(|row| !self.options.limits.asks_for(row.time)).count() as u64;
+        if outside > 0 {
+            account.used = account.used.saturating_sub(outside);
+            *account.excluded.entry(OUTSIDE_WINDOW).or_default() += outside;
         }
     }
 
@@ -187,7 +175,7 @@ struct Queue<'a> {
     files: &'a [InputFile],
     next: AtomicU64,
     active: Mutex<Vec<Arc<Shared>>>,
-    passed_over: Mutex<Vec<String>>,
+    passed_over: Mutex<Vec<(String, String)>>,
 }
 
 impl Queue<'_> {
@@ -198,7 +186,14 @@ impl Queue<'_> {
             let Some(file) = self.files.get(number) else { break };
             let opened = match open(file) {
                 Err(InputError::Unrecognised { path }) if !file.is_named => {
-                    self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+                    self.passed_over
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((path, "it is neither Hubble JSON nor a dnstap capture".to_owned()));
+                    continue;
+                }
+                Err(InputError::Io { path, source }) if !file.is_named => {
+                    self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).push((path, source.to_string()));
                     continue;
                 }
                 opened => opened?,

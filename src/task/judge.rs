@@ -75,7 +75,7 @@ fn judge_edge(
     };
     let category = classify(&destination, rules);
     let found = if destination.in_cluster { Vec::new() } else { findings(&destination, rules, day) };
-    let review = review(&edge.key.peer, namespace, reviews, day, found.iter().any(Finding::is_open));
+    let review = review(&edge.key.peer, (cluster, namespace), reviews, day, found.iter().any(Finding::is_open));
     Judgement {
         category: category.category,
         rule: category.rule.into(),
@@ -107,13 +107,19 @@ fn finding_view(finding: Finding) -> FindingView {
 }
 
 /// The owner's decision, where one is needed or was given.
-fn review(peer: &Peer, namespace: &str, reviews: &Reviews, day: Date, is_suspect: bool) -> ReviewView {
+fn review(
+    peer: &Peer,
+    (cluster, namespace): (&str, &str),
+    reviews: &Reviews,
+    day: Date,
+    is_suspect: bool,
+) -> ReviewView {
     let reviewed = match peer {
         Peer::Name(name) => Reviewed::Name(name),
         Peer::Address(address) => Reviewed::Address(*address),
         _ => return ReviewView::NotNeeded,
     };
-    match reviews.state(namespace, reviewed, day) {
+    match reviews.state(cluster, namespace, reviewed, day) {
         ReviewState::Pending if is_suspect => ReviewView::Pending,
         ReviewState::Pending => ReviewView::NotNeeded,
         ReviewState::Approved(by) => ReviewView::Approved {

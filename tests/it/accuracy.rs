@@ -80,12 +80,12 @@ struct Evaluation {
 }
 
 /// The latest answer that this very address got for the destination, at most ten minutes before.
-fn naive<'a>(
-    answers: &'a HashMap<(IpAddr, IpAddr), Vec<(Timestamp, String)>>,
+fn naive(
+    answers: &HashMap<(IpAddr, IpAddr), Vec<(Timestamp, String)>>,
     client: IpAddr,
     server: IpAddr,
     time: Timestamp,
-) -> Option<&'a str> {
+) -> Option<&str> {
     let list = answers.get(&(client, server))?;
     let until = list.partition_point(|(at, _)| *at <= time);
     let (at, name) = list[..until].last()?;
@@ -103,7 +103,9 @@ fn evaluate(scenario: &Scenario) -> Evaluation {
         let key = (fold.vocabulary.address_of(row.client), fold.vocabulary.address_of(row.address));
         answers.entry(key).or_default().push((row.time, fold.vocabulary.name_of(row.name).to_owned()));
     }
-    answers.values_mut().for_each(|list| list.sort());
+    for list in answers.values_mut() {
+        list.sort();
+    }
     fold.add(&batch, TextId::NONE).unwrap();
     // The capture names no cluster: it is of the one that the flows name, as on the command line.
     let cluster = fold.clusters(SourceKind::Flows).next().unwrap().to_owned();
@@ -132,6 +134,11 @@ fn evaluate(scenario: &Scenario) -> Evaluation {
         }
         found.by_grade.entry(row.grade).or_default().count(truth, ours);
         if ours.is_some() {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a confidence is between 0 and 1"
+            )]
             let tenth = found.calibration.entry((row.confidence * 10.0) as u32).or_default();
             tenth.0 += 1;
             tenth.1 += u32::from(ours == Some(truth));

@@ -153,3 +153,66 @@ fn objects_that_are_none_are_refused() {
         run(&["attribute", "--flows", &path("events.log"), "--kube", &path("kube.json"), "--out", &path("o.csv")]);
     says(&ran, 2, &["kube.json", "kubectl get"]);
 }
+
+#[test]
+fn a_gzip_whose_checksum_is_wrong_is_not_proven() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(GOOD.as_bytes()).unwrap();
+    let mut whole = encoder.finish().unwrap();
+    let checksum = whole.len() - 6;
+    whole[checksum] ^= 0xff;
+    let (ran, rows) = attribute(&[("events.log.gz", &whole)], &[]);
+    says(&ran, 3, &["`events.log.gz` breaks off"]);
+    assert_eq!(rows.len(), 2);
+}
+
+#[test]
+fn evidence_that_does_not_reach_the_asked_window_is_not_proven() {
+    let folder = folder(&[("events.log", GOOD.as_bytes())]);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (flows, out) = (path("events.log"), path("out"));
+    let discover = |more: &[&str]| {
+        let mut arguments = vec!["discover", "--flows", &flows, "--out", &out];
+        arguments.extend(more);
+        run(&arguments)
+    };
+    assert_eq!(discover(&[]).status, 0);
+    says(&discover(&["--since", "2026-03-01T00:00:00Z", "--until", "2026-03-02T12:00:00Z"]), 3, &["not proven"]);
+    says(&discover(&["--since", "2026-03-02T23:00:00Z"]), 3, &["0 used + 0 rejected + 2 excluded"]);
+}
+
+#[test]
+fn preflight_refuses_a_capture_without_payload_with_the_reason() {
+    let capture = fixture("dnstap/coredns-1.11.3-no-payload-full-silently-off.fstrm");
+    let ran = run(&["preflight", "--dns", &capture]);
+    assert_eq!(ran.status, 1, "{}", ran.out);
+    let words = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("FAILS") && words.contains("is \"full\" set in the Corefile?"), "{words}");
+    let ran = run(&["preflight", "--dns", &capture, "--format", "json"]);
+    assert!(ran.out.contains("\"outcome\": \"fails\""), "{}", ran.out);
+}
+
+#[test]
+fn losses_belong_to_the_cluster_of_the_node_that_reports_them() {
+    let lost = r#"{"lost_events":{"source":"HUBBLE_RING_BUFFER","num_events_lost":"7"},"node_name":"n1","time":"2026-03-02T10:00:30Z"}"#;
+    let named = GOOD.replace("\"node_name\":\"n1\"", "\"node_name\":\"prod/n1\"");
+    let other = GOOD.replace("\"node_name\":\"n1\"", "\"node_name\":\"test/n9\"");
+    let flows = format!("{named}{lost}\n");
+    let folder = folder(&[("a.log", flows.as_bytes()), ("b.log", other.as_bytes())]);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let ran = run(&["preflight", "--flows", &path("a.log"), "--flows", &path("b.log")]);
+    assert!(!ran.out.contains("Cluster default"), "{}", ran.out);
+    assert!(ran.out.contains("7 events lost"), "{}", ran.out);
+}
+
+#[test]
+fn a_file_has_one_cluster_however_often_it_is_named() {
+    let folder = folder(&[("a.log", GOOD.as_bytes())]);
+    let path = folder.path().join("a.log").display().to_string();
+    let out = folder.path().join("o.csv").display().to_string();
+    let ran = run(&["attribute", "--flows", &format!("eu={path}"), "--flows", &format!("us={path}"), "--out", &out]);
+    says(&ran, 2, &["cluster `eu`", "cluster `us`"]);
+    let ran = run(&["attribute", "--flows", &path, "--flows", &format!("eu={path}"), "--out", &out]);
+    says(&ran, 0, &["2 read = 2 used"]);
+    assert!(std::fs::read_to_string(&out).unwrap().contains(",eu,shop,web-0,"));
+}

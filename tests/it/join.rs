@@ -284,3 +284,73 @@ fn silence_beyond_the_idle_time_ends_a_connection() {
         assert_eq!(sinks.iter().map(|sink| sink.rows.len()).sum::<usize>(), connections, "after {gap} seconds");
     }
 }
+
+/// Rows of flows and answers in plain form: (grade, pod, name) of every connection, in order of time.
+fn named(flows: &[(i64, u8, u16, &str)], told: &[Told]) -> Vec<(String, String, String)> {
+    let mut fold = Fold::new(FoldLimits::default());
+    for (second, address, client_port, pod) in flows {
+        let connected = Connected { pod: *address, second: *second, address: 1 };
+        let mut row = flow(&mut fold.vocabulary, &connected, *client_port);
+        row.source = fold.vocabulary.endpoint(Endpoint {
+            namespace: "shop".into(),
+            pod: (*pod).into(),
+            identity: IdentityKind::Pod,
+            ..Endpoint::default()
+        });
+        fold.add(&Batch { flows: vec![row], ..Batch::default() }, TextId::NONE).unwrap();
+    }
+    let answers = told.iter().map(|told| answer(&mut fold.vocabulary, told)).collect();
+    fold.add(&Batch { answers, ..Batch::default() }, TextId::NONE).unwrap();
+    let evidence = Evidence::gather(vec![fold], &Inventory::default(), "test", 1).unwrap();
+    let sinks = attribute(&evidence, &JoinOptions::default(), 1, || Rows::new(|_, _| true)).unwrap();
+    let mut rows: Vec<_> = sinks.into_iter().flat_map(|sink| sink.rows).collect();
+    in_order(&evidence, &mut rows);
+    rows.iter()
+        .map(|row| {
+            let pod = row.client.and_then(|party| evidence.parties.get(party)).map(|party| party.pod.to_string());
+            let name = row.names.first().map(|name| evidence.vocabulary.name_of(*name).to_owned());
+            (row.grade.to_string(), pod.unwrap_or_default(), name.unwrap_or_default())
+        })
+        .collect()
+}
+
+fn row(grade: &str, pod: &str, name: &str) -> (String, String, String) {
+    (grade.to_owned(), pod.to_owned(), name.to_owned())
+}
+
+#[test]
+fn successive_pods_of_one_address_keep_their_own_connections_and_names() {
+    let told = [
+        Told { pod: 0, second: 0, name: 1, address: 1, ttl: 60 },
+        Told { pod: 0, second: 299, name: 2, address: 1, ttl: 60 },
+    ];
+    // The same ends, ports unknown, five minutes apart: two pods, two connections.
+    let found = named(&[(1, 0, 0, "old"), (300, 0, 0, "zew")], &told);
+    assert_eq!(found, [row("pod", "old", "n1.example.com"), row("pod", "zew", "n2.example.com")]);
+}
+
+#[test]
+fn a_namespace_without_pods_is_not_one_client() {
+    let told = [Told { pod: 1, second: 0, name: 1, address: 1, ttl: 60 }];
+    assert_eq!(named(&[(1, 0, 40_000, "")], &told), [row("cluster", "", "n1.example.com")]);
+    assert_eq!(named(&[(1, 1, 40_000, "")], &told), [row("pod", "", "n1.example.com")]);
+}
+
+#[test]
+fn many_aliased_answers_of_one_client_cost_no_more_than_their_number() {
+    let mut fold = Fold::new(FoldLimits::default());
+    let target = fold.vocabulary.name("edge.cdn.example");
+    let chain = fold.vocabulary.chain(&[target]);
+    let answers = (0..200_000)
+        .map(|second| {
+            let told = Told { pod: 0, second, name: u8::try_from(second % 3).unwrap(), address: 1, ttl: 60 };
+            AnswerRow { chain, ..answer(&mut fold.vocabulary, &told) }
+        })
+        .collect();
+    fold.add(&Batch { answers, ..Batch::default() }, TextId::NONE).unwrap();
+    let evidence = Evidence::gather(vec![fold], &Inventory::default(), "test", 1).unwrap();
+    let begun = std::time::Instant::now();
+    attribute(&evidence, &JoinOptions::default(), 1, || Rows::new(|_, _| true)).unwrap();
+    // A quadratic pass over 200,000 answers takes minutes.
+    assert!(begun.elapsed().as_secs() < 20);
+}

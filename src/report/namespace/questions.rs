@@ -30,6 +30,9 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
 
 fn about_row(row: &Row<'_>) -> Option<String> {
     let (who, what, port) = (row.workloads_cell(), peer::markdown(row.peer), row.port());
+    if matches!(row.review(), crate::report::ReviewView::Rejected { .. }) {
+        return Some(format!("{what} on {port} was rejected and {who} still reaches it: will this be ended?"));
+    }
     if row.review().is_open() {
         let classes: Vec<String> = row.findings().iter().map(|finding| code(&finding.class)).collect();
         let classes = if classes.is_empty() { String::new() } else { format!(" ({})", list(classes, 3)) };

@@ -121,7 +121,7 @@ fn gate(document: &mut Document, digest: &Digest<'_>, row: &Row<'_>) {
         }
     };
     document.bullet(&line);
-    if row.review().is_open() {
+    if row.review().is_undecided() {
         document.fenced("toml", &review_block(digest.cluster_name, digest.name, row));
     }
 }

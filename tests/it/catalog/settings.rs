@@ -110,7 +110,7 @@ fn the_narrowest_review_decides_and_a_rejection_beats_an_approval() {
             let text: String = lines.map(|line| review(line)).collect();
             let reviews = Reviews::parse(&text, "reviews.toml").unwrap();
             let target = name.parse().map_or(Reviewed::Name(name), Reviewed::Address);
-            let state = reviews.state("shop", target, Date::parse("2026-11-21").unwrap());
+            let state = reviews.state("prod", "shop", target, Date::parse("2026-11-21").unwrap());
             let found = match state {
                 ReviewState::Pending => "pending".to_owned(),
                 ReviewState::Approved(by) => format!("approved by {}", by.owner),

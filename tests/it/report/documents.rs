@@ -36,7 +36,7 @@ Asked window: from 2026-11-14 00:00:00 until 2026-11-21 00:00:00, 7 d. The sourc
 
 - **Gap:** DNS of `coredns-6f6b679f8f-4xk2p`, 2026-11-16 10:00:00 to 2026-11-16 10:42:00 (42 min).
 - **Lost:** 120 events at `frame stream` of DNS `coredns-6f6b679f8f-4xk2p`, as reported by the source.
-- Clocks: no disagreement between sources was noted.
+- Clocks: not compared; a difference of more than a few seconds between nodes costs names.
 - Direction: for 31 of 106,094 connections the side that opened it was guessed from the ports.
 - DNS: 20,400 answers, of which 51 (0.3 %) went to nodes: a node-local cache or host network hides the pod.
 
@@ -171,8 +171,9 @@ Severity says how bad it would be if true, confidence how sure the match is. Unt
 
 ```toml
 [[review]]
-# tunnel from Deployment/checkout in cluster prod, port 443
+# tunnel from Deployment/checkout, port 443
 destination = "ab12.ngrok-free.app"
+cluster = "prod"
 namespace = "shop"
 decision = ""  # "approved" or "rejected"
 owner = ""     # who answers for it
@@ -329,109 +330,109 @@ fn an_empty_namespace_is_a_short_document() {
         )]),
         ..Atlas::default()
     };
-    insta::assert_snapshot!(namespace_document(&AtlasView::new(&atlas), "prod", "quiet").unwrap(), @r###"
-    # Traffic of namespace `quiet`
+    insta::assert_snapshot!(namespace_document(&AtlasView::new(&atlas), "prod", "quiet").unwrap(), @r#"
+# Traffic of namespace `quiet`
 
-    Cluster `prod`. Times are UTC. A destination is a peer with a port and a protocol.
+Cluster `prod`. Times are UTC. A destination is a peer with a port and a protocol.
 
-    ## Verdict
+## Verdict
 
-    1. **Not proven:** no source of flows was read, so nothing can be said about connections. Reservations: no source of flows and no source of DNS.
-    2. **Looked:** no record carries a time, so nothing can be said about the time covered.
-    3. **Names:** no connection left the cluster.
-    4. **Seen:** 0 workloads, 0 destinations, 0 outside the cluster.
-    5. **Needs you:** nothing.
+1. **Not proven:** no source of flows was read, so nothing can be said about connections. Reservations: no source of flows and no source of DNS.
+2. **Looked:** no record carries a time, so nothing can be said about the time covered.
+3. **Names:** no connection left the cluster.
+4. **Seen:** 0 workloads, 0 destinations, 0 outside the cluster.
+5. **Needs you:** nothing.
 
-    ## Coverage
+## Coverage
 
-    No window was asked for, and no record carries a time.
+No window was asked for, and no record carries a time.
 
-    | Source | Sources | Records | First   | Last    |   Covered | Least covered |
-    | ------ | ------: | ------: | ------- | ------- | --------: | ------------- |
-    | flows  |       0 |       0 | unknown | unknown | no source | -             |
-    | DNS    |       0 |       0 | unknown | unknown | no source | -             |
+| Source | Sources | Records | First   | Last    |   Covered | Least covered |
+| ------ | ------: | ------: | ------- | ------- | --------: | ------------- |
+| flows  |       0 |       0 | unknown | unknown | no source | -             |
+| DNS    |       0 |       0 | unknown | unknown | no source | -             |
 
-    - Gaps: cannot be told.
-    - Losses: no source reported any.
-    - Clocks: no disagreement between sources was noted.
-    - DNS: no answer to a client of this namespace was recorded.
+- Gaps: cannot be told.
+- Losses: no source reported any.
+- Clocks: not compared; a difference of more than a few seconds between nodes costs names.
+- DNS: no answer to a client of this namespace was recorded.
 
-    ## Which names are guesses
+## Which names are guesses
 
-    No connection left the cluster, so no name had to be found.
+No connection left the cluster, so no name had to be found.
 
-    ## Workloads
+## Workloads
 
-    None was seen.
+None was seen.
 
-    ## Egress
+## Egress
 
-    No connection that began here was seen.
+No connection that began here was seen.
 
-    ## Ambiguous names
+## Ambiguous names
 
-    None: no address stood for several names that the same pod had asked for.
+None: no address stood for several names that the same pod had asked for.
 
-    ## Known by address only
+## Known by address only
 
-    None: every destination has a name or an identity.
+None: every destination has a name or an identity.
 
-    ## Asked for, never connected to
+## Asked for, never connected to
 
-    None.
+None.
 
-    ## Connected before asked
+## Connected before asked
 
-    None.
+None.
 
-    ## Suspects
+## Suspects
 
-    None.
+None.
 
-    ## Ingress
+## Ingress
 
-    No connection into this namespace was seen.
+No connection into this namespace was seen.
 
-    ## Rare and periodic
+## Rare and periodic
 
-    0 days covered: too short to tell the rare from the regular. Weekly and monthly jobs may be missing.
+0 days covered: too short to tell the rare from the regular. Weekly and monthly jobs may be missing.
 
-    ## Infrastructure needs
+## Infrastructure needs
 
-    - DNS: no connection to a DNS port was seen; the pods may ask a cache on their node.
-    - Kubernetes API server: not seen.
-    - Time (NTP): not seen.
-    - Instance metadata: not seen.
-    - Nodes: not seen.
+- DNS: no connection to a DNS port was seen; the pods may ask a cache on their node.
+- Kubernetes API server: not seen.
+- Time (NTP): not seen.
+- Instance metadata: not seen.
+- Nodes: not seen.
 
-    ## Questions for the owner
+## Questions for the owner
 
-    None.
+None.
 
-    ## Details: times, addresses, rules
+## Details: times, addresses, rules
 
-    None.
+None.
 
-    ## Details: CNAME evidence
+## Details: CNAME evidence
 
-    No answer went through a CNAME.
+No answer went through a CNAME.
 
-    ## How to read this document
+## How to read this document
 
-    A connection counts once, however many records tell of it. The number after a grade is the mean confidence in the chosen name, from 0 to 1. `identity` instead of a grade means that the flow record itself identifies the peer inside the cluster, so no name is needed. Days are days with traffic of days with flow records.
+A connection counts once, however many records tell of it. The number after a grade is the mean confidence in the chosen name, from 0 to 1. `identity` instead of a grade means that the flow record itself identifies the peer inside the cluster, so no name is needed. Days are days with traffic of days with flow records.
 
-    | Grade           | The name comes from                     | How to take it                              |
-    | --------------- | --------------------------------------- | ------------------------------------------- |
-    | `pod`           | an answer to this very pod, inside the window, one candidate | Take it.                                    |
-    | `pod-ambiguous` | the same, several candidates            | Compare with the other candidates: any of them may be the one. |
-    | `pod-stale`     | an answer to this very pod, older than the window | Likely: the pod held on to an old answer.   |
-    | `pod-later`     | an answer to this very pod, recorded only after the flow began | Likely: the first answer was cached before recording began. |
-    | `workload`      | an answer to another pod of the same workload | Likely, when all pods of the workload run the same code. |
-    | `node`          | an answer to the pod's node             | Possible: any pod of the node may have asked. |
-    | `cluster`       | an answer to anyone else in the cluster | A guess: shared addresses serve many names. |
-    | `reported`      | the flow record names it, no DNS answer confirms it | As good as the network plugin's own table of names. |
-    | `none`          | nothing: known by address only          | Ask the owner.                              |
-    "###);
+| Grade           | The name comes from                     | How to take it                              |
+| --------------- | --------------------------------------- | ------------------------------------------- |
+| `pod`           | an answer to this very pod, inside the window, one candidate | Take it.                                    |
+| `pod-ambiguous` | the same, several candidates            | Compare with the other candidates: any of them may be the one. |
+| `pod-stale`     | an answer to this very pod, older than the window | Likely: the pod held on to an old answer.   |
+| `pod-later`     | an answer to this very pod, recorded only after the flow began | Likely: the first answer was cached before recording began. |
+| `workload`      | an answer to another pod of the same workload | Likely, when all pods of the workload run the same code. |
+| `node`          | an answer to the pod's node             | Possible: any pod of the node may have asked. |
+| `cluster`       | an answer to anyone else in the cluster | A guess: shared addresses serve many names. |
+| `reported`      | the flow record names it, no DNS answer confirms it | As good as the network plugin's own table of names. |
+| `none`          | nothing: known by address only          | Ask the owner.                              |
+"#);
 }
 
 #[test]

@@ -130,8 +130,9 @@ Severity says how bad it would be if true, confidence how sure the match is. Unt
 
 ```toml
 [[review]]
-# a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e} from a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}/a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e} in cluster a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}, port 443
+# a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e} from a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}/a\u{7c}b\u{60}\u{3c}script\u{3e}\u{a}\u{23} x\u{1b}\u{5b}31m\u{5b}y\u{5d}(javascript:z)\u{202e}, port 443
 destination = "a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E"
+cluster = "a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E"
 namespace = "a|b`<script>\u000A# x\u001B[31m[y](javascript:z)\u202E"
 decision = ""  # "approved" or "rejected"
 owner = ""     # who answers for it
