@@ -222,12 +222,14 @@ impl Evidence {
         Ok(AnswerIndex::build(all, |answer| self.client_of(answer), &self.parties, &self.vocabulary))
     }
 
-    fn read_connections(&self, partition: usize) -> io::Result<Vec<Connection>> {
-        let mut all = Vec::new();
-        for spill in &self.connections {
-            spill.read(partition, &mut all)?;
-        }
-        Ok(all)
+    /// Hands over the connections of a partition; those of a busy server never all at once.
+    fn each_connection(&self, partition: usize, mut take: impl FnMut(&Connection)) -> io::Result<()> {
+        self.connections.iter().try_for_each(|spill| {
+            spill.each(partition, |some| {
+                some.iter().for_each(&mut take);
+                Ok(())
+            })
+        })
     }
 
     fn question(&self, connection: &Connection, ends: &Oriented) -> (Question, Option<PartyId>) {
@@ -410,13 +412,12 @@ pub fn attribute<S: Sink>(
 fn learn(evidence: &Evidence, options: &JoinOptions, partition: usize, habits: &mut Habits) -> io::Result<()> {
     let index = evidence.read_answers(partition)?;
     habits.learn_answers(&index, &evidence.parties, &evidence.vocabulary);
-    for connection in evidence.read_connections(partition)? {
-        let (question, _) = evidence.question(&connection, &connection.oriented());
+    evidence.each_connection(partition, |connection| {
+        let (question, _) = evidence.question(connection, &connection.oriented());
         if let [only] = own_candidates(&index, &question, options).as_slice() {
             habits.learn_connection(&question, only, &evidence.parties);
         }
-    }
-    Ok(())
+    })
 }
 
 fn hand_over(
@@ -436,20 +437,20 @@ fn hand_over(
     }
     let joiner =
         Joiner { index: &index, parties: &evidence.parties, habits, vocabulary: &evidence.vocabulary, options };
-    for connection in evidence.read_connections(partition)? {
+    evidence.each_connection(partition, |connection| {
         if !evidence.limits.asks_for_any(connection.first, connection.last) {
-            continue;
+            return;
         }
         let ends = connection.oriented();
-        let (question, client) = evidence.question(&connection, &ends);
+        let (question, client) = evidence.question(connection, &ends);
         let attributed = joiner.join(&question);
         let named = Named {
             cluster: question.cluster,
             client,
             client_address: ends.client_address,
             client_kind: evidence.kind_of(ends.client),
-            server: evidence.party_of(ends.server, ends.server_address, &connection),
-            server_cluster: evidence.cluster_of(ends.server, &connection),
+            server: evidence.party_of(ends.server, ends.server_address, connection),
+            server_cluster: evidence.cluster_of(ends.server, connection),
             server_address: ends.server_address,
             server_kind: evidence.kind_of(ends.server),
             port: ends.server_port,
@@ -464,6 +465,5 @@ fn hand_over(
             attributed: &attributed,
         };
         sink.connection(evidence, &named);
-    }
-    Ok(())
+    })
 }

@@ -111,17 +111,29 @@ impl<T: Parked> Spill<T> {
 
     /// Appends the rows of one partition to `rows`.
     pub(crate) fn read(&self, partition: usize, rows: &mut Vec<T>) -> io::Result<()> {
+        self.each(partition, |some| {
+            rows.extend_from_slice(some);
+            Ok(())
+        })
+    }
+
+    /// Hands over the rows of one partition in several pieces, so that a partition need not fit in memory.
+    pub(crate) fn each(&self, partition: usize, mut take: impl FnMut(&[T]) -> io::Result<()>) -> io::Result<()> {
         if let (Some(file), Some(extents)) = (&self.disk, self.extents.get(partition)) {
             // Partitions are read by several threads at once, which a shared file position would confuse.
-            let mut buffer = Vec::new();
+            let (mut buffer, mut rows) = (Vec::new(), Vec::new());
             for (offset, bytes) in extents {
                 buffer.resize(*bytes, 0);
                 read_at(file, &mut buffer, *offset)?;
+                rows.clear();
                 rows.extend(buffer.chunks_exact(T::BYTES).map(|row| T::read(&mut Cursor(row))));
+                take(&rows)?;
             }
         }
-        rows.extend(self.memory.get(partition).into_iter().flatten());
-        Ok(())
+        match self.memory.get(partition) {
+            Some(rows) if !rows.is_empty() => take(rows),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -9,11 +9,13 @@ use clap::{Args, ValueEnum};
 use super::Context;
 use super::preflight::{is_covered, summarise};
 use super::traffic::{TrafficArgs, say_account};
-use super::write::{write_table, write_text};
+use super::write::{write_file, write_table, write_text};
 use crate::catalog::{Catalog, Reviews};
 use crate::error::ExitStatus;
 use crate::model::Severity;
-use crate::report::{AtlasView, atlas_json, documents, egress_columns, index_document, ingress_columns, summary_text};
+use crate::report::{
+    AtlasView, atlas_document, documents, egress_columns, index_document, ingress_columns, summary_text,
+};
 use crate::task::{judge, worst_open};
 
 /// Arguments of `discover`.
@@ -85,7 +87,10 @@ pub(super) fn write_baseline(view: &AtlasView<'_>, out: &Path) -> anyhow::Result
         written.insert(path);
     }
     write_text(&out.join("index.md"), &index_document(view))?;
-    write_text(&out.join("atlas.json"), &atlas_json(view)?)?;
+    write_file(&out.join("atlas.json"), |file| {
+        serde_json::to_writer_pretty(&mut *file, &atlas_document(view))?;
+        Ok(file.write_all(b"\n")?)
+    })?;
     write_table(&out.join("egress.parquet"), egress_columns(view))?;
     write_table(&out.join("ingress.parquet"), ingress_columns(view))
 }

@@ -72,9 +72,17 @@ pub enum InputError {
         /// The format's name.
         format: String,
     },
+    /// A format that nobody names.
+    #[error("`{path}`: unknown format `{format}`; formats are `hubble`, `dnstap` and `kube`, or leave it out")]
+    UnknownFormat {
+        /// As the user wrote it.
+        path: String,
+        /// The format as the user wrote it.
+        format: String,
+    },
     /// The content is of no known format.
     #[error(
-        "`{path}`: the content is neither Hubble JSON nor a dnstap capture (Frame Streams); name the format as in `--flows hubble:{path}` if it is one"
+        "`{path}`: the content is neither Hubble JSON nor a dnstap capture (Frame Streams); if it is one all the same, name the format before the path, as in `hubble:PATH` or `dnstap:PATH`"
     )]
     Unrecognised {
         /// The file.
@@ -157,6 +165,9 @@ impl InputSpec {
             }
             if PLANNED.contains(&word) {
                 return Err(InputError::Planned { path: rest.to_owned(), format: word.to_owned() });
+            }
+            if word.len() > 1 && Path::new(rest).exists() {
+                return Err(InputError::UnknownFormat { path: rest.to_owned(), format: word.to_owned() });
             }
         }
         Ok(spec)

@@ -100,6 +100,10 @@ fn unusable_inputs_end_with_status_2_and_one_line() {
         &["queries.log", "no answers", "dnstap with `full`"],
     );
     check(&["attribute", "--out", &out], &["nothing to read", "--flows PATH", "demo"]);
+    check(
+        &["attribute", "--flows", &format!("foo:{}", path("prose.txt")), "--out", &out],
+        &["unknown format `foo`", "`hubble`, `dnstap`"],
+    );
     check(&["attribute", "--flows", "calico:x.log", "--out", &out], &["`calico`", "not read by this version"]);
     check(
         &["attribute", "--dns", &fixture("dnstap/upstream/fstrm-test.fstrm"), "--out", &out],
