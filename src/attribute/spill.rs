@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 
 /// How many partitions every spill has.
-pub(crate) const PARTITIONS: usize = 64;
+pub(crate) const PARTITIONS: usize = 256;
 
 /// A row that can be parked.
 pub(crate) trait Parked: Copy {
