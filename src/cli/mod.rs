@@ -3,9 +3,11 @@
 //! Names, flags, exit statuses and columns are a contract. Nothing imports this module but the binary.
 
 mod attribute;
+mod baseline;
 mod context;
 mod demo;
 mod discover;
+mod drift;
 mod preflight;
 mod traffic;
 mod write;
@@ -53,6 +55,8 @@ enum Command {
     Attribute(attribute::AttributeArgs),
     /// Tell whether the inputs can carry the job, and what they cover.
     Preflight(preflight::PreflightArgs),
+    /// Tell what is new, gone or changed since an approved baseline.
+    Drift(drift::DriftArgs),
 }
 
 impl Cli {
@@ -78,6 +82,7 @@ impl Cli {
             Command::Discover(args) => discover::run(args, context),
             Command::Attribute(args) => attribute::run(args, context),
             Command::Preflight(args) => preflight::run(args, context),
+            Command::Drift(args) => drift::run(args, context),
         }
     }
 }

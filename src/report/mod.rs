@@ -7,6 +7,7 @@
 mod coverage;
 mod digest;
 mod document;
+mod drift;
 mod escape;
 mod index;
 pub mod json;
@@ -22,6 +23,10 @@ mod tables;
 mod view;
 mod wording;
 
+pub use drift::{
+    Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Direction, Drift, drift, drift_csv, drift_json, drift_markdown,
+    drift_text,
+};
 pub use index::index_document;
 pub use json::{ATLAS_SCHEMA, AtlasDocument, atlas_document, atlas_json};
 pub use namespace::{documents, namespace_document};

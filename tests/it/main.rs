@@ -13,6 +13,8 @@ mod conservation;
 mod demo;
 /// dnstap captures.
 mod dnstap;
+/// What is new, gone or changed since a baseline.
+mod drift;
 /// Hubble JSON.
 mod hubble;
 /// The join, its oracle, and independence of slicing.

@@ -64,7 +64,7 @@ pub struct RejectedRecords {
 }
 
 /// One cluster.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClusterDocument {
     /// Sources by kind and name.
     pub coverage: Vec<Source>,
@@ -98,7 +98,7 @@ pub struct Source {
 }
 
 /// Counts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TotalsDocument {
     /// Connections that began here.
     pub egress_connections: u64,
@@ -113,7 +113,7 @@ pub struct TotalsDocument {
 }
 
 /// One namespace.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NamespaceDocument {
     /// Path of its document below the output folder.
     pub document: String,

@@ -1,0 +1,125 @@
+//! What the evidence of a cluster could have shown: its window, how much of it the flows and the answers cover.
+//!
+//! In: the coverage of a cluster in a document. Out: spans and shares, and why something unseen is not proven to be gone.
+
+use super::super::json::{ClusterDocument, Window};
+use super::super::wording::{count, span};
+use crate::model::Timestamp;
+
+/// Flows that cover less of their window than this cannot prove that something is gone.
+const COVERED_PERMILLE_MIN: u64 = 950;
+
+/// What one kind of source covers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Kind {
+    pub(super) sources: u64,
+    pub(super) minutes: u64,
+    pub(super) lost: u64,
+}
+
+/// What a cluster's evidence could have shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reach {
+    pub(super) from: Option<Timestamp>,
+    pub(super) until: Option<Timestamp>,
+    pub(super) flows: Kind,
+    pub(super) dns: Kind,
+}
+
+fn parsed(text: Option<&str>) -> Option<Timestamp> {
+    Timestamp::parse(text?.as_bytes())
+}
+
+impl Reach {
+    /// Measures a cluster of a document; `asked` is the document's window.
+    pub(super) fn of(cluster: &ClusterDocument, asked: &Window) -> Self {
+        let mut reach = Self::default();
+        for source in &cluster.coverage {
+            let kind = if source.kind == "flows" { &mut reach.flows } else { &mut reach.dns };
+            kind.sources += 1;
+            kind.minutes += source.covered_minutes;
+            kind.lost += source.lost.values().sum::<u64>();
+            if source.kind == "flows" {
+                reach.from = Timestamp::earliest(reach.from, parsed(source.first.as_deref()));
+                reach.until = reach.until.max(parsed(source.last.as_deref()));
+            }
+        }
+        reach.from = parsed(asked.since.as_deref()).or(reach.from);
+        reach.until = parsed(asked.until.as_deref()).or(reach.until);
+        reach
+    }
+
+    /// Length of the window in minutes.
+    pub(super) fn minutes(&self) -> u64 {
+        match (self.from, self.until) {
+            (Some(from), Some(until)) => u64::from(until.minute().saturating_sub(from.minute())).max(1),
+            _ => 0,
+        }
+    }
+
+    /// Mean share of the window that the sources of `kind` cover, in thousandths.
+    pub(super) fn permille(&self, kind: Kind) -> u64 {
+        let whole = kind.sources.saturating_mul(self.minutes());
+        kind.minutes.saturating_mul(1_000).checked_div(whole).unwrap_or(0).min(1_000)
+    }
+
+    /// Why this evidence cannot show that a destination is gone which the baseline saw on `days` days; `None` when it can.
+    ///
+    /// It must cover its window, and reach over twice the usual distance between two days with traffic, or as long as the baseline.
+    pub(super) fn cannot_miss(&self, baseline: &Self, days: u64) -> Option<String> {
+        if self.flows.sources == 0 {
+            return Some("no flows of this cluster in the current evidence".to_owned());
+        }
+        let share = self.permille(self.flows);
+        if share < COVERED_PERMILLE_MIN {
+            return Some(format!("the current flows cover {}.{} % of their window", share / 10, share % 10));
+        }
+        let usual = baseline.minutes().checked_div(days.max(1)).unwrap_or(0).max(1_440);
+        let needed = baseline.minutes().min(usual.saturating_mul(2));
+        // Ends of windows are cut by the hour in practice; a twentieth less is no reason to doubt.
+        if self.minutes().saturating_mul(20) < needed.saturating_mul(19) {
+            return Some(format!(
+                "the baseline saw it on {} of {}, so {} of flows are needed, and there are {}",
+                count(days),
+                span(baseline.minutes()),
+                span(needed),
+                span(self.minutes())
+            ));
+        }
+        None
+    }
+}
+
+/// How the evidence of a cluster is worse than that of the baseline, one sentence each.
+pub(super) fn differences(baseline: &Reach, current: &Reach) -> Vec<String> {
+    let mut found = Vec::new();
+    if current.flows.sources == 0 {
+        found.push("no flows in the current evidence: the feed is dead or was not given".to_owned());
+        return found;
+    }
+    for (word, kind_of) in [("flows", (|reach| reach.flows) as fn(&Reach) -> Kind), ("DNS", |reach| reach.dns)] {
+        let (before, now) = (kind_of(baseline), kind_of(current));
+        if before.sources > 0 && now.sources == 0 {
+            found.push(format!("no {word} source any more: destinations cannot be compared by name"));
+            continue;
+        }
+        let (was, is) = (baseline.permille(before), current.permille(now));
+        if now.sources > 0 && is < COVERED_PERMILLE_MIN && is < was {
+            found.push(format!(
+                "{word} cover {}.{} % of the window, in the baseline {}.{} %",
+                is / 10,
+                is % 10,
+                was / 10,
+                was % 10
+            ));
+        }
+        if now.lost > before.lost {
+            found.push(format!(
+                "{} lost events reported by {word} sources, in the baseline {}",
+                count(now.lost),
+                count(before.lost)
+            ));
+        }
+    }
+    found
+}
