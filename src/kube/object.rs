@@ -102,7 +102,7 @@ objects! {
 
     /// Deployment, `ReplicaSet`, `StatefulSet`, `DaemonSet`, Job and `CronJob` alike.
     ControllerObject { metadata: Metadata, spec: ControllerSpec, status: ControllerStatus, }
-    ControllerSpec { replicas: Option<u32>, schedule: String, }
+    ControllerSpec { replicas: Option<u32>, schedule: String, time_zone: String, suspend: bool, }
     ControllerStatus { desired_number_scheduled: Option<u32>, }
 }
 

@@ -22,6 +22,10 @@ pub struct Controller {
     pub replicas: Option<u32>,
     /// Cron expression of a `CronJob`; empty for the others.
     pub schedule: Box<str>,
+    /// Time zone of the schedule; empty for that of the controller manager, which is UTC nearly everywhere.
+    pub time_zone: Box<str>,
+    /// Whether a `CronJob` or Job is suspended.
+    pub suspended: bool,
     pub(super) version: u64,
     pub(super) owner: Option<Owner>,
 }
@@ -38,9 +42,21 @@ impl Controller {
             name: metadata.name.into(),
             replicas: spec.replicas.or(status.desired_number_scheduled),
             schedule: spec.schedule.into(),
+            time_zone: spec.time_zone.into(),
+            suspended: spec.suspend,
             version: metadata.resource_version.parse().unwrap_or(0),
             owner: Owner::of(&metadata.owner_references),
         }
+    }
+
+    /// Whether no other controller owns it: what a person created.
+    pub fn is_top_level(&self) -> bool {
+        self.owner.is_none()
+    }
+
+    /// The workload that it is.
+    pub fn workload(&self) -> Workload {
+        workload(self.kind, &self.name)
     }
 
     pub(super) fn key(&self) -> (Box<str>, Box<str>, Box<str>) {
@@ -49,7 +65,7 @@ impl Controller {
 
     /// Joins another observation of the same controller, in any order.
     pub(super) fn absorb(&mut self, other: Self) {
-        let rank = |own: &Self| (own.version, own.owner.clone(), own.replicas, own.schedule.clone());
+        let rank = |own: &Self| (own.version, own.owner.clone(), own.replicas, own.schedule.clone(), own.suspended);
         if rank(&other) > rank(self) {
             *self = other;
         }

@@ -73,6 +73,24 @@ pub fn controller(kind: &str, namespace: &str, name: &str, owner: Option<(&str, 
     json!({"apiVersion": api(kind), "kind": kind, "metadata": metadata, "spec": {}})
 }
 
+/// A `CronJob` with its schedule.
+pub fn cron_job(namespace: &str, name: &str, schedule: &str) -> Value {
+    let mut object = controller("CronJob", namespace, name, None);
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert("spec".to_owned(), json!({"schedule": schedule}));
+    }
+    object
+}
+
+/// A Deployment that wants no pods.
+pub fn scaled_to_zero(namespace: &str, name: &str) -> Value {
+    let mut object = controller("Deployment", namespace, name, None);
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert("spec".to_owned(), json!({"replicas": 0}));
+    }
+    object
+}
+
 /// A service with a cluster address.
 pub fn service(namespace: &str, name: &str, address: &str, selector: &str, ports: &[(u16, &str)]) -> Value {
     let ports: Vec<Value> = ports

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::{HashMap, HashSet};
 
+use super::blind_spot;
 use super::place::Networks;
 use super::{
     Asked, Atlas, Cluster, Edge, EdgeKey, EdgeSeen, Namespace, Peer, SourceCoverage, WorkloadSeen, edge::keep_smallest,
@@ -296,6 +297,7 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>
     for namespace in atlas.clusters.values_mut().flat_map(|cluster| cluster.namespaces.values_mut()) {
         forget_reached_services(namespace);
     }
+    blind_spot::find(&mut atlas, inventory);
     atlas
 }
 

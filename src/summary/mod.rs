@@ -4,12 +4,14 @@
 //! the right judges and presents. Adding is commutative and associative, so that any slicing gives the same atlas.
 
 mod atlas;
+mod blind_spot;
 mod builder;
 mod coverage;
 mod edge;
 mod place;
 
 pub use atlas::{Asked, Atlas, Cluster, InputAccount, Namespace, Totals, WorkloadSeen};
+pub use blind_spot::{BlindSpot, Blindness};
 pub use builder::{Builder, build, is_egress};
 pub use coverage::{Activity, Gap, SourceCoverage, SourceKind};
 pub use edge::{Edge, EdgeKey, EdgeSeen, LISTED_MAX, Peer};

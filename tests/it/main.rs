@@ -5,6 +5,8 @@
 mod accuracy;
 /// Broken input: messages, statuses, what is kept.
 mod bad_input;
+/// Workloads that a baseline knows nothing of.
+mod blind_spots;
 /// Catalog, settings, reviews, categories and list findings.
 mod catalog;
 /// The account of records over every fixture.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::json::{AtlasDocument, ClusterDocument, NamespaceDocument};
 use super::super::wording::{sentence_list, size};
 use super::change::{Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Direction, Drift};
-use super::destination::{Destination, Form, Key, destinations};
+use super::destination::{Destination, Form, Key, destinations, workload};
 use super::reach::{Reach, differences};
 
 /// Compares current traffic with an approved baseline.
@@ -66,9 +66,9 @@ fn compare_cluster(
         let empty = NamespaceDocument::default();
         let (before, now) =
             (before.namespaces.get(namespace).unwrap_or(&empty), now.namespaces.get(namespace).unwrap_or(&empty));
-        let alive: BTreeSet<String> = (now.workloads.iter())
-            .map(|seen| format!("{}/{}", seen.workload.kind, seen.workload.name).trim_start_matches('/').to_owned())
-            .collect();
+        // A namespace lists workloads without traffic too, where Kubernetes objects tell of them.
+        let edges = now.egress.iter().chain(&now.ingress);
+        let alive: BTreeSet<String> = edges.map(workload).collect();
         for (direction, before, now) in
             [(Direction::Egress, &before.egress, &now.egress), (Direction::Ingress, &before.ingress, &now.ingress)]
         {

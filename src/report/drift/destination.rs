@@ -80,7 +80,8 @@ impl Destination {
     }
 }
 
-fn workload(edge: &EdgeDocument) -> String {
+/// The workload of an edge in words.
+pub(super) fn workload(edge: &EdgeDocument) -> String {
     if edge.workload.kind.is_empty() {
         edge.workload.name.clone()
     } else {

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::path::document_path;
 use super::super::view::{AtlasView, FindingView, Judgement, ReviewView};
 use super::schema::{
-    ATLAS_SCHEMA, AskedDocument, AtlasDocument, ClusterDocument, EdgeDocument, FindingDocument, Input,
-    JudgementDocument, NamespaceDocument, PeerDocument, RejectedRecords, ReviewDocument, Source, TotalsDocument,
+    ATLAS_SCHEMA, AskedDocument, AtlasDocument, BlindSpotDocument, ClusterDocument, EdgeDocument, FindingDocument,
+    Input, JudgementDocument, NamespaceDocument, PeerDocument, RejectedRecords, ReviewDocument, Source, TotalsDocument,
     Window, WorkloadDocument, WorkloadName,
 };
 use crate::model::{Timestamp, Workload};
-use crate::summary::{Cluster, Edge, InputAccount, Namespace, Peer, SourceCoverage, Totals};
+use crate::summary::{BlindSpot, Blindness, Cluster, Edge, InputAccount, Namespace, Peer, SourceCoverage, Totals};
 
 /// Renders `atlas.json`, ended by one newline.
 ///
@@ -148,6 +148,24 @@ fn namespace_fields(view: &AtlasView<'_>, cluster: &str, name: &str, namespace: 
                 last: rfc3339(asked.last),
             })
             .collect(),
+        blind_spots: namespace.blind_spots.iter().map(blind_spot).collect(),
+    }
+}
+
+fn blind_spot(spot: &BlindSpot) -> BlindSpotDocument {
+    let (reason, schedule, run) = match &spot.blindness {
+        Blindness::NeverSeen => ("never-seen", None, None),
+        Blindness::ScaledToZero => ("scaled-to-zero", None, None),
+        Blindness::Suspended => ("suspended", None, None),
+        Blindness::HostNetwork => ("host-network", None, None),
+        Blindness::NotDue { schedule, next } => ("not-due", Some(schedule), *next),
+        Blindness::DueAndNeverSeen { schedule, due } => ("due-and-never-seen", Some(schedule), Some(*due)),
+    };
+    BlindSpotDocument {
+        workload: workload_name(&spot.workload),
+        reason: reason.to_owned(),
+        schedule: schedule.map(ToString::to_string),
+        run: rfc3339(run),
     }
 }
 

@@ -8,7 +8,7 @@ mod schema;
 
 pub use convert::{atlas_document, atlas_json};
 pub use schema::{
-    ATLAS_SCHEMA, AskedDocument, AtlasDocument, ClusterDocument, EdgeDocument, FindingDocument, Input,
-    JudgementDocument, NamespaceDocument, PeerDocument, RejectedRecords, ReviewDocument, Source, TotalsDocument,
+    ATLAS_SCHEMA, AskedDocument, AtlasDocument, BlindSpotDocument, ClusterDocument, EdgeDocument, FindingDocument,
+    Input, JudgementDocument, NamespaceDocument, PeerDocument, RejectedRecords, ReviewDocument, Source, TotalsDocument,
     Window, WorkloadDocument, WorkloadName,
 };

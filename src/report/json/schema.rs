@@ -127,6 +127,22 @@ pub struct NamespaceDocument {
     pub ingress: Vec<EdgeDocument>,
     /// Names resolved and never connected to.
     pub asked_only: Vec<AskedDocument>,
+    /// Workloads of whose traffic nothing is known; empty without Kubernetes objects.
+    #[serde(default)]
+    pub blind_spots: Vec<BlindSpotDocument>,
+}
+
+/// A workload of whose traffic a baseline knows nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlindSpotDocument {
+    /// The workload.
+    pub workload: WorkloadName,
+    /// `never-seen`, `scaled-to-zero`, `suspended`, `host-network`, `not-due`, `due-and-never-seen`.
+    pub reason: String,
+    /// The schedule of a `CronJob`.
+    pub schedule: Option<String>,
+    /// The first run after the window (`not-due`), or within it (`due-and-never-seen`).
+    pub run: Option<String>,
 }
 
 /// A workload by kind and name.

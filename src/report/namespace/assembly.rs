@@ -9,8 +9,8 @@ use super::super::escape::code;
 use super::super::path::document_path;
 use super::super::view::AtlasView;
 use super::{
-    appendix, details, egress, evidence, infrastructure, ingress, questions, rare, suspects, trust, uncertain, verdict,
-    workloads,
+    appendix, blind_spots, details, egress, evidence, infrastructure, ingress, questions, rare, suspects, trust,
+    uncertain, verdict, workloads,
 };
 
 /// Renders the document of every namespace: path below the output folder → text.
@@ -61,6 +61,7 @@ fn render(digest: &Digest<'_>) -> String {
         suspects::write,
         ingress::write,
         rare::write,
+        blind_spots::write,
         infrastructure::write,
         questions::write,
         details::write,

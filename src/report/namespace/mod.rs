@@ -6,6 +6,7 @@
 
 mod appendix;
 mod assembly;
+mod blind_spots;
 mod details;
 mod egress;
 mod evidence;
