@@ -7,6 +7,7 @@ mod context;
 mod demo;
 mod discover;
 mod preflight;
+mod replay;
 mod traffic;
 mod write;
 
@@ -53,6 +54,8 @@ enum Command {
     Attribute(attribute::AttributeArgs),
     /// Tell whether the inputs can carry the job, and what they cover.
     Preflight(preflight::PreflightArgs),
+    /// Judge recorded traffic by policies that are not in force yet: what would break?
+    Replay(replay::ReplayArgs),
 }
 
 impl Cli {
@@ -78,6 +81,7 @@ impl Cli {
             Command::Discover(args) => discover::run(args, context),
             Command::Attribute(args) => attribute::run(args, context),
             Command::Preflight(args) => preflight::run(args, context),
+            Command::Replay(args) => replay::run(args, context),
         }
     }
 }
