@@ -9,6 +9,7 @@ mod demo;
 mod discover;
 mod drift;
 mod preflight;
+mod replay;
 mod traffic;
 mod write;
 
@@ -57,6 +58,8 @@ enum Command {
     Preflight(preflight::PreflightArgs),
     /// Tell what is new, gone or changed since an approved baseline.
     Drift(drift::DriftArgs),
+    /// Judge recorded traffic by policies that are not in force yet: what would break?
+    Replay(replay::ReplayArgs),
 }
 
 impl Cli {
@@ -83,6 +86,7 @@ impl Cli {
             Command::Attribute(args) => attribute::run(args, context),
             Command::Preflight(args) => preflight::run(args, context),
             Command::Drift(args) => drift::run(args, context),
+            Command::Replay(args) => replay::run(args, context),
         }
     }
 }

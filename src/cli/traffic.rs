@@ -65,6 +65,17 @@ impl Traffic {
         self.inputs.iter().any(|input| input.problem.is_some())
     }
 
+    /// The ranges that the settings say pods are numbered from.
+    pub(super) fn pod_networks(&self) -> crate::replay::PodNetworks {
+        let shared = self.settings.networks.pods.iter().map(|net| (None, *net));
+        let own = self
+            .settings
+            .clusters
+            .iter()
+            .flat_map(|(cluster, networks)| networks.pods.iter().map(move |net| (Some(cluster.clone()), *net)));
+        shared.chain(own).collect()
+    }
+
     /// Sums of what was read: records read, used, rejected, excluded.
     pub(super) fn account(&self) -> Account {
         let mut all = Account::default();

@@ -15,6 +15,7 @@ mod namespace;
 mod path;
 mod peer;
 mod readiness;
+mod replay;
 mod review_block;
 mod row;
 mod summary_text;
@@ -34,6 +35,7 @@ pub use path::document_path;
 pub use readiness::{
     Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json, readiness_text,
 };
+pub use replay::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
 pub use summary_text::summary_text;
 pub use tables::{Column, Columns, egress_columns, ingress_columns};
 pub use view::{AtlasView, FindingView, Judgement, ReviewView};
