@@ -25,6 +25,7 @@
 //! - [`summary`]: what remains of the traffic: edges, workloads, coverage. Adding is commutative and associative.
 //! - [`classify`]: destination to category, with the rule that decided.
 //! - [`detect`]: destination to findings, each with reason, severity, confidence and remedy.
+//! - [`policy`]: drafts of network policies in five dialects, from what was seen and what owners decided.
 //! - [`report`]: finished values in, text out: documents, index, JSON, the columns of tables.
 //! - [`simulate`]: data that we make ourselves: the demo, and random clusters whose truth is known. Its encoders share
 //!   nothing with the decoders of [`read`], so that each checks the other.

@@ -241,6 +241,35 @@ impl<'d> Value<'d> {
         }
     }
 
+    /// `true` or `false`.
+    pub(super) fn boolean(&self) -> Result<bool, DocumentError> {
+        match self.content {
+            DeValue::Boolean(value) => Ok(*value),
+            _ => Err(self.wrong_type("`true` or `false`")),
+        }
+    }
+
+    /// A whole number from 0 to `max`.
+    pub(super) fn count(&self, max: u32) -> Result<u32, DocumentError> {
+        let DeValue::Integer(number) = self.content else {
+            return Err(self.wrong_type("a whole number"));
+        };
+        let value = number.as_str().parse::<u32>().ok().filter(|value| *value <= max);
+        value.ok_or_else(|| self.refuse(number.as_str(), &format!("write a whole number from 0 to {max}")))
+    }
+
+    /// A share from 0 to 1, in thousandths.
+    pub(super) fn permille(&self) -> Result<u16, DocumentError> {
+        let text = match self.content {
+            DeValue::Integer(number) => number.as_str(),
+            DeValue::Float(number) => number.as_str(),
+            _ => return Err(self.wrong_type("a number from 0 to 1")),
+        };
+        let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+        let steps = share.and_then(|share| (0..=1_000_u16).find(|step| f64::from(*step) >= share * 1_000.0));
+        steps.ok_or_else(|| self.refuse(text, "write a number from 0 to 1, as `0.5`"))
+    }
+
     /// A day, with or without quotes.
     pub(super) fn date(&self) -> Result<Date, DocumentError> {
         let text = match self.content {

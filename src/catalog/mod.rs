@@ -17,6 +17,7 @@ mod prefixes;
 mod reviews;
 mod row;
 mod settings;
+mod settings_draft;
 mod settings_rules;
 
 pub use address::unwrap_embedded;
@@ -30,4 +31,5 @@ pub use pattern::{Pattern, PatternError, PortRange};
 pub use reviews::{Decision, Review, ReviewState, Reviewed, Reviews};
 pub use row::Scope;
 pub use settings::{Join, Networks, Settings};
+pub use settings_draft::{Database, DraftSettings, Harbor, Ntp, Profile, PublicAccess, VendorRanges};
 pub use settings_rules::{BEHAVIOUR_CLASSES, CATALOG_CLASSES, CategoryRule, Exemption, Reach, SuspectRule};

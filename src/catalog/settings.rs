@@ -12,6 +12,7 @@ use super::address::unwrap_embedded;
 use super::date::Date;
 use super::document::{Document, DocumentError, Table};
 use super::pattern::Pattern;
+use super::settings_draft::DraftSettings;
 use super::settings_rules::{CategoryRule, Exemption, SuspectRule, optional_list};
 use crate::model::parse_duration_nanos;
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub networks: Networks,
     /// `[clusters.NAME.networks]`: networks of one cluster, in addition.
     pub clusters: BTreeMap<Box<str>, Networks>,
+    /// `[draft]` and `[clusters.NAME.draft]`: what policy drafts may contain.
+    pub draft: DraftSettings,
 }
 
 /// `[join]`: how a flow finds the answer that named its destination. Nanoseconds; written as `24h`, `90s`, `250ms`.
@@ -106,7 +109,7 @@ impl Settings {
         let document = Document::new(file, text);
         let content = document.parse()?;
         let root = document.root(&content);
-        root.expect_keys(&["join", "category", "suspect", "exempt", "networks", "clusters"])?;
+        root.expect_keys(&["join", "category", "suspect", "exempt", "networks", "clusters", "draft"])?;
         let mut settings = Self { file: file.into(), ..Self::default() };
         if let Some(table) = root.table("join")? {
             settings.join = read_join(&table)?;
@@ -123,9 +126,15 @@ impl Settings {
         if let Some(table) = root.table("networks")? {
             settings.networks = Networks::read(&table)?;
         }
+        if let Some(table) = root.table("draft")? {
+            settings.draft = DraftSettings::read(&table)?;
+        }
         if let Some(clusters) = root.table("clusters")? {
             for (name, table) in clusters.named_tables("clusters")? {
-                table.expect_keys(&["networks"])?;
+                table.expect_keys(&["networks", "draft"])?;
+                if let Some(own) = table.table("draft")? {
+                    settings.draft.read_cluster(name, &own)?;
+                }
                 if let Some(networks) = table.table("networks")? {
                     settings.clusters.insert(name.into(), Networks::read(&networks)?);
                 }
@@ -206,6 +215,50 @@ internal = ["10.0.0.0/8", "192.0.2.0/24"]
 # The same for one cluster, in addition.
 [clusters.east.networks]
 pods = ["240.10.0.0/16"]
+
+# What policy drafts may contain.
+[draft]
+pod_to_pod = true              # whether the baseline policy lets every pod reach every pod of the cluster
+min_grade = "workload"         # the weakest evidence for a name that still makes a rule
+min_confidence = 0.5           # the same, from 0 to 1
+ntp = ["10.0.0.123"]           # time servers; "public" (the default) or "none"
+excluded = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8", "fe80::/10", "fc00::/7", "::1/128"]  # never part of "the public internet"
+harbor = "harbor.example.com"  # registries are reached through it
+harbor_addresses = ["10.0.0.80"]
+harbor_port = 443
+skip_namespaces = ["kube-system", "kube-public", "kube-node-lease"]
+wildcard_siblings = 8          # so many names below one parent make `*.parent`; 0 for never
+stable_days = 5                # an address seen on so many days stands for its name where rules hold no names
+stable_addresses = 4           # and no more than so many of them
+public_clients = 8             # so many clients from outside make a port a public one
+profile = "generic"            # generic, aws-vpc-cni
+
+# Managed databases by their subnets.
+[[draft.database]]
+name = "orders"
+subnets = ["10.20.0.0/24"]
+ports = [5432]
+clusters = ["east"]            # leave out for all
+match = ["*.rds.amazonaws.com"]  # names that are served there; leave out if the addresses are enough
+
+# Ranges that a vendor publishes, for policies that hold no names.
+[[draft.vendor]]
+match = ".payments.example"
+ranges = ["203.0.113.0/24"]
+source = "https://payments.example/ranges"
+checked = 2026-03-01           # when somebody read the list
+
+# Workloads that may reach all of the public internet, because somebody answers for it.
+[[draft.public]]
+namespaces = ["shop"]
+workloads = ["crawler"]
+ports = [443]
+owner = "search@example.com"
+reason = "fetches pages of customers"
+
+# What only one cluster has.
+[clusters.east.draft]
+api_servers = ["10.0.0.1", "10.0.0.2"]
 "#;
 
 #[cfg(test)]

@@ -20,7 +20,6 @@ mod yaml;
 pub use inventory::Inventory;
 pub use node::Node;
 pub use pod::{ContainerPort, Labels, Pod};
-pub use pod::{Labels, Pod};
 pub use schedule::Schedule;
 pub use service::{Backend, Port, Service};
 pub use workload::Controller;

@@ -1,11 +1,14 @@
-//! Network policies of every dialect, in one compiled form.
+//! Network policies of every dialect: drafts made from evidence, and what clusters have in one compiled form.
 //!
-//! In: texts of policy files. Out: a [`PolicySet`], in which each policy and each rule knows the object, file and line that it
-//! came from. Parsing is strict: an unknown key is an error, because a misspelt selector would select everything. Nothing
-//! here opens a file or judges traffic (see [`crate::replay`]).
+//! In: what was seen of a namespace and what the user says; texts of policy files. Out: policy documents in five dialects with the
+//! list of what they leave out ([`draft`]); a [`PolicySet`], in which each policy and each rule knows the object, file and
+//! line that it came from. Parsing is strict: an unknown key is an error, because a misspelt selector would select
+//! everything. Nothing here opens a file, reads a clock or judges traffic (see [`crate::replay`]).
 
 mod doubt;
+pub mod draft;
 mod name_pattern;
+pub mod names;
 mod parse;
 mod problem;
 mod rule;

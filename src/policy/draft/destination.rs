@@ -1,0 +1,230 @@
+//! Destinations outside the cluster: by name where the dialect has names, else by ranges that somebody answers for.
+//!
+//! In: an edge that the gate let through. Out: the seed of a rule, what of the edge it does not cover, or why there is none. The order: the
+//! registry proxy, databases by their subnets, access that an owner asked for, the name, the vendor's published ranges, stable
+//! addresses. Nothing is ever widened to make a destination fit.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::baseline::SeenEdge;
+use super::blocks;
+use super::dialect::Dialect;
+use super::gate::{Out, addresses};
+use super::infrastructure::day;
+use super::model::{Block, NamePattern, PendingKind, Ports, RulePeer};
+use super::plan::{DraftInput, Seed};
+use crate::catalog::Harbor;
+use crate::model::Category;
+use crate::summary::Peer;
+
+/// A rule, and the connections of the edge that it does not cover.
+pub(super) struct Covered {
+    pub(super) seed: Seed,
+    pub(super) rest: Option<(u64, Out)>,
+}
+
+impl From<Seed> for Covered {
+    fn from(seed: Seed) -> Self {
+        Self { seed, rest: None }
+    }
+}
+
+/// The rule for a destination outside.
+pub(super) fn outside(
+    input: &DraftInput<'_>,
+    excluded: &[IpNet],
+    namespace: &str,
+    edge: &SeenEdge,
+) -> Result<Covered, Out> {
+    let draft = &input.settings.draft;
+    let seen = addresses(edge);
+    let name = match &edge.peer {
+        Peer::Name(name) => Some(&**name),
+        _ => None,
+    };
+    if let Some(harbor) = &draft.harbor
+        && edge.judgement.as_ref().is_some_and(|judgement| judgement.category == Category::Registries)
+        && name != Some(harbor.host.as_str())
+    {
+        return Err(Out::new(
+            PendingKind::Replaced,
+            format!("`{}` stands in front of the registries", harbor.host),
+            "point the client at the proxy, or remove `harbor` from `[draft]`",
+        ));
+    }
+    if let Some(database) = draft.database(&input.baseline.cluster, name, &seen, edge.port) {
+        let ranges: Vec<Block> = database.subnets.iter().map(|net| blocks::whole(*net)).collect();
+        let mut seed = Seed::new(&format!("database/{}", slug(&database.name)), RulePeer::Blocks(ranges), ports(edge));
+        seed.remarks
+            .push(format!("subnets of the database `{}` in the settings: a failover moves its address", database.name));
+        return Ok(partly(seed, edge, &database.subnets, "`subnets` of the database in egress-atlas.toml"));
+    }
+    if let Some(access) = draft.public_access(namespace, &edge.workload.name, edge.port)
+        && seen.iter().all(|address| blocks::is_public(*address, excluded))
+    {
+        let mut seed = Seed::new("public-internet", RulePeer::Blocks(blocks::public_internet(excluded)), ports(edge));
+        seed.remarks.push(format!("all of the public internet, asked for by {}: {}", access.owner, access.reason));
+        return Ok(seed.into());
+    }
+    match name {
+        Some(name) if input.dialect.has_names() => by_name(input, name, edge, &seen).map(Covered::from),
+        Some(name) => without_names(input, excluded, name, edge, &seen),
+        None => by_address(input, edge, &seen).map(Covered::from),
+    }
+}
+
+fn ports(edge: &SeenEdge) -> Ports {
+    BTreeSet::from([(edge.protocol, edge.port)])
+}
+
+fn by_name(input: &DraftInput<'_>, name: &str, edge: &SeenEdge, seen: &[IpAddr]) -> Result<Seed, Out> {
+    if !is_name(input.dialect, name) {
+        return Err(Out::new(
+            PendingKind::NotExpressible,
+            format!("a {} rule cannot hold this name", input.dialect),
+            "a rule by hand for its addresses",
+        ));
+    }
+    let cluster = input.baseline.cluster.as_str();
+    if let Some(inside) = seen.iter().find(|address| is_of_cluster(input, cluster, **address)) {
+        return Err(Out::new(
+            PendingKind::NotExpressible,
+            format!("the name answers with {inside}, an address of pods or services, which rules by name do not open"),
+            "--kube with services and pods, so that the peer is known as what it is",
+        ));
+    }
+    Ok(Seed::new(name, RulePeer::Name(NamePattern::Exact(name.to_owned())), ports(edge)))
+}
+
+/// Whether a dialect's rules hold a name: the patterns of the CRDs, in small letters.
+pub(super) fn is_name(dialect: Dialect, name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+    let outer = |byte: Option<u8>| {
+        byte.is_some_and(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || (byte == b'_' && dialect == Dialect::Cilium)
+        })
+    };
+    let label = |label: &str| {
+        label.len() <= 63
+            && label.bytes().all(inner)
+            && outer(label.bytes().next())
+            && (outer(label.bytes().next_back()))
+    };
+    name.len() <= 253 && name.contains('.') && name.split('.').all(label) && name.parse::<IpAddr>().is_err()
+}
+
+fn is_of_cluster(input: &DraftInput<'_>, cluster: &str, address: IpAddr) -> bool {
+    matches!(input.settings.network(cluster, address), Some(("pods" | "services", _)))
+        || input.inventory.service_addresses(cluster).contains(&address)
+        || input.inventory.pod_networks(cluster).iter().any(|net| net.contains(&address))
+}
+
+/// A named destination in a dialect without names.
+fn without_names(
+    input: &DraftInput<'_>,
+    excluded: &[IpNet],
+    name: &str,
+    edge: &SeenEdge,
+    seen: &[IpAddr],
+) -> Result<Covered, Out> {
+    let draft = &input.settings.draft;
+    if let Some(vendor) = draft.vendor(name) {
+        let ranges: Vec<Block> = vendor.ranges.iter().map(|net| blocks::whole(*net)).collect();
+        let mut seed = Seed::new(name, RulePeer::Blocks(ranges), ports(edge));
+        seed.remarks.push(format!("published ranges, {} read on {}", vendor.source, vendor.checked));
+        return Ok(partly(seed, edge, &vendor.ranges, "`ranges` of the vendor in egress-atlas.toml"));
+    }
+    let cluster = input.baseline.cluster.as_str();
+    let few = seen.len() <= usize::try_from(draft.stable_addresses).unwrap_or(usize::MAX);
+    let private = seen.iter().all(|address| !blocks::is_public(*address, excluded));
+    let lasting = edge.days.len() >= usize::try_from(draft.stable_days).unwrap_or(usize::MAX);
+    let inside = seen.iter().any(|address| is_of_cluster(input, cluster, *address));
+    if !seen.is_empty() && few && !inside && (private || lasting) {
+        let ranges = seen.iter().map(|address| blocks::host(*address)).collect();
+        let mut seed = Seed::new(name, RulePeer::Blocks(ranges), ports(edge));
+        let (first, last) = (day(edge.first.as_deref()), day(edge.last.as_deref()));
+        seed.remarks.push(format!(
+            "{} as seen on {} days, {first} to {last}: when the name moves, this rule has to follow",
+            if private { "private addresses" } else { "stable addresses" },
+            edge.days.len()
+        ));
+        return Ok(seed.into());
+    }
+    Err(Out::new(
+        PendingKind::NotExpressible,
+        format!(
+            "{} holds no names, and {} public address{} seen on {} day{} do not stand for one",
+            input.dialect,
+            seen.len(),
+            if seen.len() == 1 { "" } else { "es" },
+            edge.days.len(),
+            if edge.days.len() == 1 { "" } else { "s" }
+        ),
+        format!(
+            "a dialect with names (cilium, antrea, cluster-network-policy); or published ranges as `[[draft.vendor]]`; or {} days of baseline with at most {} addresses",
+            draft.stable_days, draft.stable_addresses
+        ),
+    ))
+}
+
+/// A destination without a name that the gate let through: reviewed, or inside.
+fn by_address(input: &DraftInput<'_>, edge: &SeenEdge, seen: &[IpAddr]) -> Result<Seed, Out> {
+    let cluster = input.baseline.cluster.as_str();
+    let Peer::Address(address) = edge.peer else {
+        return Err(Out::new(
+            PendingKind::Unknown,
+            "no record says who this is",
+            "a baseline with identities of both ends",
+        ));
+    };
+    if seen.iter().chain([&address]).any(|address| is_of_cluster(input, cluster, *address)) {
+        return Err(Out::new(
+            PendingKind::Unknown,
+            "an address of pods or services that no record assigns to one; rules select pods, never their addresses",
+            "--kube with the pods and services of that time",
+        ));
+    }
+    let mut seed = Seed::new(&address.to_string(), RulePeer::Blocks(vec![blocks::host(address)]), ports(edge));
+    seed.remarks.push(format!("no name is known; the address as seen until {}", day(edge.last.as_deref())));
+    Ok(seed)
+}
+
+/// A rule by ranges, and the connections to addresses outside of them.
+fn partly(seed: Seed, edge: &SeenEdge, ranges: &[IpNet], admit: &str) -> Covered {
+    let strays: Vec<(&IpAddr, &u64)> =
+        edge.addresses.iter().filter(|(address, _)| !ranges.iter().any(|net| net.contains(*address))).collect();
+    let rest = (!strays.is_empty()).then(|| {
+        let listed: Vec<String> = strays.iter().take(4).map(|(address, _)| address.to_string()).collect();
+        let why = format!("{} address(es) outside the configured ranges: {}", strays.len(), listed.join(", "));
+        let count = strays.iter().map(|(_, count)| **count).fold(0, u64::saturating_add);
+        (count, Out::new(PendingKind::Unknown, why, format!("check and extend {admit}")))
+    });
+    Covered { seed, rest }
+}
+
+/// The rule for the registry proxy.
+pub(super) fn proxy(input: &DraftInput<'_>, harbor: &Harbor) -> Result<Seed, Out> {
+    let ports: Ports = BTreeSet::from([(crate::model::Protocol::TCP, harbor.port)]);
+    let peer = if !harbor.addresses.is_empty() && !input.dialect.has_names() {
+        RulePeer::Blocks(harbor.addresses.iter().map(|net| blocks::whole(*net)).collect())
+    } else if input.dialect.has_names() && is_name(input.dialect, harbor.host.as_str()) {
+        RulePeer::Name(NamePattern::Exact(harbor.host.as_str().to_owned()))
+    } else {
+        return Err(Out::new(
+            PendingKind::Unknown,
+            format!("{} holds no names, and the addresses of `{}` are not configured", input.dialect, harbor.host),
+            "`harbor_addresses = [...]` in `[draft]` of egress-atlas.toml",
+        ));
+    };
+    let mut seed = Seed::new("registry-proxy", peer, ports);
+    seed.remarks.push(format!("registries through `{}`", harbor.host));
+    Ok(seed)
+}
+
+/// A text as part of an id.
+pub(super) fn slug(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' }).collect()
+}

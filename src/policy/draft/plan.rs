@@ -1,0 +1,356 @@
+//! Edge by edge from the baseline to the draft of each namespace.
+//!
+//! In: the baseline of a cluster and everything that is known besides. Out: drafts in which each edge is cited by a rule or listed as
+//! pending, and the namespaces that get none. Same input, same draft.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+
+use super::baseline::{Baseline, SeenEdge, SeenNamespace};
+use super::blocks;
+use super::callers;
+use super::destination::{self, Covered, outside};
+use super::dialect::Dialect;
+use super::gate::{self, Out};
+use super::growing::Growing;
+use super::infrastructure::{self, DnsServers};
+use super::inside;
+use super::labels::is_valid;
+use super::model::{Draft, PendingKind, Ports, RulePeer};
+use super::subjects::{Template, Templates};
+use crate::catalog::{Catalog, Date, Reviews, Settings};
+use crate::kube::Inventory;
+use crate::policy::names::Direction;
+use crate::summary::Peer;
+
+/// Everything that a draft rests on.
+#[derive(Clone, Copy)]
+pub struct DraftInput<'a> {
+    /// What was seen.
+    pub baseline: &'a Baseline,
+    /// Kubernetes objects; may be empty.
+    pub inventory: &'a Inventory,
+    /// The user's settings.
+    pub settings: &'a Settings,
+    /// The embedded catalog.
+    pub catalog: &'a Catalog,
+    /// Reviews newer than the baseline, and the day that decides what has expired.
+    pub reviews: Option<(&'a Reviews, Date)>,
+    /// The dialect to plan for.
+    pub dialect: Dialect,
+}
+
+/// The drafts of a cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// One for each namespace, by name.
+    pub drafts: Vec<Draft>,
+    /// Namespaces without a draft, and why.
+    pub skipped: BTreeMap<String, String>,
+}
+
+/// A rule in the making.
+pub(super) struct Seed {
+    pub(super) slug: String,
+    pub(super) peer: RulePeer,
+    pub(super) ports: Ports,
+    pub(super) is_dns: bool,
+    pub(super) remarks: Vec<String>,
+}
+
+impl Seed {
+    pub(super) fn new(slug: &str, peer: RulePeer, ports: Ports) -> Self {
+        Self { slug: slug.to_owned(), peer, ports, is_dns: false, remarks: Vec::new() }
+    }
+}
+
+/// Plans the drafts of a cluster: of the namespaces in `only`, or of all but the skipped ones.
+pub fn plan(input: &DraftInput<'_>, only: &[String]) -> Planned {
+    let planner = Planner::new(*input);
+    let mut planned = Planned { drafts: Vec::new(), skipped: BTreeMap::new() };
+    for (namespace, seen) in &input.baseline.namespaces {
+        match planner.refuses(namespace, only) {
+            Some(why) => {
+                planned.skipped.insert(namespace.clone(), why);
+            }
+            None => planned.drafts.push(planner.draft(namespace, seen)),
+        }
+    }
+    planned
+}
+
+struct Planner<'a> {
+    input: DraftInput<'a>,
+    templates: Templates,
+    dns: DnsServers,
+    excluded: Vec<IpNet>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(input: DraftInput<'a>) -> Self {
+        let templates = Templates::new(input.baseline, input.inventory);
+        let dns = DnsServers::find(input.baseline, input.inventory, &templates);
+        let cluster = input.baseline.cluster.as_str();
+        let shared = [Some(&input.settings.networks), input.settings.clusters.get(cluster)];
+        let own = shared.into_iter().flatten().flat_map(|networks| {
+            [&networks.pods, &networks.services, &networks.nodes, &networks.internal].into_iter().flatten().copied()
+        });
+        let excluded = input.settings.draft.excluded.iter().copied().chain(own).collect();
+        Self { input, templates, dns, excluded }
+    }
+
+    fn refuses(&self, namespace: &str, only: &[String]) -> Option<String> {
+        let label = !namespace.is_empty()
+            && !namespace.contains(['.', '/'])
+            && is_valid("name", namespace)
+            && namespace.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if namespace.is_empty() {
+            return Some(
+                "clients that no record assigns to a namespace; no policy of a namespace reaches them".to_owned(),
+            );
+        }
+        if !label {
+            return Some("not a name that a namespace can have".to_owned());
+        }
+        if !only.is_empty() {
+            return (!only.iter().any(|own| own == namespace)).then(|| "not among --namespace".to_owned());
+        }
+        let skipped = self.input.settings.draft.skip_namespaces.iter().any(|own| **own == *namespace);
+        skipped.then(|| {
+            "in `skip_namespaces`; isolating it can take the cluster down (--namespace drafts it all the same)"
+                .to_owned()
+        })
+    }
+
+    fn draft(&self, namespace: &str, seen: &SeenNamespace) -> Draft {
+        let mut growing = Growing::new(namespace, self.templates.of_namespace(namespace));
+        let time = self.time_edges(namespace, seen);
+        growing.plant(self.dns.seed());
+        if self.dns.is_assumed {
+            growing.ask(
+                "",
+                "cluster DNS",
+                &Out::new(
+                    PendingKind::Question,
+                    "the cluster's DNS pods are not known; the usual label in `kube-system` is assumed",
+                    "--kube with services and pods, or a baseline that holds DNS traffic",
+                ),
+            );
+        }
+        let (seeds, questions) = infrastructure::time(&self.input, &self.excluded, &time);
+        for seed in seeds {
+            growing.plant(seed);
+        }
+        for question in questions {
+            growing.ask("", "time (NTP)", &question);
+        }
+        if self.input.settings.draft.pod_to_pod {
+            let mut seed = Seed::new("pod-to-pod", RulePeer::EveryPod, Ports::new());
+            seed.remarks.push(
+                "every pod of the cluster, at every port; `pod_to_pod = false` in `[draft]` allows only what was seen"
+                    .to_owned(),
+            );
+            growing.plant(seed);
+        }
+        for edge in &seen.egress {
+            self.egress(&mut growing, edge);
+        }
+        for edge in &seen.ingress {
+            self.ingress(&mut growing, edge);
+        }
+        self.registry_proxy(&mut growing);
+        self.ask_about_templates(&mut growing, seen);
+        growing.finish(&self.input)
+    }
+
+    /// Addresses at UDP/123 that nobody approved: a rule for public time servers must not let them in.
+    fn time_edges(&self, namespace: &str, seen: &SeenNamespace) -> Vec<IpNet> {
+        let time = seen.egress.iter().filter(|edge| infrastructure::is_time(edge));
+        time.filter(|edge| gate::admits(&self.input, namespace, edge).is_err())
+            .filter_map(|edge| match edge.peer {
+                Peer::Address(address) => Some(blocks::host(address).range),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn egress(&self, growing: &mut Growing<'_>, edge: &SeenEdge) {
+        match self.route_egress(growing, edge) {
+            Ok(()) => {}
+            Err(out) => growing.leave(Direction::Egress, edge, edge.connections, out),
+        }
+    }
+
+    fn route_egress(&self, growing: &mut Growing<'_>, edge: &SeenEdge) -> Result<(), Out> {
+        let in_cluster = matches!(&edge.peer, Peer::Workload { cluster, .. } if cluster.is_empty())
+            || matches!(edge.peer, Peer::Service { .. });
+        if self.dns.serves(edge) {
+            gate::passes(edge)?;
+            return growing.cite_baseline("dns", edge);
+        }
+        if in_cluster && self.input.settings.draft.pod_to_pod {
+            // The rule has no ports: whatever the protocol, it passes.
+            return match gate::passes(edge) {
+                Err(out) if out.kind == PendingKind::Denied => Err(out),
+                _ => growing.cite_baseline("pod-to-pod", edge),
+            };
+        }
+        gate::passes(edge)?;
+        let approval = gate::admits(&self.input, growing.namespace, edge)?;
+        if let Some(seed) = infrastructure::link_local_dns(edge) {
+            let slug = seed.slug.clone();
+            growing.plant(seed);
+            return growing.cite_baseline(&slug, edge);
+        }
+        if infrastructure::is_time(edge)
+            && let Some(slug) = infrastructure::time_rule(&self.input, &self.excluded, edge)
+        {
+            return growing.cite_baseline(&slug, edge);
+        }
+        let index = self.template(growing.namespace, edge)?;
+        let mut seed = match &edge.peer {
+            Peer::KubeApiserver => {
+                let (seed, question) = infrastructure::api_server(&self.input, edge)?;
+                if let Some(question) = question {
+                    growing.ask(&edge.workload.to_string(), "kube-apiserver", &question);
+                }
+                seed
+            }
+            Peer::Node => infrastructure::nodes(&self.input, edge)?,
+            Peer::Name(_) | Peer::Address(_) => {
+                let covered = outside(&self.input, &self.excluded, growing.namespace, edge)?;
+                if let Some((connections, out)) = covered.rest {
+                    growing.leave(Direction::Egress, edge, connections, out);
+                }
+                covered.seed
+            }
+            Peer::Ingress => callers::gateway(&self.input, edge)?,
+            _ => inside::peer(&self.input, &self.templates, edge)?,
+        };
+        if let Some(by) = approval {
+            seed.remarks.push(format!("review: {by}"));
+        }
+        growing.own(Direction::Egress, index, seed, Some(edge));
+        Ok(())
+    }
+
+    fn ingress(&self, growing: &mut Growing<'_>, edge: &SeenEdge) {
+        match self.route_ingress(growing.namespace, edge) {
+            Ok((index, covered)) => {
+                if let Some((connections, out)) = covered.rest {
+                    growing.leave(Direction::Ingress, edge, connections, out);
+                }
+                growing.own(Direction::Ingress, index, covered.seed, Some(edge));
+            }
+            Err(out) => growing.leave(Direction::Ingress, edge, edge.connections, out),
+        }
+    }
+
+    fn route_ingress(&self, namespace: &str, edge: &SeenEdge) -> Result<(usize, Covered), Out> {
+        gate::passes(edge)?;
+        let index = self.template(namespace, edge)?;
+        let by_address =
+            matches!(edge.peer, Peer::Outside | Peer::Node | Peer::KubeApiserver | Peer::Name(_) | Peer::Address(_));
+        if by_address && !self.input.dialect.has_ingress_blocks() {
+            return Err(Out::new(
+                PendingKind::NotExpressible,
+                format!("{} selects callers in the cluster only, not by address", self.input.dialect),
+                "the ingress files of another dialect, which may be mixed with this one for egress",
+            ));
+        }
+        let covered = match &edge.peer {
+            Peer::Outside | Peer::Name(_) | Peer::Address(_) => callers::outside(&self.input, &self.excluded, edge)?,
+            Peer::Node => infrastructure::nodes(&self.input, edge)?.into(),
+            Peer::KubeApiserver => infrastructure::api_server(&self.input, edge)?.0.into(),
+            Peer::Ingress => callers::gateway(&self.input, edge)?.into(),
+            Peer::Workload { .. } | Peer::Service { .. } => {
+                let mut seed = inside::peer(&self.input, &self.templates, edge)?;
+                // Our own pods listen; no service stands in between any more.
+                seed.ports = Ports::from([(edge.protocol, edge.port)]);
+                seed.into()
+            }
+        };
+        Ok((index, covered))
+    }
+
+    /// The template that an edge's workload belongs to.
+    fn template(&self, namespace: &str, edge: &SeenEdge) -> Result<usize, Out> {
+        let found = self.templates.of_workload(namespace, &edge.workload).map_err(|refused| {
+            Out::new(
+                PendingKind::NoSelector,
+                format!("nothing stable selects this workload: {refused}"),
+                "a label such as `app.kubernetes.io/name` in its pod template",
+            )
+        })?;
+        let all: &[Template] = self.templates.of_namespace(namespace);
+        all.iter()
+            .position(|template| template.name == found.name)
+            .ok_or_else(|| Out::new(PendingKind::NoSelector, "its template is not known", "a baseline with labels"))
+    }
+
+    /// Where the proxy replaces registries, it has to be reachable.
+    fn registry_proxy(&self, growing: &mut Growing<'_>) {
+        let Some(harbor) = &self.input.settings.draft.harbor else { return };
+        let replaced: BTreeSet<_> = growing
+            .pending
+            .iter()
+            .filter(|pending| pending.kind == PendingKind::Replaced)
+            .filter_map(|pending| pending.edge.clone())
+            .collect();
+        let mut names: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+        for citation in replaced {
+            let found = self.templates.of_workload(growing.namespace, &citation.workload).ok();
+            let all = self.templates.of_namespace(growing.namespace);
+            let index = found.and_then(|found| all.iter().position(|template| template.name == found.name));
+            if let (Some(index), Peer::Name(name)) = (index, &citation.peer) {
+                names.entry(index).or_default().insert(name.to_string());
+            }
+        }
+        for (index, names) in names {
+            match destination::proxy(&self.input, harbor) {
+                Ok(mut seed) => {
+                    let listed: Vec<String> = names.into_iter().collect();
+                    seed.remarks.push(format!("replaces {}", listed.join(", ")));
+                    growing.own(Direction::Egress, index, seed, None);
+                }
+                Err(out) => growing.ask("", "registry proxy", &out),
+            }
+        }
+    }
+
+    fn ask_about_templates(&self, growing: &mut Growing<'_>, seen: &SeenNamespace) {
+        for template in self.templates.of_namespace(growing.namespace) {
+            if !template.also.is_empty() {
+                let also: Vec<String> = template.also.iter().map(ToString::to_string).collect();
+                growing.ask(
+                    &template.name,
+                    &template.selector.to_string(),
+                    &Out::new(
+                        PendingKind::Question,
+                        format!("this selector also selects {}, which gets the same rules", also.join(", ")),
+                        "a label in one of the pod templates that tells them apart",
+                    ),
+                );
+            }
+        }
+        let scraped = seen.ingress.iter().any(|edge| match &edge.peer {
+            Peer::Workload { namespace, workload, .. } => is_scraper(namespace) || is_scraper(&workload.name),
+            _ => false,
+        });
+        if !scraped && !self.templates.of_namespace(growing.namespace).is_empty() {
+            growing.ask("", "metrics", &Out::new(
+                PendingKind::Question,
+                "nobody was seen that collects metrics from these workloads; a scraper that the baseline missed would be shut out",
+                "a baseline that covers a scrape, if metrics are collected by calling the pods",
+            ));
+        }
+    }
+}
+
+/// Words that name collectors of metrics.
+fn is_scraper(name: &str) -> bool {
+    const WORDS: [&str; 8] =
+        ["alloy", "datadog", "grafana", "metrics", "monitoring", "observability", "prometheus", "vmagent"];
+    WORDS.iter().any(|word| name.contains(word))
+}

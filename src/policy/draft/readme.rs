@@ -1,0 +1,119 @@
+//! `README.md` of a draft: what is in the folder, how to apply it, and how to take it back, by the exact name of every object.
+//!
+//! In: a draft and its objects. Out: Markdown. Commands never use labels or patterns: a rollback at night must not depend on either.
+
+use std::collections::BTreeSet;
+
+use super::dialect::Dialect;
+use super::manifest::Manifest;
+use super::model::Draft;
+use crate::policy::names::{Direction, PolicyName};
+
+/// The document.
+pub(super) fn document(draft: &Draft, manifests: &[Manifest]) -> String {
+    let mut out = vec![format!("# Policies of namespace {}", draft.namespace), String::new()];
+    out.push(format!(
+        "Drafted for cluster `{}` as `{}` (`{}`). Read [PENDING.md](PENDING.md) first: it lists what breaks when this is applied as it is.",
+        super::evidence::printable(&draft.cluster).replace('`', "'"),
+        draft.dialect.kind(),
+        draft.dialect.api_version()
+    ));
+    out.push(String::new());
+    out.push("| file | objects | rules |".to_owned());
+    out.push("| --- | --- | ---: |".to_owned());
+    for policy in PolicyName::ALL {
+        let names: Vec<String> = named(manifests, &[policy]).iter().map(|name| format!("`{name}`")).collect();
+        let rules = draft.rules().filter(|(own, _)| *own == policy).count();
+        let shown = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        out.push(format!("| `{}` | {shown} | {rules} |", policy.file()));
+    }
+    out.extend(notes(draft.dialect));
+    out.push(String::new());
+    out.push("## Apply".to_owned());
+    out.push(String::new());
+    out.push("What opens goes first, what closes last. Try each step with `--dry-run=server` before.".to_owned());
+    out.push(String::new());
+    out.push("```sh".to_owned());
+    let order = [
+        PolicyName::EgressBaselineAllow,
+        PolicyName::EgressAllowlist,
+        PolicyName::DefaultDenyEgress,
+        PolicyName::IngressAllowlist,
+        PolicyName::DefaultDenyIngress,
+    ];
+    for policy in order {
+        if !named(manifests, &[policy]).is_empty() {
+            out.push(format!("kubectl apply -f {}", policy.file()));
+        }
+    }
+    out.push("```".to_owned());
+    for direction in [Direction::Egress, Direction::Ingress] {
+        out.push(String::new());
+        out.extend(rollback(draft, manifests, direction));
+    }
+    out.push(String::new());
+    out.join("\n")
+}
+
+/// The names of the objects of these policies, sorted.
+fn named<'m>(manifests: &'m [Manifest], policies: &[PolicyName]) -> BTreeSet<&'m str> {
+    manifests
+        .iter()
+        .filter(|manifest| policies.contains(&manifest.policy))
+        .map(|manifest| manifest.name.as_str())
+        .collect()
+}
+
+fn rollback(draft: &Draft, manifests: &[Manifest], direction: Direction) -> Vec<String> {
+    let word = direction.as_str().to_ascii_lowercase();
+    let place = if draft.dialect.is_cluster_wide() { String::new() } else { format!(" -n {}", draft.namespace) };
+    let mut out = vec![format!("## Roll back {word}"), String::new()];
+    out.push(match draft.dialect {
+        Dialect::Antrea | Dialect::ClusterNetworkPolicy => {
+            "The deny goes first: from then on nothing is closed.".to_owned()
+        }
+        _ => "All of them: an allow-list closes its pods on its own, also without the default deny.".to_owned(),
+    });
+    out.push(String::new());
+    out.push("```sh".to_owned());
+    let mut policies: Vec<PolicyName> =
+        PolicyName::ALL.into_iter().filter(|policy| policy.direction() == direction).collect();
+    policies.sort();
+    for policy in policies {
+        for name in named(manifests, &[policy]) {
+            out.push(format!("kubectl delete {}{place} {name} --ignore-not-found", draft.dialect.resource()));
+        }
+    }
+    out.push("```".to_owned());
+    out
+}
+
+/// What a dialect does that a reader may not expect.
+fn notes(dialect: Dialect) -> Vec<String> {
+    let lines: &[&str] = match dialect {
+        Dialect::Kubernetes => &[
+            "Rules hold no names. Destinations known by name only are in PENDING.md, unless ranges or stable addresses stand for them.",
+            "One object selects one set of pods, so the allow-lists are one object for each template, named behind the pinned name.",
+        ],
+        Dialect::Cilium => &[
+            "Names are those that pods ask for, in full. They work because the baseline policy sends DNS through the proxy: apply it first.",
+            "A name opens the addresses of its answers; a connection to an address that was resolved before the policy came is closed.",
+        ],
+        Dialect::Antrea => &[
+            "Antrea asks these before any Kubernetes NetworkPolicy: an `Allow` here is final, also where a NetworkPolicy would close.",
+            "`fqdn` follows answers over UDP; node-local caches and DNS over TCP hide them.",
+        ],
+        Dialect::Calico => &[
+            "Rules of open-source Calico hold no names. Destinations known by name only are in PENDING.md.",
+            "Each rule of an allow-list is bound to its template by the selector of its own side.",
+        ],
+        Dialect::ClusterNetworkPolicy => &[
+            "`domainNames` need the experimental channel of the CRD. Objects belong to the cluster, so their names carry the namespace.",
+            "Baseline tier: a NetworkPolicy that isolates a pod decides before these, and alone.",
+            "Callers outside the cluster cannot be selected: ingress is closed to pods only.",
+        ],
+    };
+    let mut out = vec![String::new()];
+    out.extend(lines.iter().map(|line| format!("- {line}")));
+    out
+}
