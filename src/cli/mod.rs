@@ -8,8 +8,11 @@ mod context;
 mod demo;
 mod discover;
 mod drift;
+mod plan;
 mod preflight;
+mod probe;
 mod replay;
+mod soak;
 mod traffic;
 mod write;
 
@@ -60,6 +63,12 @@ enum Command {
     Drift(drift::DriftArgs),
     /// Judge recorded traffic by policies that are not in force yet: what would break?
     Replay(replay::ReplayArgs),
+    /// The gate after a change: clean, not clean, or not proven.
+    Soak(soak::SoakArgs),
+    /// Print the rollout plan: namespaces by blast radius, steps, gates, rollback commands.
+    Plan(plan::PlanArgs),
+    /// Print the manifest of a probe that proves whether policies are enforced.
+    Probe(probe::ProbeArgs),
 }
 
 impl Cli {
@@ -87,6 +96,9 @@ impl Cli {
             Command::Preflight(args) => preflight::run(args, context),
             Command::Drift(args) => drift::run(args, context),
             Command::Replay(args) => replay::run(args, context),
+            Command::Soak(args) => soak::run(args, context),
+            Command::Plan(args) => plan::run(args, context),
+            Command::Probe(args) => probe::run(args, context),
         }
     }
 }

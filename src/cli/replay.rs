@@ -141,7 +141,7 @@ fn status(outcome: &Replay, is_covered: bool, all_judged: bool, context: &mut Co
 }
 
 /// What of the policies has no part in the verdicts.
-fn caveats(set: &PolicySet, evaluators: &BTreeMap<Box<str>, Evaluator<'_>>) -> Vec<String> {
+pub(super) fn caveats(set: &PolicySet, evaluators: &BTreeMap<Box<str>, Evaluator<'_>>) -> Vec<String> {
     let mut caveats = Vec::new();
     for (cluster, evaluator) in evaluators {
         let mut names: Vec<String> = evaluator.not_enforced().map(|policy| policy.id.to_string()).collect();

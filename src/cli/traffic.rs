@@ -300,7 +300,7 @@ fn no_records(inputs: &[InputAccount]) -> anyhow::Result<()> {
 }
 
 /// An instant as users write it: RFC 3339, or a duration before now.
-fn instant(text: Option<&str>, flag: &str, now: Timestamp) -> anyhow::Result<Option<Timestamp>> {
+pub(super) fn instant(text: Option<&str>, flag: &str, now: Timestamp) -> anyhow::Result<Option<Timestamp>> {
     let Some(text) = text else { return Ok(None) };
     if let Some(time) = Timestamp::parse(text.as_bytes()) {
         return Ok(Some(time));

@@ -10,6 +10,7 @@ pub mod draft;
 mod name_pattern;
 pub mod names;
 mod parse;
+pub mod probe;
 mod problem;
 mod rule;
 mod selector;

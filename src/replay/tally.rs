@@ -323,7 +323,7 @@ pub(super) fn wanted(port: u16, protocol: model::Protocol) -> String {
 }
 
 /// The other end, for the reader.
-fn peer_text(end: &End, name: Option<&str>) -> Box<str> {
+pub(super) fn peer_text(end: &End, name: Option<&str>) -> Box<str> {
     let address = || end.address.map(|address| address.to_string()).unwrap_or_else(|| "unknown address".to_owned());
     match end.kind {
         EndKind::Pod | EndKind::HostPod => format!("{}/{}", end.namespace, workload_of(end)).into(),

@@ -14,10 +14,12 @@ pub mod json;
 mod namespace;
 mod path;
 mod peer;
+mod plan;
 mod readiness;
 mod replay;
 mod review_block;
 mod row;
+mod soak;
 mod summary_text;
 mod table;
 mod tables;
@@ -32,10 +34,14 @@ pub use index::index_document;
 pub use json::{ATLAS_SCHEMA, AtlasDocument, atlas_document, atlas_json};
 pub use namespace::{documents, namespace_document};
 pub use path::document_path;
+pub use plan::{
+    Environment, NamespaceRisk, Plan, PlanInput, PolicyObject, Reason, Step, plan, plan_json, plan_markdown,
+};
 pub use readiness::{
     Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json, readiness_text,
 };
 pub use replay::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
+pub use soak::{soak_csv, soak_json, soak_markdown, soak_text};
 pub use summary_text::summary_text;
 pub use tables::{Column, Columns, egress_columns, ingress_columns};
 pub use view::{AtlasView, FindingView, Judgement, ReviewView};

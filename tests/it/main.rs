@@ -23,6 +23,8 @@ mod hubble;
 mod join;
 /// Kubernetes objects.
 mod kube;
+/// The enforcement probe.
+mod probe;
 /// Documents and tables.
 mod report;
 /// Generated data.

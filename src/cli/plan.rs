@@ -1,0 +1,195 @@
+//! `plan`: in which order to roll policies out, with every command.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+
+use super::Context;
+use super::baseline::read_baseline;
+use super::replay::policies;
+use crate::error::ExitStatus;
+use crate::kube::Inventory;
+use crate::model::Account;
+use crate::policy::names::PolicyName;
+use crate::policy::{Dialect, PolicySet};
+use crate::read::{InputSpec, open_bytes};
+use crate::report::{AtlasDocument, Environment, PlanInput, PolicyObject, plan, plan_json, plan_markdown};
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  egress-atlas plan --baseline discovery --environment 'staging=*-staging' > plan.md\n  \
+    egress-atlas plan --baseline discovery --policies drafts --kube kube.json --format json")]
+pub(super) struct PlanArgs {
+    /// The baseline: a folder that `discover` wrote.
+    #[arg(long, value_name = "DIR")]
+    baseline: PathBuf,
+    /// The policies to be rolled out, as `draft` wrote them; their objects are named in the rollback commands.
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// Kubernetes objects; namespaces may carry their environment in a label.
+    #[arg(long, value_name = "[NAME=]FILE")]
+    kube: Vec<String>,
+    /// What namespaces are for: `staging=PATTERN`, `production=PATTERN` or `system=PATTERN`; `*` stands for anything (repeatable, the first that fits decides).
+    #[arg(long, value_name = "WHAT=PATTERN")]
+    environment: Vec<String>,
+    /// Label of namespaces that tells the environment.
+    #[arg(long, value_name = "KEY", default_value = "environment")]
+    environment_label: String,
+    /// Length of each soak, in hours.
+    #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..))]
+    hours: u32,
+    /// Namespaces in one wave of the last step.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    wave: u16,
+    /// How to print.
+    #[arg(long, value_enum, default_value = "markdown")]
+    format: Form,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Markdown,
+    Json,
+}
+
+pub(super) fn run(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
+    let baseline = read_baseline(&args.baseline)?;
+    let environments = environments(args, &baseline)?;
+    let objects = match &args.policies {
+        Some(path) => objects(path, &baseline)?,
+        None => BTreeMap::new(),
+    };
+    let drafts = args.policies.as_ref().map_or_else(|| "drafts".to_owned(), |path| path.display().to_string());
+    let made = plan(&PlanInput {
+        baseline: &baseline,
+        environments: &environments,
+        objects,
+        drafts: &drafts,
+        hours: args.hours,
+        wave: usize::from(args.wave),
+    });
+    let text = match args.format {
+        Form::Markdown => plan_markdown(&made),
+        Form::Json => plan_json(&made)?,
+    };
+    write!(context.out, "{text}")?;
+    Ok(ExitStatus::Good)
+}
+
+fn environment(word: &str) -> Option<Environment> {
+    match word.to_ascii_lowercase().as_str() {
+        "staging" | "stage" | "stg" | "test" | "testing" | "dev" | "development" | "qa" | "sandbox" => Some(Environment::Staging),
+        "production" | "prod" | "prd" | "live" => Some(Environment::Production),
+        "system" | "infra" | "platform" => Some(Environment::System),
+        _ => None,
+    }
+}
+
+/// What the flags, else the labels say.
+fn environments(
+    args: &PlanArgs,
+    baseline: &AtlasDocument,
+) -> anyhow::Result<BTreeMap<(String, String), Environment>> {
+    let mut patterns = Vec::new();
+    for text in &args.environment {
+        let Some((word, pattern)) = text.split_once('=') else {
+            bail!("--environment `{text}`: write staging=PATTERN, production=PATTERN or system=PATTERN");
+        };
+        let Some(environment) = environment(word) else {
+            bail!("--environment `{text}`: `{word}` is none of staging, production, system");
+        };
+        let pattern = glob::Pattern::new(pattern).with_context(|| format!("--environment `{text}`: not a usable pattern"))?;
+        patterns.push((pattern, environment));
+    }
+    let inventories = inventory(&args.kube, baseline)?;
+    let mut known = BTreeMap::new();
+    for (cluster, content) in &baseline.clusters {
+        for name in content.namespaces.keys() {
+            let flagged = patterns.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, environment)| *environment);
+            let labels = inventories.namespace(cluster, name);
+            let keys = [args.environment_label.as_str(), "env", "app.kubernetes.io/environment"];
+            let labelled =
+                || keys.iter().filter_map(|key| labels?.get(*key)).find_map(|value| environment(value));
+            if let Some(environment) = flagged.or_else(labelled) {
+                known.insert((cluster.clone(), name.clone()), environment);
+            }
+        }
+    }
+    Ok(known)
+}
+
+fn inventory(paths: &[String], baseline: &AtlasDocument) -> anyhow::Result<Inventory> {
+    let mut inventory = Inventory::default();
+    for path in paths {
+        for file in InputSpec::parse(path)?.files()? {
+            let name = file.path.display().to_string();
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut open_bytes(&file)?, &mut bytes).with_context(|| format!("`{name}`: Kubernetes objects"))?;
+            let mut clusters = baseline.clusters.keys();
+            let only = clusters.next().filter(|_| clusters.next().is_none());
+            let Some(cluster) = file.cluster.as_ref().or(only) else {
+                bail!("`{name}`: of which cluster? The baseline has several; write --kube NAME={name}");
+            };
+            inventory.add(cluster, &bytes, &mut Account::default());
+        }
+    }
+    Ok(inventory)
+}
+
+/// The objects of each namespace. Several clusters have a folder each.
+fn objects(
+    path: &std::path::Path,
+    baseline: &AtlasDocument,
+) -> anyhow::Result<BTreeMap<(String, String), Vec<PolicyObject>>> {
+    let mut found: BTreeMap<(String, String), Vec<PolicyObject>> = BTreeMap::new();
+    let several = baseline.clusters.len() > 1;
+    for cluster in baseline.clusters.keys() {
+        let folder = if several { path.join(cluster) } else { path.to_owned() };
+        if several && !folder.is_dir() {
+            continue;
+        }
+        let set = policies(&[folder.display().to_string()])?;
+        for (namespace, object) in named(&set) {
+            found.entry((cluster.clone(), namespace)).or_default().push(object);
+        }
+    }
+    for objects in found.values_mut() {
+        objects.sort();
+        objects.dedup();
+    }
+    Ok(found)
+}
+
+/// Objects with a pinned name, and whose they are: cluster-wide ones lie in their namespace's folder.
+fn named(set: &PolicySet) -> impl Iterator<Item = (String, PolicyObject)> {
+    set.policies.iter().filter_map(|policy| {
+        let pinned = PolicyName::of(&policy.id.name)?;
+        let folder = std::path::Path::new(&*policy.id.file).parent()?.file_name()?.to_string_lossy().into_owned();
+        let owner = if policy.id.namespace.is_empty() { folder } else { policy.id.namespace.to_string() };
+        let resource = match policy.dialect {
+            Dialect::Kubernetes => "networkpolicies.networking.k8s.io",
+            Dialect::Cilium if policy.id.namespace.is_empty() => "ciliumclusterwidenetworkpolicies.cilium.io",
+            Dialect::Cilium => "ciliumnetworkpolicies.cilium.io",
+            Dialect::Calico if policy.id.namespace.is_empty() => "globalnetworkpolicies.projectcalico.org",
+            Dialect::Calico => "networkpolicies.projectcalico.org",
+            Dialect::Antrea if policy.id.namespace.is_empty() => "clusternetworkpolicies.crd.antrea.io",
+            Dialect::Antrea => "networkpolicies.crd.antrea.io",
+            Dialect::ClusterNetworkPolicy => "clusternetworkpolicies.policy.networking.k8s.io",
+        };
+        let direction = match pinned.direction() {
+            crate::policy::names::Direction::Egress => "egress",
+            crate::policy::names::Direction::Ingress => "ingress",
+        };
+        Some((
+            owner,
+            PolicyObject {
+                direction,
+                resource: resource.to_owned(),
+                namespace: policy.id.namespace.to_string(),
+                name: policy.id.name.to_string(),
+            },
+        ))
+    })
+}

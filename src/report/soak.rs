@@ -1,0 +1,184 @@
+//! The soak gate as text: for a terminal, as Markdown, as CSV and as JSON.
+//!
+//! In: a finished [`Soak`]. Out: the answer first, then for each namespace what is wrong and what would mend it.
+
+use super::escape::{code, identifier, prose};
+use super::readiness::hanging;
+use super::table::Table;
+use super::wording::{count, counted, time};
+use crate::replay::{Blocked, Leak, NamespaceSoak, Outcome, Soak};
+
+/// Lines of one list in the text; the other forms have all.
+const SHOWN_MAX: usize = 12;
+
+fn headline(soak: &Soak) -> String {
+    format!(
+        "{}: {} under policy, since {} until {}.\n",
+        soak.outcome().as_str(),
+        counted(super::wording::size(soak.namespaces.len()), "namespace"),
+        time(Some(soak.asked.from)),
+        time(Some(soak.asked.until)),
+    )
+}
+
+fn row(namespace: &NamespaceSoak, name: impl Fn(&str) -> String) -> [String; 8] {
+    let sum = |counts: Vec<u64>| count(counts.into_iter().sum());
+    [
+        name(&format!("{}/{}", namespace.cluster, namespace.namespace)),
+        namespace.outcome.as_str().to_owned(),
+        count(namespace.passed),
+        sum(namespace.blocked.iter().map(|blocked| blocked.connections).collect()),
+        sum(namespace.leaks.iter().map(|leak| leak.connections).collect()),
+        count(namespace.spanning),
+        count(namespace.undecidable),
+        if namespace.explained_denials > 0 { "proven" } else { "assumed" }.to_owned(),
+    ]
+}
+
+const COLUMNS: [&str; 8] =
+    ["NAMESPACE", "ANSWER", "#PASSED", "#BLOCKED", "#LEAKED", "#OLDER", "#UNDECIDABLE", "ENFORCEMENT"];
+
+/// What was blocked, in one sentence.
+fn blocked_text(blocked: &Blocked) -> String {
+    format!(
+        "{} {} to {} {}: {}{}{}, last {}. {}",
+        blocked.workload,
+        if blocked.side == "egress" { "wanted" } else { "was called, by way of a connection" },
+        blocked.peer,
+        blocked.port,
+        counted(blocked.connections, "connection"),
+        if blocked.audited { " would be denied (audit mode)" } else { " denied" },
+        if blocked.used_before { ", in use before" } else { ", new" },
+        time(blocked.last),
+        blocked.remedy
+    )
+}
+
+fn leak_text(leak: &Leak) -> String {
+    format!(
+        "{} and {} {}: {} passed that {} must have stopped on {}, last {}",
+        leak.workload,
+        leak.peer,
+        leak.port,
+        counted(leak.connections, "connection"),
+        leak.policies.join(", "),
+        leak.side,
+        time(leak.last)
+    )
+}
+
+/// Everything that is wrong or in doubt with a namespace: a heading word and a sentence each.
+fn findings(namespace: &NamespaceSoak) -> Vec<(&'static str, String)> {
+    let mut found: Vec<(&'static str, String)> = Vec::new();
+    if !namespace.leaks.is_empty() {
+        found.push((
+            "NO-OP",
+            "traffic passed that the policies must have stopped: they are NOT ENFORCED as given (agent off, audit mode, other \
+             version applied, selector that the cluster reads differently)"
+                .to_owned(),
+        ));
+    }
+    found.extend(namespace.leaks.iter().map(|leak| ("leak", leak_text(leak))));
+    found.extend(namespace.blocked.iter().map(|blocked| ("blocked", blocked_text(blocked))));
+    found.extend(namespace.doubts.iter().map(|doubt| ("doubt", doubt.clone())));
+    if namespace.unknown_verdict > 0 {
+        let flows = counted(namespace.unknown_verdict, "connection");
+        found.push(("note", format!("{flows} without a verdict in the records: no proof of anything")));
+    }
+    found
+}
+
+/// For a terminal of that width.
+pub fn soak_text(soak: &Soak, width: u16) -> String {
+    let mut text = headline(soak);
+    text.extend(soak.caveats.iter().map(|caveat| hanging("note     ", &identifier(caveat), usize::from(width))));
+    let mut table = Table::new(&COLUMNS);
+    for namespace in &soak.namespaces {
+        table.row(row(namespace, identifier));
+    }
+    if !table.is_empty() {
+        text += "\n";
+        text += &table.to_plain();
+    }
+    for namespace in soak.namespaces.iter().filter(|namespace| namespace.outcome != Outcome::Clean) {
+        let place = format!("{}/{}", namespace.cluster, namespace.namespace);
+        text.extend(["\n", &identifier(&place), ": ", namespace.outcome.as_str(), "\n"]);
+        let found = findings(namespace);
+        for (word, sentence) in found.iter().take(SHOWN_MAX) {
+            text += &hanging(&format!("  {word:<7}  "), &identifier_sentence(sentence), usize::from(width));
+        }
+        if found.len() > SHOWN_MAX {
+            text.extend(["  and ", &(found.len() - SHOWN_MAX).to_string(), " more; --format json has all\n"]);
+        }
+    }
+    text
+}
+
+/// A sentence made of names from the records, without what a terminal would obey.
+fn identifier_sentence(sentence: &str) -> String {
+    sentence
+        .split(' ')
+        .map(|word| if word.is_empty() { String::new() } else { identifier(word) })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// In Markdown.
+pub fn soak_markdown(soak: &Soak) -> String {
+    let mut text = format!("# Soak\n\n**{}", headline(soak).replacen(':', ":**", 1));
+    text.extend(soak.caveats.iter().flat_map(|caveat| ["\n- ".to_owned(), prose(caveat), "\n".to_owned()]));
+    let mut table = Table::new(&COLUMNS);
+    for namespace in &soak.namespaces {
+        table.row(row(namespace, code));
+    }
+    if !table.is_empty() {
+        text += "\n";
+        text += &table.to_markdown();
+    }
+    for namespace in &soak.namespaces {
+        let found = findings(namespace);
+        if found.is_empty() {
+            continue;
+        }
+        let place = code(&format!("{}/{}", namespace.cluster, namespace.namespace));
+        text.extend(["\n## ", &place, ": ", namespace.outcome.as_str(), "\n\n"]);
+        text.extend(found.iter().flat_map(|(word, sentence)| {
+            ["- **".to_owned(), (*word).to_owned(), "** ".to_owned(), prose(sentence), "\n".to_owned()]
+        }));
+    }
+    text
+}
+
+/// As JSON.
+pub fn soak_json(soak: &Soak) -> Result<String, serde_json::Error> {
+    #[derive(serde::Serialize)]
+    struct Answered<'a> {
+        outcome: Outcome,
+        #[serde(flatten)]
+        soak: &'a Soak,
+    }
+    serde_json::to_string_pretty(&Answered { outcome: soak.outcome(), soak }).map(|text| text + "\n")
+}
+
+/// As CSV: one row for each finding, and one for each namespace without any.
+pub fn soak_csv(soak: &Soak) -> Result<String, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["cluster", "namespace", "outcome", "finding", "detail"])?;
+    for namespace in &soak.namespaces {
+        let mut found = findings(namespace);
+        if found.is_empty() {
+            found.push(("", String::new()));
+        }
+        for (word, sentence) in found {
+            writer.write_record([
+                &namespace.cluster,
+                &namespace.namespace,
+                namespace.outcome.as_str(),
+                word,
+                &sentence,
+            ])?;
+        }
+    }
+    let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
