@@ -19,8 +19,10 @@ use crate::report::{AtlasDocument, Environment, PlanInput, PolicyObject, plan, p
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  egress-atlas plan --baseline discovery --environment 'staging=*-staging' > plan.md\n  \
-    egress-atlas plan --baseline discovery --policies drafts --kube kube.json --format json")]
+#[command(
+    after_help = "Examples:\n  egress-atlas plan --baseline discovery --environment 'staging=*-staging' > plan.md\n  \
+    egress-atlas plan --baseline discovery --policies drafts --kube kube.json --format json"
+)]
 pub(super) struct PlanArgs {
     /// The baseline: a folder that `discover` wrote.
     #[arg(long, value_name = "DIR")]
@@ -80,7 +82,9 @@ pub(super) fn run(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<
 
 fn environment(word: &str) -> Option<Environment> {
     match word.to_ascii_lowercase().as_str() {
-        "staging" | "stage" | "stg" | "test" | "testing" | "dev" | "development" | "qa" | "sandbox" => Some(Environment::Staging),
+        "staging" | "stage" | "stg" | "test" | "testing" | "dev" | "development" | "qa" | "sandbox" => {
+            Some(Environment::Staging)
+        }
         "production" | "prod" | "prd" | "live" => Some(Environment::Production),
         "system" | "infra" | "platform" => Some(Environment::System),
         _ => None,
@@ -88,10 +92,7 @@ fn environment(word: &str) -> Option<Environment> {
 }
 
 /// What the flags, else the labels say.
-fn environments(
-    args: &PlanArgs,
-    baseline: &AtlasDocument,
-) -> anyhow::Result<BTreeMap<(String, String), Environment>> {
+fn environments(args: &PlanArgs, baseline: &AtlasDocument) -> anyhow::Result<BTreeMap<(String, String), Environment>> {
     let mut patterns = Vec::new();
     for text in &args.environment {
         let Some((word, pattern)) = text.split_once('=') else {
@@ -100,18 +101,19 @@ fn environments(
         let Some(environment) = environment(word) else {
             bail!("--environment `{text}`: `{word}` is none of staging, production, system");
         };
-        let pattern = glob::Pattern::new(pattern).with_context(|| format!("--environment `{text}`: not a usable pattern"))?;
+        let pattern =
+            glob::Pattern::new(pattern).with_context(|| format!("--environment `{text}`: not a usable pattern"))?;
         patterns.push((pattern, environment));
     }
     let inventories = inventory(&args.kube, baseline)?;
     let mut known = BTreeMap::new();
     for (cluster, content) in &baseline.clusters {
         for name in content.namespaces.keys() {
-            let flagged = patterns.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, environment)| *environment);
+            let flagged =
+                patterns.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, environment)| *environment);
             let labels = inventories.namespace(cluster, name);
             let keys = [args.environment_label.as_str(), "env", "app.kubernetes.io/environment"];
-            let labelled =
-                || keys.iter().filter_map(|key| labels?.get(*key)).find_map(|value| environment(value));
+            let labelled = || keys.iter().filter_map(|key| labels?.get(*key)).find_map(|value| environment(value));
             if let Some(environment) = flagged.or_else(labelled) {
                 known.insert((cluster.clone(), name.clone()), environment);
             }
@@ -126,7 +128,8 @@ fn inventory(paths: &[String], baseline: &AtlasDocument) -> anyhow::Result<Inven
         for file in InputSpec::parse(path)?.files()? {
             let name = file.path.display().to_string();
             let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut open_bytes(&file)?, &mut bytes).with_context(|| format!("`{name}`: Kubernetes objects"))?;
+            std::io::Read::read_to_end(&mut open_bytes(&file)?, &mut bytes)
+                .with_context(|| format!("`{name}`: Kubernetes objects"))?;
             let mut clusters = baseline.clusters.keys();
             let only = clusters.next().filter(|_| clusters.next().is_none());
             let Some(cluster) = file.cluster.as_ref().or(only) else {

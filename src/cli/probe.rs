@@ -9,10 +9,12 @@ use crate::policy::probe::{PROBE_IMAGE, Probe, ProbeForm};
 
 /// Arguments of `probe`.
 #[derive(Debug, Args)]
-#[command(after_help = "The Job ends with 0 when the canary is blocked, with 1 and a loud warning when it is reachable, with 2 when it cannot tell. \
+#[command(
+    after_help = "The Job ends with 0 when the canary is blocked, with 1 and a loud warning when it is reachable, with 2 when it cannot tell. \
     Its flows carry its name, so that `soak` counts what is denied to it as proof of enforcement, and not as damage.\n\n\
     Examples:\n  egress-atlas probe --namespace shop | kubectl apply -f -\n  kubectl -n shop logs job/egress-atlas-probe\n  \
-    egress-atlas probe --form helm-test > chart/templates/tests/egress.yaml")]
+    egress-atlas probe --form helm-test > chart/templates/tests/egress.yaml"
+)]
 pub(super) struct ProbeArgs {
     /// The namespace; without it, `kubectl -n` or Helm decides.
     #[arg(long, value_name = "NAME")]

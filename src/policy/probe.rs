@@ -142,7 +142,8 @@ impl Probe {
             return Err(ProbeError::Namespace(namespace.clone()));
         }
         for (key, value) in &self.labels {
-            let (prefix, name) = key.split_once('/').map_or((None, key.as_str()), |(prefix, name)| (Some(prefix), name));
+            let (prefix, name) =
+                key.split_once('/').map_or((None, key.as_str()), |(prefix, name)| (Some(prefix), name));
             let good = prefix.is_none_or(is_host)
                 && is_label_name(name, |byte| byte.is_ascii_alphabetic() || byte == b'_' || byte == b'.')
                 && (value.is_empty()
@@ -265,10 +266,10 @@ esac
 case "$code" in
   35|60) say "CANNOT TELL: something answered for $CANARY:$CANARY_PORT that is not the canary: a proxy or gateway on the way ($result)"; exit 2;;
 esac
-say "############################################################"
+say "!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!"
 say "REACHABLE: $CANARY:$CANARY_PORT accepted a connection."
 say "The policies of this namespace ARE NOT ENFORCED for this pod."
-say "############################################################"
+say "!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!"
 exit 1
 "#;
 

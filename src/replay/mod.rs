@@ -21,8 +21,6 @@ pub use evaluator::{Connection, Evaluator, Prepared};
 pub use fold::{Recorded, ReplayEdge, ReplayFold, Seen};
 pub use profile::{Profile, ServiceView};
 pub use resolve::{PodNetworks, Resolver};
-pub use soak::{
-    Blocked, Fault, Feed, Leak, NamespaceSoak, Outcome, Phases, Quiet, Soak, SoakInput, Span, soak,
-};
+pub use soak::{Blocked, Fault, Feed, Leak, NamespaceSoak, Outcome, Phases, Quiet, Soak, SoakInput, Span, soak};
 pub use tally::{Break, Replay, ReplayWorkload, RuleUse, Totals, Undecided, Window, replay};
 pub use verdict::{Citation, Denial, Judgement, Miss, NearestMiss, Side, Verdict};

@@ -10,8 +10,8 @@ use super::super::tally::{peer_text, wanted};
 use super::super::verdict::{Judgement, Verdict};
 use super::outcome::{Blocked, Fault, Leak, NamespaceSoak, Outcome, Soak, Span};
 use super::silence::{self, Feed};
-use crate::policy::probe::PROBE_NAME;
 use crate::model;
+use crate::policy::probe::PROBE_NAME;
 use crate::policy::{Direction, Match, PolicySet};
 
 /// Version of the form.

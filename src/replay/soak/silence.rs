@@ -6,8 +6,8 @@ use super::super::fold::Recorded;
 use super::super::resolve::workload_of;
 use super::super::tally::{peer_text, wanted};
 use super::outcome::{Quiet, Span};
-use crate::policy::probe::PROBE_NAME;
 use crate::model::{Activity, Timestamp, Verdict};
+use crate::policy::probe::PROBE_NAME;
 
 /// What the flow feed of a cluster covers of the soak.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

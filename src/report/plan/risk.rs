@@ -56,8 +56,7 @@ fn is_outside(edge: &EdgeDocument) -> bool {
 }
 
 fn destinations<'a>(edges: impl Iterator<Item = &'a EdgeDocument>) -> u64 {
-    let keys: BTreeSet<String> =
-        edges.map(|edge| format!("{:?} {} {}", edge.peer, edge.port, edge.protocol)).collect();
+    let keys: BTreeSet<String> = edges.map(|edge| format!("{:?} {} {}", edge.peer, edge.port, edge.protocol)).collect();
     size(keys.len())
 }
 
@@ -74,8 +73,12 @@ pub(super) fn weigh(
             reasons.push(Reason { what, points });
         }
     };
-    let workloads: BTreeSet<_> =
-        namespace.egress.iter().chain(&namespace.ingress).map(|edge| (&edge.workload.kind, &edge.workload.name)).collect();
+    let workloads: BTreeSet<_> = namespace
+        .egress
+        .iter()
+        .chain(&namespace.ingress)
+        .map(|edge| (&edge.workload.kind, &edge.workload.name))
+        .collect();
     let number = size(workloads.len());
     add(scaled(number, 20, 15), format!("{} workloads with traffic", count(number)));
     let outside: Vec<&EdgeDocument> = namespace.egress.iter().filter(|edge| is_outside(edge)).collect();
@@ -85,9 +88,15 @@ pub(super) fn weigh(
     let graded = |grade: Grade| outside.iter().filter_map(|edge| edge.grades.get(grade.as_str())).sum::<u64>();
     let ambiguous = graded(Grade::PodAmbiguous);
     let percent = |part: u64| part.saturating_mul(100).checked_div(connections).unwrap_or(0);
-    add(scaled(percent(ambiguous), 50, 10), format!("{} of outside connections have several candidate names", share(ambiguous, connections)));
+    add(
+        scaled(percent(ambiguous), 50, 10),
+        format!("{} of outside connections have several candidate names", share(ambiguous, connections)),
+    );
     let nameless = graded(Grade::None);
-    add(scaled(percent(nameless), 50, 15), format!("{} of outside connections have no name", share(nameless, connections)));
+    add(
+        scaled(percent(nameless), 50, 15),
+        format!("{} of outside connections have no name", share(nameless, connections)),
+    );
     dependents(name, namespace, &mut add);
     let guessed = namespace.totals.guessed_orientation;
     add(scaled(guessed, 100, 5), format!("{} connections whose direction was guessed", count(guessed)));
@@ -110,7 +119,10 @@ pub(super) fn weigh(
 /// Who suffers when it breaks.
 fn dependents(name: &str, namespace: &NamespaceDocument, add: &mut impl FnMut(u64, String)) {
     let from_outside = namespace.ingress.iter().any(|edge| {
-        matches!(edge.peer, PeerDocument::Outside | PeerDocument::Ingress | PeerDocument::Address { .. } | PeerDocument::Name { .. })
+        matches!(
+            edge.peer,
+            PeerDocument::Outside | PeerDocument::Ingress | PeerDocument::Address { .. } | PeerDocument::Name { .. }
+        )
     });
     add(if from_outside { 10 } else { 0 }, "called from outside the cluster".to_owned());
     let callers: BTreeSet<&String> = namespace
@@ -136,14 +148,21 @@ fn coverage(cluster: &ClusterDocument, add: &mut impl FnMut(u64, String)) {
 
 /// What an owner has to decide first.
 fn blockers(namespace: &NamespaceDocument) -> Vec<String> {
-    let judged = || namespace.egress.iter().filter(|edge| is_outside(edge)).filter_map(|edge| Some((edge, edge.judgement.as_ref()?)));
+    let judged = || {
+        namespace
+            .egress
+            .iter()
+            .filter(|edge| is_outside(edge))
+            .filter_map(|edge| Some((edge, edge.judgement.as_ref()?)))
+    };
     let open = destinations(
         judged()
             .filter(|(_, judgement)| matches!(judgement.review.state.as_str(), "pending" | "expired" | "rejected"))
             .map(|(edge, _)| edge),
     );
-    let unclassified =
-        destinations(judged().filter(|(_, judgement)| judgement.category == Category::Unclassified).map(|(edge, _)| edge));
+    let unclassified = destinations(
+        judged().filter(|(_, judgement)| judgement.category == Category::Unclassified).map(|(edge, _)| edge),
+    );
     let mut blockers = Vec::new();
     if open > 0 {
         blockers.push(format!("{} suspects without an approval", count(open)));

@@ -102,7 +102,15 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let notes = notes(input, &ranking);
     let steps = steps(input, &ranking);
     let objects = input.objects.iter().map(|((cluster, name), objects)| (format!("{cluster}/{name}"), objects.clone()));
-    Plan { schema: SCHEMA, steps, left_out, notes, objects: objects.collect(), drafts: input.drafts.to_owned(), ranking }
+    Plan {
+        schema: SCHEMA,
+        steps,
+        left_out,
+        notes,
+        objects: objects.collect(),
+        drafts: input.drafts.to_owned(),
+        ranking,
+    }
 }
 
 fn notes(input: &PlanInput<'_>, ranking: &[NamespaceRisk]) -> Vec<String> {

@@ -43,7 +43,11 @@ pub fn plan_markdown(plan: &Plan) -> String {
     }
     if !plan.left_out.is_empty() {
         out.extend(["## In no step".to_owned(), String::new()]);
-        out.extend(plan.left_out.iter().map(|(cluster, name, why)| format!("- {}: {}", code(&format!("{cluster}/{name}")), prose(why))));
+        out.extend(
+            plan.left_out
+                .iter()
+                .map(|(cluster, name, why)| format!("- {}: {}", code(&format!("{cluster}/{name}")), prose(why))),
+        );
         out.push(String::new());
     }
     out.join("\n")
@@ -69,7 +73,11 @@ fn step_text(plan: &Plan, step: &Step) -> Vec<String> {
         }
         out.push("APPLIED=$(date -u +%Y-%m-%dT%H:%M:%SZ)".to_owned());
         out.push("# is it enforced at all?".to_owned());
-        out.push(format!("egress-atlas probe --namespace {} | kubectl --context {} apply -f -", quoted(namespace), quoted(cluster)));
+        out.push(format!(
+            "egress-atlas probe --namespace {} | kubectl --context {} apply -f -",
+            quoted(namespace),
+            quoted(cluster)
+        ));
         out.push(format!("# the gate, after {} hours", step.soak_hours));
         out.push(format!(
             "egress-atlas soak --policies {folder} --since \"$APPLIED\" --for {}h --baseline BASELINE --flows FLOWS --dns DNS --kube KUBE",
@@ -97,8 +105,11 @@ fn rollback(plan: &Plan, cluster: &str, namespace: &str) -> Vec<String> {
         out.push(format!("# {word}"));
         if let Some(objects) = known {
             for object in objects.iter().filter(|object| object.direction == word) {
-                let place =
-                    if object.namespace.is_empty() { String::new() } else { format!(" -n {}", quoted(&object.namespace)) };
+                let place = if object.namespace.is_empty() {
+                    String::new()
+                } else {
+                    format!(" -n {}", quoted(&object.namespace))
+                };
                 out.push(format!(
                     "kubectl --context {context} delete {}{place} {} --ignore-not-found",
                     object.resource,
