@@ -29,7 +29,6 @@ pub(super) fn policy(
 ) -> Result<Policy, Problem> {
     let namespaced = kind == "NetworkPolicy";
     let (fields, metadata) = frame(item, &["spec", "status"], namespaced)?;
-    let kind = if namespaced { "Antrea NetworkPolicy" } else { "Antrea ClusterNetworkPolicy" };
     let id = identity(item, kind, &metadata, cluster);
     let spec = fields.require("spec")?.fields(&["tier", "priority", "appliedTo", "ingress", "egress"])?;
     let tier = spec.text("tier")?.filter(|name| !name.is_empty()).unwrap_or("application").to_ascii_lowercase();
