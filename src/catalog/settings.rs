@@ -34,6 +34,8 @@ pub struct Settings {
     pub networks: Networks,
     /// `[clusters.NAME.networks]`: networks of one cluster, in addition.
     pub clusters: BTreeMap<Box<str>, Networks>,
+    /// `[clusters.NAME] profile`: what the CNI of a cluster does where policies leave it open.
+    pub profiles: BTreeMap<Box<str>, Box<str>>,
 }
 
 /// `[join]`: how a flow finds the answer that named its destination. Nanoseconds; written as `24h`, `90s`, `250ms`.
@@ -125,7 +127,10 @@ impl Settings {
         }
         if let Some(clusters) = root.table("clusters")? {
             for (name, table) in clusters.named_tables("clusters")? {
-                table.expect_keys(&["networks"])?;
+                table.expect_keys(&["networks", "profile"])?;
+                if let Some(profile) = table.get("profile") {
+                    settings.profiles.insert(name.into(), profile.text()?.into());
+                }
                 if let Some(networks) = table.table("networks")? {
                     settings.clusters.insert(name.into(), Networks::read(&networks)?);
                 }
@@ -203,7 +208,11 @@ services = ["10.96.0.0/12"]
 nodes = ["192.168.10.0/24"]
 internal = ["10.0.0.0/8", "192.0.2.0/24"]
 
-# The same for one cluster, in addition.
+# What the CNI of one cluster does where policies leave it open (see `replay --help`).
+[clusters.east]
+profile = "cilium"
+
+# Address ranges of one cluster, in addition.
 [clusters.east.networks]
 pods = ["240.10.0.0/16"]
 "#;

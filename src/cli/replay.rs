@@ -185,15 +185,15 @@ pub(super) fn policies(paths: &[String]) -> anyhow::Result<PolicySet> {
     }
     texts.sort();
     texts.dedup();
-    let sources: Vec<PolicySource<'_>> = texts
-        .iter()
-        .map(|(file, text, cluster)| PolicySource { file, text, cluster: cluster.as_deref() })
-        .collect();
+    let sources: Vec<PolicySource<'_>> =
+        texts.iter().map(|(file, text, cluster)| PolicySource { file, text, cluster: cluster.as_deref() }).collect();
     let set = PolicySet::parse(&sources).context("policies; nothing was replayed")?;
     if set.policies.is_empty() {
         let kinds: Vec<&str> = set.passed.keys().map(|kind| &**kind).collect();
         let found = if kinds.is_empty() { "no object".to_owned() } else { format!("only {}", kinds.join(", ")) };
-        bail!("no network policy in --policies: {found}; give YAML or JSON of policies, as `kubectl get networkpolicies -A -o yaml` prints");
+        bail!(
+            "no network policy in --policies: {found}; give YAML or JSON of policies, as `kubectl get networkpolicies -A -o yaml` prints"
+        );
     }
     Ok(set)
 }
@@ -223,8 +223,10 @@ impl Profiles {
         if let Some(given) = self.own.get(cluster).or(self.shared.as_ref()) {
             return Ok(given.clone());
         }
-        let _ = traffic;
-        Ok(Profile::GENERIC)
+        match traffic.settings.profiles.get(cluster) {
+            Some(name) => profile(name).with_context(|| format!("settings, `[clusters.{cluster}]`")),
+            None => Ok(Profile::GENERIC),
+        }
     }
 }
 

@@ -68,9 +68,11 @@ impl Traffic {
     /// The ranges that the settings say pods are numbered from.
     pub(super) fn pod_networks(&self) -> crate::replay::PodNetworks {
         let shared = self.settings.networks.pods.iter().map(|net| (None, *net));
-        let own = self.settings.clusters.iter().flat_map(|(cluster, networks)| {
-            networks.pods.iter().map(move |net| (Some(cluster.clone()), *net))
-        });
+        let own = self
+            .settings
+            .clusters
+            .iter()
+            .flat_map(|(cluster, networks)| networks.pods.iter().map(move |net| (Some(cluster.clone()), *net)));
         shared.chain(own).collect()
     }
 

@@ -194,9 +194,10 @@ impl PolicySet {
         self.policies.iter().enumerate().flat_map(|(number, policy)| {
             [Direction::Egress, Direction::Ingress].into_iter().flat_map(move |direction| {
                 let rules = policy.section(direction).map(|section| section.rules.as_slice()).unwrap_or_default();
-                rules.iter().enumerate().map(move |(rule, content)| {
-                    (RuleId { policy: number, direction, rule }, policy, content)
-                })
+                rules
+                    .iter()
+                    .enumerate()
+                    .map(move |(rule, content)| (RuleId { policy: number, direction, rule }, policy, content))
             })
         })
     }

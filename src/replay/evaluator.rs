@@ -175,13 +175,13 @@ impl<'s> Evaluator<'s> {
         if server.end.kind != EndKind::Service || server.backends.is_empty() {
             return self.judge_direct(connection);
         }
-        let mut all = server.backends.iter().map(|(backend, port)| {
-            self.judge_direct(&Connection { server: backend, port: *port, ..*connection })
-        });
+        let mut all = server
+            .backends
+            .iter()
+            .map(|(backend, port)| self.judge_direct(&Connection { server: backend, port: *port, ..*connection }));
         let Some(first) = all.next() else { return self.judge_direct(connection) };
         let agreed = all.all(|next| next.verdict == first.verdict)
-            && (self.profile.service == ServiceView::Backend
-                || self.judge_direct(connection).verdict == first.verdict);
+            && (self.profile.service == ServiceView::Backend || self.judge_direct(connection).verdict == first.verdict);
         if agreed { first } else { Judgement::of(Side::Undecidable(Doubt::ServiceAddress), Side::NotSubject) }
     }
 
@@ -201,13 +201,7 @@ impl<'s> Evaluator<'s> {
         judgement
     }
 
-    fn side(
-        &self,
-        direction: Direction,
-        subject: &Prepared,
-        other: &Prepared,
-        connection: &Connection<'_>,
-    ) -> Side {
+    fn side(&self, direction: Direction, subject: &Prepared, other: &Prepared, connection: &Connection<'_>) -> Side {
         let stages = match direction {
             Direction::Egress => &subject.egress,
             Direction::Ingress => &subject.ingress,
@@ -295,12 +289,8 @@ impl<'s> Attempt<'_, 's> {
             Compiled::Leaf(number) => end.leaves.get(*number).copied().unwrap_or(Match::No),
             Compiled::Name(pattern) => self.name(pattern),
             Compiled::Relative(entity) => matching::relative(*entity, &self.subject.end, &end.end),
-            Compiled::Either(parts) => {
-                parts.iter().fold(Match::No, |so_far, part| so_far.or(self.peer(part, end)))
-            }
-            Compiled::Both(parts) => {
-                parts.iter().fold(Match::Yes, |so_far, part| so_far.and(self.peer(part, end)))
-            }
+            Compiled::Either(parts) => parts.iter().fold(Match::No, |so_far, part| so_far.or(self.peer(part, end))),
+            Compiled::Both(parts) => parts.iter().fold(Match::Yes, |so_far, part| so_far.and(self.peer(part, end))),
             Compiled::Not(part) => self.peer(part, end).negated(),
         }
     }
@@ -468,8 +458,7 @@ const ANTREA_ADMIN_RANK: f64 = -0.249;
 
 /// The stages of all enforced policies, in order.
 fn stages(set: &PolicySet, profile: &Profile) -> Vec<StageSpec> {
-    let is_enforced =
-        |policy: &Policy| policy.is_enforced && profile.enforces.contains(&policy.dialect);
+    let is_enforced = |policy: &Policy| policy.is_enforced && profile.enforces.contains(&policy.dialect);
     // Where Calico's own policies are, those of Kubernetes stand among them in its default tier.
     let with_calico = set.policies.iter().any(|policy| is_enforced(policy) && policy.dialect == Dialect::Calico);
     /// Rank, whether ordered, name of the tier.
@@ -477,15 +466,14 @@ fn stages(set: &PolicySet, profile: &Profile) -> Vec<StageSpec> {
     let mut tiers: BTreeMap<StageKey, (Option<TierEnd>, Vec<(TotalOrder, usize)>)> = BTreeMap::new();
     for (number, policy) in set.policies.iter().enumerate().filter(|(_, policy)| is_enforced(policy)) {
         let (key, end, order) = match &policy.tier {
-            Tier::Union if with_calico && policy.dialect == Dialect::Kubernetes => (
-                (TotalOrder(0.0), true, "default".into()),
-                Some(TierEnd::DenySelected),
-                CALICO_KUBERNETES_ORDER,
-            ),
+            Tier::Union if with_calico && policy.dialect == Dialect::Kubernetes => {
+                ((TotalOrder(0.0), true, "default".into()), Some(TierEnd::DenySelected), CALICO_KUBERNETES_ORDER)
+            }
             Tier::Union => ((TotalOrder(0.0), false, "".into()), None, 0.0),
             Tier::Ordered { name, rank, order, end } => {
                 // Antrea asks administrators' policies of the API behind its own tiers.
-                let is_late = profile.name == "antrea" && policy.dialect == Dialect::ClusterNetworkPolicy && *rank < 0.0;
+                let is_late =
+                    profile.name == "antrea" && policy.dialect == Dialect::ClusterNetworkPolicy && *rank < 0.0;
                 let rank = if is_late { ANTREA_ADMIN_RANK } else { *rank };
                 ((TotalOrder(rank), true, name.clone()), Some(*end), *order)
             }

@@ -50,7 +50,9 @@ fn peer_miss(attempt: &Attempt<'_, '_>, peer: &Peer) -> Option<(u8, Miss)> {
             let (namespace, labels) = (namespaces.matches(other), pods.matches(other));
             match (namespace, labels) {
                 // A selector for every pod says nothing about this one.
-                (Match::No, Match::Yes) if !pods.is_everything() => Some((2, Miss::Namespace(unmet(namespaces, other)))),
+                (Match::No, Match::Yes) if !pods.is_everything() => {
+                    Some((2, Miss::Namespace(unmet(namespaces, other))))
+                }
                 (Match::No, Match::Yes) => Some((6, Miss::Namespace(unmet(namespaces, other)))),
                 (Match::Yes, Match::No) => Some((3, Miss::Labels(unmet(pods, other)))),
                 _ => None,
@@ -61,7 +63,8 @@ fn peer_miss(attempt: &Attempt<'_, '_>, peer: &Peer) -> Option<(u8, Miss)> {
             if block.contains(address) {
                 return Some((3, Miss::BlockOnCluster));
             }
-            let hole = block.except.iter().find(|hole| hole.contains(&address)).filter(|_| block.net.contains(&address));
+            let hole =
+                block.except.iter().find(|hole| hole.contains(&address)).filter(|_| block.net.contains(&address));
             hole.map(|hole| (2, Miss::Hole(hole.to_string())))
         }
         Peer::Name(pattern) if attempt.flow.direction == Direction::Egress => {

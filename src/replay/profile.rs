@@ -34,13 +34,8 @@ pub struct Profile {
     pub enforces: &'static [Dialect],
 }
 
-const ALL: [Dialect; 5] = [
-    Dialect::Kubernetes,
-    Dialect::Cilium,
-    Dialect::Calico,
-    Dialect::Antrea,
-    Dialect::ClusterNetworkPolicy,
-];
+const ALL: [Dialect; 5] =
+    [Dialect::Kubernetes, Dialect::Cilium, Dialect::Calico, Dialect::Antrea, Dialect::ClusterNetworkPolicy];
 
 impl Profile {
     /// The names of all profiles.
@@ -107,22 +102,12 @@ impl Profile {
     };
 
     /// GKE Dataplane V2, an older Cilium.
-    pub const GKE_DATAPLANE_V2: Self = Self {
-        name: "gke-dataplane-v2",
-        enforces: &[Dialect::Kubernetes, Dialect::Cilium],
-        ..Self::CILIUM
-    };
+    pub const GKE_DATAPLANE_V2: Self =
+        Self { name: "gke-dataplane-v2", enforces: &[Dialect::Kubernetes, Dialect::Cilium], ..Self::CILIUM };
 
     /// The profile of a name.
     pub fn named(name: &str) -> Option<Self> {
-        let all = [
-            Self::GENERIC,
-            Self::CILIUM,
-            Self::CALICO,
-            Self::ANTREA,
-            Self::AWS_VPC_CNI,
-            Self::GKE_DATAPLANE_V2,
-        ];
+        let all = [Self::GENERIC, Self::CILIUM, Self::CALICO, Self::ANTREA, Self::AWS_VPC_CNI, Self::GKE_DATAPLANE_V2];
         all.into_iter().find(|profile| profile.name == name)
     }
 }

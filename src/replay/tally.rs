@@ -151,8 +151,7 @@ pub struct Replay {
 /// Whose rows an edge belongs to.
 type Owner = (Box<str>, Box<str>, Workload);
 /// Way, side, peer, port, protocol, policies, nearest, rule.
-type BreakKey =
-    (Direction, Direction, Box<str>, u16, model::Protocol, Vec<String>, String, Option<RuleId>);
+type BreakKey = (Direction, Direction, Box<str>, u16, model::Protocol, Vec<String>, String, Option<RuleId>);
 type UndecidedKey = (Direction, Direction, Doubt, Box<str>, u16, model::Protocol);
 
 #[derive(Default)]
@@ -163,10 +162,7 @@ struct Rows {
 }
 
 /// Judges every edge. `of_cluster` gives the evaluator of a cluster; all of them share one set of policies.
-pub fn replay<'e, 's: 'e>(
-    recorded: &Recorded,
-    of_cluster: impl Fn(&str) -> Option<&'e Evaluator<'s>>,
-) -> Replay {
+pub fn replay<'e, 's: 'e>(recorded: &Recorded, of_cluster: impl Fn(&str) -> Option<&'e Evaluator<'s>>) -> Replay {
     let mut tally = Tally::default();
     let prepared: Vec<Option<Prepared>> = recorded
         .ends

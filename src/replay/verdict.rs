@@ -59,7 +59,9 @@ impl NearestMiss {
             Miss::Name(pattern) => format!("{rule} allows another name: {pattern}"),
             Miss::NoDnsRule(name) => format!("{rule} allows {name}, but no rule with `rules.dns` serves that name"),
             Miss::BlockOnCluster => {
-                format!("{rule} has a range that covers the address, which this CNI does not match with what is in the cluster")
+                format!(
+                    "{rule} has a range that covers the address, which this CNI does not match with what is in the cluster"
+                )
             }
         }
     }

@@ -9,7 +9,9 @@ fn read(text: &str) -> Result<PolicySet, String> {
 
 /// A Kubernetes policy from its spec, which begins on line 4.
 fn spec(text: &str) -> String {
-    format!("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p, namespace: shop}}\nspec: {text}\n")
+    format!(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p, namespace: shop}}\nspec: {text}\n"
+    )
 }
 
 #[test]
@@ -44,7 +46,10 @@ fn mistakes_name_file_line_object_path_and_remedy() {
     refuse("{podSelector: {matchLabels: {a: true}}}", "a text in quotes");
     refuse("{podSelector: []}", "must be a mapping, found a list");
     check("kind: NetworkPolicy\nmetadata: {name: p}", "needs `apiVersion` and `kind`");
-    check("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namspace: x}", "did you mean `namespace`?");
+    check(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namspace: x}",
+        "did you mean `namespace`?",
+    );
     check("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {}", "needs the key `name`");
     check("a: [", "not valid YAML or JSON");
     check("just text", "a Kubernetes object is a mapping");
@@ -72,8 +77,16 @@ fn lists_documents_and_other_objects() {
     check(&spec("{}").replace('\n', "\r\n"), 1, 0);
     check(&format!("\u{feff}{}", spec("{}")), 1, 0);
     check(&format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: x}}\n---\n{}...\n", spec("{}")), 1, 1);
-    check("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicyList\nitems:\n- metadata: {name: a}\n- metadata: {name: b}\n", 2, 0);
-    check("{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[{\"apiVersion\":\"v1\",\"kind\":\"Secret\"},{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"NetworkPolicy\",\"metadata\":{\"name\":\"a\"},\"spec\":{}}]}", 1, 1);
+    check(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicyList\nitems:\n- metadata: {name: a}\n- metadata: {name: b}\n",
+        2,
+        0,
+    );
+    check(
+        "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[{\"apiVersion\":\"v1\",\"kind\":\"Secret\"},{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"NetworkPolicy\",\"metadata\":{\"name\":\"a\"},\"spec\":{}}]}",
+        1,
+        1,
+    );
     check("apiVersion: v1\nkind: List\nitems: null\n", 0, 0);
     check("[]", 0, 0);
 }
@@ -87,9 +100,6 @@ fn identity_of_objects_and_rules() {
     let rules: Vec<(String, usize)> = set.rules().map(|(id, _, rule)| (set.rule_text(id), rule.line)).collect();
     assert_eq!(
         rules,
-        [
-            ("NetworkPolicy shop/p egress rule 1".to_owned(), 9),
-            ("NetworkPolicy shop/p egress rule 2".to_owned(), 10)
-        ]
+        [("NetworkPolicy shop/p egress rule 1".to_owned(), 9), ("NetworkPolicy shop/p egress rule 2".to_owned(), 10)]
     );
 }

@@ -6,6 +6,8 @@ mod command;
 mod dialects;
 /// A second evaluator, written from the text of the API alone.
 mod naive;
+/// Another tool's cases with its answers.
+mod oracle;
 /// Truth tables over nine pods in three namespaces.
 mod tables;
 
@@ -15,7 +17,8 @@ use egress_atlas::replay::{Connection, End, Evaluator, Judgement, Names, Profile
 
 /// The policies of a text.
 pub(crate) fn set(text: &str) -> PolicySet {
-    PolicySet::parse(&[PolicySource { file: "test.yaml", text, cluster: None }]).unwrap_or_else(|error| panic!("{error}"))
+    PolicySet::parse(&[PolicySource { file: "test.yaml", text, cluster: None }])
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// One connection, by its ends.

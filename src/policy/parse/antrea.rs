@@ -106,7 +106,11 @@ impl Reader<'_> {
             }
             selectors.push(match self.peer(&fields)? {
                 Some(peer) => as_selector(peer),
-                None => return Err(fields.item.refuse("an empty element of `appliedTo`; write `podSelector`, `namespaceSelector` or `group`")),
+                None => {
+                    return Err(fields.item.refuse(
+                        "an empty element of `appliedTo`; write `podSelector`, `namespaceSelector` or `group`",
+                    ));
+                }
             });
         }
         Ok(selectors)
@@ -144,7 +148,11 @@ impl Reader<'_> {
             let peer_fields = item.fields(&PEER_KEYS)?;
             match self.peer(&peer_fields)? {
                 Some(peer) => peers.push(peer),
-                None => return Err(peer_fields.item.refuse("an empty peer; write a selector, `ipBlock`, `group` or `fqdn`")),
+                None => {
+                    return Err(peer_fields
+                        .item
+                        .refuse("an empty peer; write a selector, `ipBlock`, `group` or `fqdn`"));
+                }
             }
         }
         for item in fields.items("toServices")? {
@@ -154,10 +162,8 @@ impl Reader<'_> {
         }
         let applied = fields.list("appliedTo")?.map(|items| self.applied_to(items)).transpose()?.unwrap_or_default();
         let notes = if fields.has("l7Protocols") { vec![L7_NOTE] } else { Vec::new() };
-        let local = (!applied.is_empty()).then(|| Peer::Pods {
-            namespaces: Selector::everything(),
-            pods: Selector::Any(applied.clone()),
-        });
+        let local = (!applied.is_empty())
+            .then(|| Peer::Pods { namespaces: Selector::everything(), pods: Selector::Any(applied.clone()) });
         let rule = Rule {
             index,
             list: list.into(),
@@ -198,17 +204,16 @@ impl Reader<'_> {
         if fields.has("nodeSelector") {
             return Ok(Some(Peer::Both(vec![Peer::Entity(Entity::Node), Peer::Opaque(Doubt::NotModelled)])));
         }
-        if fields.has("externalEntitySelector") || fields.has("service") || fields.text("scope")? == Some("ClusterSet") {
+        if fields.has("externalEntitySelector") || fields.has("service") || fields.text("scope")? == Some("ClusterSet")
+        {
             return Ok(Some(Peer::Opaque(Doubt::NotModelled)));
         }
         self.selected(fields)
     }
 
     fn selected(&self, fields: &Fields<'_>) -> Result<Option<Peer>, Problem> {
-        let pods = fields
-            .get("podSelector")
-            .map(|item| labels::selector(item, &|key| Key::Pod(key.into())))
-            .transpose()?;
+        let pods =
+            fields.get("podSelector").map(|item| labels::selector(item, &|key| Key::Pod(key.into()))).transpose()?;
         let namespaces = fields
             .get("namespaceSelector")
             .map(|item| labels::selector(item, &|key| Key::Namespace(key.into())))
@@ -219,10 +224,8 @@ impl Reader<'_> {
                 return Ok(Some(Peer::Opaque(Doubt::NotModelled)));
             }
             relative.require("match")?.word(&[("Self", ())])?;
-            let pods = Peer::Pods {
-                namespaces: Selector::everything(),
-                pods: pods.unwrap_or_else(Selector::everything),
-            };
+            let pods =
+                Peer::Pods { namespaces: Selector::everything(), pods: pods.unwrap_or_else(Selector::everything) };
             return Ok(Some(Peer::Both(vec![Peer::Entity(Entity::SameNamespace), pods])));
         }
         if pods.is_none() && namespaces.is_none() {

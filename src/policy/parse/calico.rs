@@ -89,16 +89,8 @@ pub(super) fn policy(
 }
 
 fn spec_keys(kind: &str) -> Vec<&'static str> {
-    let mut known = vec![
-        "tier",
-        "order",
-        "selector",
-        "serviceAccountSelector",
-        "types",
-        "ingress",
-        "egress",
-        "performanceHints",
-    ];
+    let mut known =
+        vec!["tier", "order", "selector", "serviceAccountSelector", "types", "ingress", "egress", "performanceHints"];
     if kind.ends_with("GlobalNetworkPolicy") {
         known.extend(["namespaceSelector", "doNotTrack", "preDNAT", "applyOnForward"]);
     }
@@ -404,8 +396,10 @@ fn ports(rule: &Fields<'_>) -> Result<Ports, Problem> {
     } else if transport.is_some() {
         ports.any_of = Some(vec![PortMatch { protocol: spec, port: PortSpec::Any }]);
     }
-    ports.none_of =
-        at("destination", "notPorts")?.into_iter().map(|port| PortMatch { protocol: ProtocolSpec::Any, port }).collect();
+    ports.none_of = at("destination", "notPorts")?
+        .into_iter()
+        .map(|port| PortMatch { protocol: ProtocolSpec::Any, port })
+        .collect();
     if let Some(item) = rule.get("notProtocol") {
         let protocol = ProtocolSpec::Is(protocol(&item)?);
         ports.none_of.push(PortMatch { protocol, port: PortSpec::Any });

@@ -15,7 +15,8 @@ use crate::policy::{
     Ports, Problem, ProtocolSpec, Rule, Section, Selector, Subject, Tier, Wildcard,
 };
 
-const L7_NOTE: &str = "layer 7 rules (HTTP, Kafka, TLS names) are noted and not judged: they may stop what is allowed here";
+const L7_NOTE: &str =
+    "layer 7 rules (HTTP, Kafka, TLS names) are noted and not judged: they may stop what is allowed here";
 const NODE_NOTE: &str = "policies for nodes (`nodeSelector`) are noted and not judged";
 const AUTHENTICATION_NOTE: &str = "`authentication` is noted and not judged";
 
@@ -31,9 +32,11 @@ pub(super) fn policies(
     let id = identity(item, kind, &metadata, cluster);
     let specs = fields.items("specs")?;
     let number = |place: usize| format!("specs {} ", place + 1);
-    let specs = fields.get("spec").map(|spec| (String::new(), spec)).into_iter().chain(
-        specs.into_iter().enumerate().map(|(place, spec)| (number(place), spec)),
-    );
+    let specs = fields
+        .get("spec")
+        .map(|spec| (String::new(), spec))
+        .into_iter()
+        .chain(specs.into_iter().enumerate().map(|(place, spec)| (number(place), spec)));
     let policies: Vec<Policy> = specs
         .map(|(prefix, spec)| Reader { id: &id, namespaced, definitions, prefix: &prefix }.spec(spec))
         .collect::<Result<_, _>>()?;
@@ -222,7 +225,9 @@ impl Reader<'_> {
         add(self.each(fields, "toServices", |item| self.service(item))?);
         let names = self.each(fields, "toFQDNs", |item| self.name(item))?;
         if names.is_some() && kinds > 0 {
-            return Err(fields.item.refuse("`toFQDNs` stands with `toPorts` only; write other destinations as a rule of their own"));
+            return Err(fields
+                .item
+                .refuse("`toFQDNs` stands with `toPorts` only; write other destinations as a rule of their own"));
         }
         Ok(names.or(peers))
     }
@@ -247,8 +252,7 @@ impl Reader<'_> {
             return Ok(vec![Peer::Entity(entity)]);
         }
         let pods = labels::selector(item, &key)?;
-        let names_namespace =
-            pods.keys().iter().any(|key| matches!(key, Key::NamespaceName | Key::Namespace(_)));
+        let names_namespace = pods.keys().iter().any(|key| matches!(key, Key::NamespaceName | Key::Namespace(_)));
         let namespaces = if names_namespace { Selector::everything() } else { self.own_namespace() };
         Ok(vec![split(namespaces, pods)])
     }
@@ -297,14 +301,8 @@ impl Reader<'_> {
     ) -> Result<Ports, Problem> {
         let mut found = Vec::new();
         for item in fields.items("toPorts")? {
-            let element = item.fields(&[
-                "ports",
-                "rules",
-                "listener",
-                "serverNames",
-                "terminatingTLS",
-                "originatingTLS",
-            ])?;
+            let element =
+                item.fields(&["ports", "rules", "listener", "serverNames", "terminatingTLS", "originatingTLS"])?;
             let listed = element.items("ports")?;
             if listed.is_empty() {
                 found.push(PortMatch { protocol: ProtocolSpec::Any, port: PortSpec::Any });

@@ -65,7 +65,14 @@ pub(super) fn policy(item: &Item<'_>, kind: &str, cluster: Option<&str>) -> Resu
 
 /// `namespaces` or `pods`, exactly one of them.
 fn ends(fields: Fields<'_>) -> Result<(Selector, Selector), Problem> {
-    let of_namespace = |item| labels::selector(item, &|key| Key::Namespace(key.into()));
+    let of_namespace = |item: Item<'_>| {
+        // The first releases of v1alpha1 wrapped the selector once more.
+        if item.node.get("namespaceSelector").is_some() {
+            let wrapped = item.fields(&["namespaceSelector"])?.require("namespaceSelector")?;
+            return labels::selector(wrapped, &|key| Key::Namespace(key.into()));
+        }
+        labels::selector(item, &|key| Key::Namespace(key.into()))
+    };
     match (fields.get("namespaces"), fields.get("pods")) {
         (Some(namespaces), None) => Ok((of_namespace(namespaces)?, Selector::everything())),
         (None, Some(pods)) => {
@@ -87,7 +94,9 @@ fn section(
     let items = spec.items(list)?;
     let most = if is_new { ELEMENTS_MAX } else { RULES_MAX };
     if items.len() > most {
-        return Err(spec.item.refuse(format!("more than {most} rules in `{list}`; the API server refuses that: split the policy")));
+        return Err(spec
+            .item
+            .refuse(format!("more than {most} rules in `{list}`; the API server refuses that: split the policy")));
     }
     let mut rules = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
@@ -104,10 +113,8 @@ fn rule(
     (is_new, is_baseline): (bool, bool),
 ) -> Result<Rule, Problem> {
     let line = item.node.line;
-    let (peers_key, ports_key) = (
-        if direction == Direction::Egress { "to" } else { "from" },
-        if is_new { "protocols" } else { "ports" },
-    );
+    let (peers_key, ports_key) =
+        (if direction == Direction::Egress { "to" } else { "from" }, if is_new { "protocols" } else { "ports" });
     let fields = item.fields(&["name", "action", peers_key, ports_key])?;
     let allow = if is_new { "Accept" } else { "Allow" };
     let words = [(allow, Action::Allow), ("Deny", Action::Deny), ("Pass", Action::Pass)];

@@ -167,7 +167,8 @@ impl Definitions {
         for item in spec.items("ipBlocks")? {
             group.peers.push(Peer::Block(block(item)?));
         }
-        let pods = spec.get("podSelector").map(|item| labels::selector(item, &|key| Key::Pod(key.into()))).transpose()?;
+        let pods =
+            spec.get("podSelector").map(|item| labels::selector(item, &|key| Key::Pod(key.into()))).transpose()?;
         let namespaces = spec
             .get("namespaceSelector")
             .map(|item| labels::selector(item, &|key| Key::Namespace(key.into())))

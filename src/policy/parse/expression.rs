@@ -200,7 +200,9 @@ impl Parser<'_> {
                 let text = self.text()?;
                 Ok(if &*word == "starts" { Selector::StartsWith(key, text) } else { Selector::EndsWith(key, text) })
             }
-            _ => Err(format!("`{word}` is no comparison; write `==`, `!=`, `in`, `not in`, `contains`, `starts with` or `ends with`")),
+            _ => Err(format!(
+                "`{word}` is no comparison; write `==`, `!=`, `in`, `not in`, `contains`, `starts with` or `ends with`"
+            )),
         }
     }
 
@@ -254,7 +256,10 @@ mod tests {
         check("a in {'x', \"y\"}", "a in (x,y)");
         check("a not in { 'x' }", "not a=x");
         check("a != 'x'", "not a=x");
-        check("a starts with 'x' && !(b ends with 'y' || c contains 'z')", "a starts with x, not (b ends with y or c contains z)");
+        check(
+            "a starts with 'x' && !(b ends with 'y' || c contains 'z')",
+            "a starts with x, not (b ends with y or c contains z)",
+        );
         check("a in {}", "a in ()");
         check("projectcalico.org/namespace == \"kube-system\"", "projectcalico.org/namespace=kube-system");
     }

@@ -112,7 +112,9 @@ fn peer(item: Item<'_>, namespace: &str) -> Result<Peer, Problem> {
     }
     let (pods, namespaces) = (fields.get("podSelector"), fields.get("namespaceSelector"));
     if pods.is_none() && namespaces.is_none() {
-        return Err(fields.item.refuse("an empty peer means nobody can say whom; write `podSelector`, `namespaceSelector` or `ipBlock`"));
+        return Err(fields
+            .item
+            .refuse("an empty peer means nobody can say whom; write `podSelector`, `namespaceSelector` or `ipBlock`"));
     }
     let pods = pods.map(|item| labels::selector(item, &|key| Key::Pod(key.into()))).transpose()?;
     let namespaces = namespaces.map(|item| labels::selector(item, &|key| Key::Namespace(key.into()))).transpose()?;
@@ -155,9 +157,7 @@ fn port(item: Item<'_>) -> Result<PortMatch, Problem> {
 pub(super) fn port_of(fields: &Fields<'_>) -> Result<PortMatch, Problem> {
     let protocol = match fields.get("protocol") {
         None => Protocol::TCP,
-        Some(item) => {
-            item.word(&[("TCP", Protocol::TCP), ("UDP", Protocol::UDP), ("SCTP", Protocol::SCTP)])?
-        }
+        Some(item) => item.word(&[("TCP", Protocol::TCP), ("UDP", Protocol::UDP), ("SCTP", Protocol::SCTP)])?,
     };
     let end = fields.get("endPort").map(|item| Ok((item.port()?, item))).transpose()?;
     let port = match fields.get("port") {

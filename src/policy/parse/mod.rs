@@ -18,8 +18,8 @@ mod object;
 
 use std::collections::BTreeMap;
 
-use self::fields::{Item, Origin};
 use self::definitions::Definitions;
+use self::fields::{Item, Origin};
 use self::node::{Content, Node};
 use super::{Note, PolicyError, PolicySet, PolicySource, Problem};
 use crate::kube::yaml_documents;
@@ -109,10 +109,9 @@ impl Reader {
                     _ => None,
                 },
                 _ => {
-                    self.problems.push(item.refuse(format!(
-                        "a Kubernetes object is a mapping, found {}",
-                        found.node.content.kind()
-                    )));
+                    self.problems.push(
+                        item.refuse(format!("a Kubernetes object is a mapping, found {}", found.node.content.kind())),
+                    );
                     continue;
                 }
             };
@@ -157,7 +156,9 @@ impl Reader {
         let cluster = object.cluster.as_deref();
         let definitions = &self.definitions;
         let read = match (object.group.as_str(), object.kind.as_str()) {
-            ("networking.k8s.io" | "extensions", "NetworkPolicy") => kubernetes::policy(&item, cluster).map(|policy| vec![policy]),
+            ("networking.k8s.io" | "extensions", "NetworkPolicy") => {
+                kubernetes::policy(&item, cluster).map(|policy| vec![policy])
+            }
             ("cilium.io", kind @ ("CiliumNetworkPolicy" | "CiliumClusterwideNetworkPolicy")) => {
                 cilium::policies(&item, kind, cluster, definitions)
             }
@@ -172,7 +173,9 @@ impl Reader {
             }
             (group, kind) if definitions::is_definition(group, kind) => return,
             (group, kind) if is_other_policy(group, kind) => {
-                let message = format!("policies of kind `{kind}` ({group}) are not modelled; leave this object out to replay the others");
+                let message = format!(
+                    "policies of kind `{kind}` ({group}) are not modelled; leave this object out to replay the others"
+                );
                 Err(item.refuse(message))
             }
             (_, kind) => {

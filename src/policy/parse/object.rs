@@ -30,11 +30,7 @@ pub(super) struct Metadata {
 }
 
 /// Checks the frame; `namespaced` says whether the kind lives in a namespace.
-pub(super) fn frame<'a>(
-    item: &Item<'a>,
-    keys: &[&str],
-    namespaced: bool,
-) -> Result<(Fields<'a>, Metadata), Problem> {
+pub(super) fn frame<'a>(item: &Item<'a>, keys: &[&str], namespaced: bool) -> Result<(Fields<'a>, Metadata), Problem> {
     let known: Vec<&str> = ["apiVersion", "kind", "metadata"].iter().chain(keys).copied().collect();
     let fields = item.clone().fields(&known)?;
     let metadata = fields.require("metadata")?.fields(&METADATA)?;
@@ -52,9 +48,9 @@ pub(super) fn frame<'a>(
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.'));
         if !good {
             let shown: String = text.chars().take(80).collect();
-            return Err(metadata.item.refuse(format!(
-                "`{shown}` is no name of Kubernetes: lower case letters, digits, `-` and `.`"
-            )));
+            return Err(metadata
+                .item
+                .refuse(format!("`{shown}` is no name of Kubernetes: lower case letters, digits, `-` and `.`")));
         }
     }
     Ok((fields, Metadata { namespace: namespace.into(), name: name.into() }))

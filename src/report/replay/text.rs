@@ -1,11 +1,11 @@
 //! The table for the terminal and its Markdown form.
 
 use super::ReplayView;
+use crate::replay::{Break, ReplayWorkload, RuleUse, Undecided};
 use crate::report::escape::{code, identifier, prose};
 use crate::report::readiness::hanging;
 use crate::report::table::Table;
 use crate::report::wording::{count, counted, list, time};
-use crate::replay::{Break, ReplayWorkload, RuleUse, Undecided};
 
 /// Rows that the table shows of one list; JSON and CSV have all.
 const SHOWN_MAX: usize = 12;

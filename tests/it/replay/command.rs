@@ -50,9 +50,8 @@ fn replay(folder: &Path, policies: &str, more: &[&str]) -> Ran {
     let path = |name: &str| format!("prod-eu={}", folder.join("prod-eu").join(name).display());
     let (flows, dns, kube) = (path("hubble"), path("dns"), path("kube.json"));
     let file = file.display().to_string();
-    let mut arguments = vec![
-        "replay", "--policies", &file, "--flows", &flows, "--dns", &dns, "--kube", &kube, "--profile", "cilium",
-    ];
+    let mut arguments =
+        vec!["replay", "--policies", &file, "--flows", &flows, "--dns", &dns, "--kube", &kube, "--profile", "cilium"];
     arguments.extend(more);
     run(&arguments)
 }
@@ -106,11 +105,17 @@ fn statuses() {
         assert!(ran.err.contains(expected), "{expected}: {}", ran.err);
     };
     check(open, &[], 0, "");
-    check(open, &["--since", "2020-01-01T00:00:00Z", "--until", "2026-03-03T00:00:00Z"], 3, "do not cover the asked window");
+    check(
+        open,
+        &["--since", "2020-01-01T00:00:00Z", "--until", "2026-03-03T00:00:00Z"],
+        3,
+        "do not cover the asked window",
+    );
     check(&open.replace("podSelector", "podSelecter"), &[], 2, "did you mean `podSelector`?");
     check("apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n", &[], 2, "no network policy in --policies: only Pod");
     check(open, &["--profile", "prod-eu=weave"], 2, "profiles are generic, cilium");
-    let calico = "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: p}\nspec: {selector: all()}\n";
+    let calico =
+        "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: p}\nspec: {selector: all()}\n";
     check(calico, &[], 3, "some of the policies are not judged");
 }
 

@@ -63,12 +63,17 @@ impl Question {
                 names: self.names.clone(),
             },
         );
-        judgement.doubt().filter(|_| judgement.verdict == Verdict::Undecidable).map_or(Ok(judgement.verdict), |(_, doubt)| Err(doubt))
+        judgement
+            .doubt()
+            .filter(|_| judgement.verdict == Verdict::Undecidable)
+            .map_or(Ok(judgement.verdict), |(_, doubt)| Err(doubt))
     }
 }
 
 fn cilium(spec: &str) -> String {
-    format!("apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: p, namespace: shop}}\nspec: {{endpointSelector: {{}}, {spec}}}\n")
+    format!(
+        "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: p, namespace: shop}}\nspec: {{endpointSelector: {{}}, {spec}}}\n"
+    )
 }
 
 #[test]
@@ -95,7 +100,11 @@ fn cilium_sections_and_peers() {
     check(to(world(), 443), "egress: [{toEntities: [all]}], egressDeny: [{toCIDR: [203.0.113.0/24]}]", STOPPED);
     check(to(world(), 443), "egressDeny: [{toCIDR: [198.51.100.0/24]}]", STOPPED);
     check(to(world(), 8443), "egress: [{toPorts: [{ports: [{port: '8000', endPort: 9000, protocol: TCP}]}]}]", ALLOWED);
-    check(to(of_kind(EndKind::KubeApiserver, "10.0.0.1", ""), 6443), "egress: [{toEntities: [kube-apiserver]}]", ALLOWED);
+    check(
+        to(of_kind(EndKind::KubeApiserver, "10.0.0.1", ""), 6443),
+        "egress: [{toEntities: [kube-apiserver]}]",
+        ALLOWED,
+    );
     check(to(of_kind(EndKind::Node, "10.0.0.1", "n1"), 10250), "egress: [{toEntities: [host]}]", ALLOWED);
     check(to(of_kind(EndKind::Node, "10.0.0.2", "n2"), 10250), "egress: [{toEntities: [host]}]", STOPPED);
     check(to(of_kind(EndKind::Node, "10.0.0.2", "n2"), 10250), "egress: [{toEntities: [remote-node]}]", ALLOWED);
@@ -129,7 +138,9 @@ fn cilium_names() {
 #[test]
 fn calico_order_tiers_and_selectors() {
     let policy = |name: &str, spec: &str| {
-        format!("apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{{spec}}}\n")
+        format!(
+            "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{{spec}}}\n"
+        )
     };
     let to = |server: End, port| Question::new(Profile::CALICO, server, port);
     let check = |question: Question, text: &str, expected| assert_eq!(question.ask(text), expected, "{text}");
@@ -143,13 +154,19 @@ fn calico_order_tiers_and_selectors() {
     check(to(world(), 443), &policy("p", &allow(", protocol: TCP, destination: {ports: [443, '8000:9000']}")), ALLOWED);
     check(to(world(), 444), &policy("p", &allow(", protocol: TCP, destination: {ports: [443, '8000:9000']}")), STOPPED);
     check(to(world(), 443), &policy("p", &allow(", protocol: TCP, destination: {notPorts: [443]}")), STOPPED);
-    check(to(world(), 443), &policy("p", &allow(", destination: {nets: [203.0.113.0/24], notNets: [203.0.113.9/32]}")), STOPPED);
+    check(
+        to(world(), 443),
+        &policy("p", &allow(", destination: {nets: [203.0.113.0/24], notNets: [203.0.113.9/32]}")),
+        STOPPED,
+    );
     check(to(db(), 443), &policy("p", &allow(", destination: {selector: \"app == 'db'\"}")), STOPPED);
     let across = ", destination: {selector: \"app == 'db'\", namespaceSelector: \"projectcalico.org/name == 'data'\"}";
     check(to(db(), 443), &policy("p", &allow(across)), ALLOWED);
     check(to(world(), 443), &policy("p", &allow(", source: {selector: \"team == 'blue'\"}")), STOPPED);
     let two = |first: &str, second: &str| {
-        let order = |order: u32, action: &str| format!("order: {order}, types: [Egress], selector: all(), egress: [{{action: {action}}}]");
+        let order = |order: u32, action: &str| {
+            format!("order: {order}, types: [Egress], selector: all(), egress: [{{action: {action}}}]")
+        };
         format!("{}---\n{}", policy("z", &order(1, first)), policy("a", &order(2, second)))
     };
     check(to(world(), 443), &two("Allow", "Deny"), ALLOWED);
@@ -188,7 +205,9 @@ fn calico_order_tiers_and_selectors() {
 #[test]
 fn antrea_has_no_isolation_of_its_own() {
     let policy = |name: &str, spec: &str| {
-        format!("apiVersion: crd.antrea.io/v1beta1\nkind: ClusterNetworkPolicy\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n")
+        format!(
+            "apiVersion: crd.antrea.io/v1beta1\nkind: ClusterNetworkPolicy\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n"
+        )
     };
     let to = |server: End, port| Question::new(Profile::ANTREA, server, port);
     let check = |question: Question, text: &str, expected| assert_eq!(question.ask(text), expected, "{text}");
@@ -203,8 +222,16 @@ fn antrea_has_no_isolation_of_its_own() {
     let group = "apiVersion: crd.antrea.io/v1beta1\nkind: ClusterGroup\nmetadata: {name: g}\nspec: {podSelector: {matchLabels: {app: db}}}\n";
     check(to(db(), 1), &format!("{}---\n{group}", policy("p", &format!("{on}, {by_group}"))), ALLOWED);
     let kubernetes = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: k, namespace: shop}\nspec: {policyTypes: [Egress]}\n";
-    check(to(world(), 443), &format!("{}---\n{kubernetes}", policy("p", &format!("{on}, egress: [{{action: Allow}}]"))), ALLOWED);
-    check(to(world(), 443), &format!("{}---\n{kubernetes}", policy("p", &format!("{on}, egress: [{{action: Pass}}]"))), STOPPED);
+    check(
+        to(world(), 443),
+        &format!("{}---\n{kubernetes}", policy("p", &format!("{on}, egress: [{{action: Allow}}]"))),
+        ALLOWED,
+    );
+    check(
+        to(world(), 443),
+        &format!("{}---\n{kubernetes}", policy("p", &format!("{on}, egress: [{{action: Pass}}]"))),
+        STOPPED,
+    );
     let baseline = format!("tier: baseline, {on}, egress: [{{action: Allow}}]");
     check(to(world(), 443), &format!("{}---\n{kubernetes}", policy("p", &baseline)), STOPPED);
     let own = format!("{on}, egress: [{{action: Allow, to: [{{namespaces: {{match: Self}}}}]}}, {{action: Drop}}]");
@@ -234,7 +261,8 @@ fn cluster_network_policies_stand_around_those_of_namespaces() {
     check(&[&policy("Baseline", 1, "Deny")], STOPPED);
     let old = "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {name: a}\nspec: {priority: 1, subject: {namespaces: {}}, egress: [{action: Deny, to: [{networks: [203.0.113.0/24]}], ports: [{portNumber: {protocol: TCP, port: 443}}]}]}\n";
     check(&[old], STOPPED);
-    let names = policy("Admin", 1, "Accept").replace("{networks: [203.0.113.0/24]}", "{domainNames: ['*.example.com']}");
+    let names =
+        policy("Admin", 1, "Accept").replace("{networks: [203.0.113.0/24]}", "{domainNames: ['*.example.com']}");
     let question = Question::new(Profile::GENERIC, world(), 443).named("a.b.example.com");
     assert_eq!(question.ask(&format!("{names}---\n{deny}")), ALLOWED);
 }
@@ -264,14 +292,17 @@ fn what_the_api_leaves_open_is_said() {
     let filtered = End { labels_are_filtered: true, ..web() };
     let by_hash = deny.replace("podSelector: {}", "podSelector: {matchLabels: {pod-template-hash: abc}}");
     assert_eq!(Question { client: filtered, ..to(Profile::GENERIC) }.ask(&by_hash), Err(Doubt::LabelsUnknown));
-    let by_port = deny.replace("policyTypes: [Ingress, Egress]", "policyTypes: [Egress], egress: [{ports: [{port: 443}]}]");
+    let by_port =
+        deny.replace("policyTypes: [Ingress, Egress]", "policyTypes: [Egress], egress: [{ports: [{port: 443}]}]");
     assert_eq!(Question { port: 0, ..to(Profile::GENERIC) }.ask(&by_port), Err(Doubt::PortUnknown));
 }
 
 #[test]
 fn the_nearest_miss_says_what_is_lacking() {
     let check = |server: End, port: u16, protocol: Protocol, spec: &str, expected: Option<&Miss>| {
-        let text = format!("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: k, namespace: shop}}\nspec: {{policyTypes: [Egress], egress: {spec}}}\n");
+        let text = format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: k, namespace: shop}}\nspec: {{policyTypes: [Egress], egress: {spec}}}\n"
+        );
         let client = web();
         let case = Case { client: &client, server: &server, port, protocol, names: Names::default() };
         let judgement = judge(&set(&text), Profile::CILIUM, &case);
@@ -282,11 +313,23 @@ fn the_nearest_miss_says_what_is_lacking() {
     check(db(), 80, Protocol::TCP, &format!("[{{to: [{data}}}], ports: [{{port: 5432}}]}}]"), Some(&Miss::Port));
     check(db(), 5432, Protocol::UDP, &format!("[{{to: [{data}}}], ports: [{{port: 5432}}]}}]"), Some(&Miss::Protocol));
     let labels = Miss::Labels("app=cache".to_owned());
-    check(db(), 1, Protocol::TCP, &format!("[{{to: [{data}, podSelector: {{matchLabels: {{app: cache}}}}}}]}}]"), Some(&labels));
+    check(
+        db(),
+        1,
+        Protocol::TCP,
+        &format!("[{{to: [{data}, podSelector: {{matchLabels: {{app: cache}}}}}}]}}]"),
+        Some(&labels),
+    );
     let namespace = Miss::Namespace("namespace=shop".to_owned());
     check(db(), 1, Protocol::TCP, "[{to: [{podSelector: {matchLabels: {app: db}}}]}]", Some(&namespace));
     let hole = Miss::Hole("203.0.113.0/28".to_owned());
-    check(world(), 1, Protocol::TCP, "[{to: [{ipBlock: {cidr: 203.0.113.0/24, except: [203.0.113.0/28]}}]}]", Some(&hole));
+    check(
+        world(),
+        1,
+        Protocol::TCP,
+        "[{to: [{ipBlock: {cidr: 203.0.113.0/24, except: [203.0.113.0/28]}}]}]",
+        Some(&hole),
+    );
     check(db(), 1, Protocol::TCP, "[{to: [{ipBlock: {cidr: 10.0.0.0/8}}]}]", Some(&Miss::BlockOnCluster));
     check(world(), 1, Protocol::TCP, "[{to: [{podSelector: {}}]}]", None);
 }

@@ -89,7 +89,8 @@ const NETS: [(&str, Option<&str>); 6] = [
 ];
 
 fn namespace_labels(namespace: &str) -> Labels {
-    let mut labels: Labels = [("kubernetes.io/metadata.name", NAMESPACES.into_iter().find(|n| *n == namespace).unwrap())].into();
+    let mut labels: Labels =
+        [("kubernetes.io/metadata.name", NAMESPACES.into_iter().find(|n| *n == namespace).unwrap())].into();
     if namespace != "z" {
         labels.insert("team", if namespace == "x" { "1" } else { "2" });
     }
@@ -225,7 +226,15 @@ fn at(port: &Port, server: &Other<'_>, number: u16, protocol: &str) -> bool {
 }
 
 /// `None`: not isolated.
-fn allowed(policies: &[Policy], pod: &Pod, egress: bool, other: &Other<'_>, server: &Other<'_>, number: u16, protocol: &str) -> Option<bool> {
+fn allowed(
+    policies: &[Policy],
+    pod: &Pod,
+    egress: bool,
+    other: &Other<'_>,
+    server: &Other<'_>,
+    number: u16,
+    protocol: &str,
+) -> Option<bool> {
     let word = if egress { "Egress" } else { "Ingress" };
     let mut isolated = false;
     let mut passes = false;
@@ -393,7 +402,8 @@ const TRIALS: usize = 3;
 
 #[test]
 fn two_evaluators_agree() {
-    let outside: [IpAddr; 4] = ["203.0.113.3", "203.0.113.77", "198.51.100.1", "2001:db8::5"].map(|a| a.parse().unwrap());
+    let outside: [IpAddr; 4] =
+        ["203.0.113.3", "203.0.113.77", "198.51.100.1", "2001:db8::5"].map(|a| a.parse().unwrap());
     let (mut cases, mut broken, mut allowed_by_rule) = (0_u64, 0_u64, 0_u64);
     for seed in 1..=CLUSTERS {
         let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -411,33 +421,37 @@ fn two_evaluators_agree() {
         for (client, one) in &ends {
             for (server, two) in &ends {
                 for _ in 0..TRIALS {
-                let number = chance.one(&[80, 81, 8080, 443]);
-                let (protocol, word) = chance.one(&[(Protocol::TCP, "TCP"), (Protocol::UDP, "UDP")]);
-                let egress = match client {
-                    Other::Pod(pod) => allowed(&policies, pod, true, server, server, number, word),
-                    Other::Outside(_) => None,
-                };
-                let ingress = match server {
-                    Other::Pod(pod) => allowed(&policies, pod, false, client, server, number, word),
-                    Other::Outside(_) => None,
-                };
-                let same = matches!((client, server), (Other::Pod(a), Other::Pod(b)) if a.address == b.address);
-                if same || matches!((client, server), (Other::Outside(_), Other::Outside(_))) {
-                    continue;
-                }
-                let expected = match (egress, ingress) {
-                    (Some(false), _) | (_, Some(false)) => Verdict::WouldBreak,
-                    (None, None) => Verdict::NotIsolated,
-                    _ => Verdict::Allowed,
-                };
-                let names = Names::default();
-                let connection =
-                    Connection { client: one, server: two, port: number, protocol, names: &names, guessed: false };
-                let judgement = evaluator.judge(&connection);
-                assert_eq!(judgement.verdict, expected, "cluster {seed}, {number}/{word}\n{text}\n{:?}\n{:?}\n{judgement:?}", one.end, two.end);
-                cases += 1;
-                broken += u64::from(expected == Verdict::WouldBreak);
-                allowed_by_rule += u64::from(expected == Verdict::Allowed);
+                    let number = chance.one(&[80, 81, 8080, 443]);
+                    let (protocol, word) = chance.one(&[(Protocol::TCP, "TCP"), (Protocol::UDP, "UDP")]);
+                    let egress = match client {
+                        Other::Pod(pod) => allowed(&policies, pod, true, server, server, number, word),
+                        Other::Outside(_) => None,
+                    };
+                    let ingress = match server {
+                        Other::Pod(pod) => allowed(&policies, pod, false, client, server, number, word),
+                        Other::Outside(_) => None,
+                    };
+                    let same = matches!((client, server), (Other::Pod(a), Other::Pod(b)) if a.address == b.address);
+                    if same || matches!((client, server), (Other::Outside(_), Other::Outside(_))) {
+                        continue;
+                    }
+                    let expected = match (egress, ingress) {
+                        (Some(false), _) | (_, Some(false)) => Verdict::WouldBreak,
+                        (None, None) => Verdict::NotIsolated,
+                        _ => Verdict::Allowed,
+                    };
+                    let names = Names::default();
+                    let connection =
+                        Connection { client: one, server: two, port: number, protocol, names: &names, guessed: false };
+                    let judgement = evaluator.judge(&connection);
+                    assert_eq!(
+                        judgement.verdict, expected,
+                        "cluster {seed}, {number}/{word}\n{text}\n{:?}\n{:?}\n{judgement:?}",
+                        one.end, two.end
+                    );
+                    cases += 1;
+                    broken += u64::from(expected == Verdict::WouldBreak);
+                    allowed_by_rule += u64::from(expected == Verdict::Allowed);
                 }
             }
         }

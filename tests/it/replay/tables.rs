@@ -83,7 +83,9 @@ fn check_with(name: &str, profile: Profile, policies: &str, port: u16, protocol:
 
 /// A policy of namespace x from its spec.
 fn x(spec: &str) -> String {
-    format!("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p, namespace: x}}\nspec: {spec}\n")
+    format!(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p, namespace: x}}\nspec: {spec}\n"
+    )
 }
 
 const TCP: Protocol = Protocol::TCP;
@@ -107,13 +109,25 @@ fn isolation() {
         TCP,
         &["x/*>*-"],
     );
-    check("null is absent", &x("{podSelector: {matchLabels: }, policyTypes: [Ingress], ingress: null}"), 80, TCP, &["*>x/*-"]);
+    check(
+        "null is absent",
+        &x("{podSelector: {matchLabels: }, policyTypes: [Ingress], ingress: null}"),
+        80,
+        TCP,
+        &["*>x/*-"],
+    );
 }
 
 #[test]
 fn peers() {
     let from = |peers: &str| x(&format!("{{podSelector: {{}}, ingress: [{{from: {peers}}}]}}"));
-    check("pods of the own namespace", &from("[{podSelector: {matchLabels: {pod: b}}}]"), 80, TCP, &["*>x/*-", "x/b>x/*+"]);
+    check(
+        "pods of the own namespace",
+        &from("[{podSelector: {matchLabels: {pod: b}}}]"),
+        80,
+        TCP,
+        &["*>x/*-", "x/b>x/*+"],
+    );
     check(
         "all pods of a namespace",
         &from("[{namespaceSelector: {matchLabels: {ns: \"y\"}}}]"),
@@ -142,13 +156,7 @@ fn peers() {
         TCP,
         &["*>x/*-", "y/*>x/*+", "x/a>x/*+"],
     );
-    check(
-        "every namespace is not the world",
-        &from("[{namespaceSelector: {}}]"),
-        80,
-        TCP,
-        &["out=203.0.113.9>x/*-"],
-    );
+    check("every namespace is not the world", &from("[{namespaceSelector: {}}]"), 80, TCP, &["out=203.0.113.9>x/*-"]);
     check("an empty list is anybody", &from("[]"), 80, TCP, &["out=203.0.113.9>x/*+"]);
     check(
         "negative expressions match what lacks the key",
@@ -172,11 +180,16 @@ fn peers() {
 fn both_ends_have_a_say() {
     let two = format!(
         "{}---\n{}",
-        x("{podSelector: {matchLabels: {pod: a}}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {matchLabels: {ns: \"y\"}}}]}]}"),
+        x(
+            "{podSelector: {matchLabels: {pod: a}}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {matchLabels: {ns: \"y\"}}}]}]}"
+        ),
         x("{podSelector: {}}").replace("namespace: x", "namespace: \"y\"").replace("name: p,", "name: q,")
     );
     check("the server's namespace stops it", &two, 80, TCP, &["x/a>*-", "*>y/*-"]);
-    let both = two.replace("spec: {podSelector: {}}", "spec: {podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: {ns: x}}}]}]}");
+    let both = two.replace(
+        "spec: {podSelector: {}}",
+        "spec: {podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: {ns: x}}}]}]}",
+    );
     check("both let it through", &both, 80, TCP, &["x/a>*-", "*>y/*-", "x/*>y/*+"]);
 }
 
@@ -210,7 +223,13 @@ fn ports() {
     check("a name has a protocol", &at("[{port: web}]"), 80, Protocol::UDP, &["*>x/*-"]);
     check("an unknown name matches nothing", &at("[{port: nobody}]"), 80, TCP, &["*>x/*-"]);
     let egress = x("{podSelector: {}, policyTypes: [Egress], egress: [{ports: [{port: web}]}]}");
-    check("names of egress are the server's", &egress, 80, TCP, &["x/*>*/c-", "x/*>x/c-", "x/*>y/c-", "x/*>z/c-", "x/*>out=203.0.113.9-"]);
+    check(
+        "names of egress are the server's",
+        &egress,
+        80,
+        TCP,
+        &["x/*>*/c-", "x/*>x/c-", "x/*>y/c-", "x/*>z/c-", "x/*>out=203.0.113.9-"],
+    );
 }
 
 #[test]
