@@ -456,14 +456,17 @@ const CALICO_KUBERNETES_ORDER: f64 = 1_000.0;
 /// Behind Antrea's tier `application` (priority 250), as its tier for administrators' policies of the API (251).
 const ANTREA_ADMIN_RANK: f64 = -0.249;
 
+/// Rank, whether ordered, name of the tier.
+type StageKey = (TotalOrder, bool, Box<str>);
+/// The end of the tier, and its policies with their orders.
+type Members = (Option<TierEnd>, Vec<(TotalOrder, usize)>);
+
 /// The stages of all enforced policies, in order.
 fn stages(set: &PolicySet, profile: &Profile) -> Vec<StageSpec> {
     let is_enforced = |policy: &Policy| policy.is_enforced && profile.enforces.contains(&policy.dialect);
     // Where Calico's own policies are, those of Kubernetes stand among them in its default tier.
     let with_calico = set.policies.iter().any(|policy| is_enforced(policy) && policy.dialect == Dialect::Calico);
-    /// Rank, whether ordered, name of the tier.
-    type StageKey = (TotalOrder, bool, Box<str>);
-    let mut tiers: BTreeMap<StageKey, (Option<TierEnd>, Vec<(TotalOrder, usize)>)> = BTreeMap::new();
+    let mut tiers: BTreeMap<StageKey, Members> = BTreeMap::new();
     for (number, policy) in set.policies.iter().enumerate().filter(|(_, policy)| is_enforced(policy)) {
         let (key, end, order) = match &policy.tier {
             Tier::Union if with_calico && policy.dialect == Dialect::Kubernetes => {

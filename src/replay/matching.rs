@@ -47,14 +47,13 @@ fn block(block: &Block, end: &End, profile: &Profile) -> Match {
     match (end.kind, covers) {
         (_, Some(false)) => Match::No,
         (EndKind::Outside, Some(true)) => Match::Yes,
-        (EndKind::Outside | EndKind::Unknown, None) => Match::Unknown(Doubt::PodUnknown),
         (EndKind::Pod, _) => profile.block_on_pod.and(covered(covers)),
         (EndKind::HostPod | EndKind::Node | EndKind::KubeApiserver | EndKind::Gateway, _) => {
             profile.block_on_node.and(covered(covers))
         }
         (EndKind::Service, _) => Match::Unknown(Doubt::ServiceAddress),
         (EndKind::Unknown, Some(true)) if profile.block_on_pod.is_yes() => Match::Yes,
-        (EndKind::Unknown, Some(true)) => Match::Unknown(Doubt::PodUnknown),
+        (EndKind::Unknown, _) | (EndKind::Outside, None) => Match::Unknown(Doubt::PodUnknown),
     }
 }
 

@@ -17,7 +17,7 @@ mod verdict;
 
 pub use end::{End, EndKind, NameEvidence, Names};
 pub use evaluator::{Connection, Evaluator, Prepared};
-pub use fold::{Recorded, ReplayEdge, ReplayFold, Seen};
+pub use fold::{Observed, Recorded, ReplayEdge, ReplayFold, Seen};
 pub use profile::{Profile, ServiceView};
 pub use resolve::{PodNetworks, Resolver};
 pub use tally::{Break, Replay, ReplayWorkload, RuleUse, Totals, Undecided, Window, replay};

@@ -317,7 +317,7 @@ impl Reader<'_> {
                 conditions.push(selector(&item, &service_account_key)?);
             }
         }
-        let is_global = namespaces.as_ref().map(|item| item.text()).transpose()? == Some("global()");
+        let is_global = namespaces.as_ref().map(Item::text).transpose()? == Some("global()");
         let namespaces = match &namespaces {
             Some(item) => selector(item, &namespace_key)?,
             None => self.own_namespace(),
@@ -334,9 +334,8 @@ impl Reader<'_> {
 
     fn pods_and_sets(&self, namespaces: &Selector, pods: &Selector) -> Peer {
         let everywhere = namespaces.is_everything();
-        let sets = self.sets(pods, |set| {
-            (everywhere || !set.namespace.is_empty()) && (everywhere || namespaces.matches(set) == Match::Yes)
-        });
+        let here = |set: &NetworkSet| !set.namespace.is_empty() && namespaces.matches(set) == Match::Yes;
+        let sets = self.sets(pods, |set| everywhere || here(set));
         let chosen = Peer::Pods { namespaces: namespaces.clone(), pods: pods.clone() };
         if sets.is_empty() {
             return chosen;

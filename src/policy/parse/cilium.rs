@@ -182,7 +182,7 @@ impl Reader<'_> {
             notes.push(AUTHENTICATION_NOTE);
         }
         let mut dns = None;
-        let ports = self.ports(&fields, &mut notes, &mut dns)?;
+        let ports = ports(&fields, &mut notes, &mut dns)?;
         let peers = self.peers(&fields, &named)?;
         let is_empty = peers.is_none() && ports.any_of.is_none() && !fields.has("toPorts");
         let requires = fields.list(&named("Requires"))?.is_some_and(|items| !items.is_empty());
@@ -211,39 +211,25 @@ impl Reader<'_> {
                 peers.get_or_insert_default().extend(found);
             }
         };
-        add(self.each(fields, &named("Endpoints"), |item| self.endpoints(item))?);
-        add(self.each(fields, &named("Entities"), |item| Ok(vec![Peer::Entity(item.word(&ENTITIES)?)]))?);
-        add(self.each(fields, &named("CIDR"), |item| {
+        add(each(fields, &named("Endpoints"), |item| self.endpoints(item))?);
+        add(each(fields, &named("Entities"), |item| Ok(vec![Peer::Entity(item.word(&ENTITIES)?)]))?);
+        add(each(fields, &named("CIDR"), |item| {
             Ok(vec![Peer::Block(Block { net: item.network_or_address()?, except: Vec::new() })])
         })?);
-        add(self.each(fields, &named("CIDRSet"), |item| self.cidr_set(item))?);
+        add(each(fields, &named("CIDRSet"), |item| self.cidr_set(item))?);
         let opaque = |_: Item<'_>| Ok(vec![Peer::Opaque(Doubt::NotModelled)]);
-        add(self.each(fields, &named("Groups"), opaque)?);
-        add(self.each(fields, &named("Nodes"), |_| {
+        add(each(fields, &named("Groups"), opaque)?);
+        add(each(fields, &named("Nodes"), |_| {
             Ok(vec![Peer::Both(vec![Peer::Entity(Entity::Node), Peer::Opaque(Doubt::NotModelled)])])
         })?);
-        add(self.each(fields, "toServices", |item| self.service(item))?);
-        let names = self.each(fields, "toFQDNs", |item| self.name(item))?;
-        if names.is_some() && kinds > 0 {
+        add(each(fields, "toServices", |item| self.service(item))?);
+        let by_name = each(fields, "toFQDNs", |item| name_pattern(item).map(|pattern| vec![Peer::Name(pattern)]))?;
+        if by_name.is_some() && kinds > 0 {
             return Err(fields
                 .item
                 .refuse("`toFQDNs` stands with `toPorts` only; write other destinations as a rule of their own"));
         }
-        Ok(names.or(peers))
-    }
-
-    fn each(
-        &self,
-        fields: &Fields<'_>,
-        list: &str,
-        read: impl Fn(Item<'_>) -> Result<Vec<Peer>, Problem>,
-    ) -> Result<Option<Vec<Peer>>, Problem> {
-        let Some(items) = fields.list(list)? else { return Ok(None) };
-        let mut peers = Vec::new();
-        for item in items {
-            peers.extend(read(item)?);
-        }
-        Ok(Some(peers))
+        Ok(by_name.or(peers))
     }
 
     /// A selector without a namespace means the policy's own.
@@ -288,61 +274,69 @@ impl Reader<'_> {
         let namespace = service.text("namespace")?.unwrap_or(&self.id.namespace).into();
         Ok(vec![Peer::Service { namespace, name: service.require("serviceName")?.text()?.into() }])
     }
+}
 
-    fn name(&self, item: Item<'_>) -> Result<Vec<Peer>, Problem> {
-        name_pattern(item).map(|pattern| vec![Peer::Name(pattern)])
+fn each(
+    fields: &Fields<'_>,
+    list: &str,
+    read: impl Fn(Item<'_>) -> Result<Vec<Peer>, Problem>,
+) -> Result<Option<Vec<Peer>>, Problem> {
+    let Some(items) = fields.list(list)? else { return Ok(None) };
+    let mut peers = Vec::new();
+    for item in items {
+        peers.extend(read(item)?);
     }
+    Ok(Some(peers))
+}
 
-    fn ports(
-        &self,
-        fields: &Fields<'_>,
-        notes: &mut Vec<&'static str>,
-        dns: &mut Option<Vec<NamePattern>>,
-    ) -> Result<Ports, Problem> {
-        let mut found = Vec::new();
-        for item in fields.items("toPorts")? {
-            let element =
-                item.fields(&["ports", "rules", "listener", "serverNames", "terminatingTLS", "originatingTLS"])?;
-            let listed = element.items("ports")?;
-            if listed.is_empty() {
-                found.push(PortMatch { protocol: ProtocolSpec::Any, port: PortSpec::Any });
-            }
-            if listed.len() > 40 {
-                return Err(element.item.refuse("more than 40 ports; Cilium refuses that: split the rule"));
-            }
-            for item in listed {
-                found.push(port(item)?);
-            }
-            if ["listener", "serverNames", "terminatingTLS", "originatingTLS"].iter().any(|key| element.has(key)) {
+fn ports(
+    fields: &Fields<'_>,
+    notes: &mut Vec<&'static str>,
+    dns: &mut Option<Vec<NamePattern>>,
+) -> Result<Ports, Problem> {
+    let mut found = Vec::new();
+    for item in fields.items("toPorts")? {
+        let element =
+            item.fields(&["ports", "rules", "listener", "serverNames", "terminatingTLS", "originatingTLS"])?;
+        let listed = element.items("ports")?;
+        if listed.is_empty() {
+            found.push(PortMatch { protocol: ProtocolSpec::Any, port: PortSpec::Any });
+        }
+        if listed.len() > 40 {
+            return Err(element.item.refuse("more than 40 ports; Cilium refuses that: split the rule"));
+        }
+        for item in listed {
+            found.push(port(item)?);
+        }
+        if ["listener", "serverNames", "terminatingTLS", "originatingTLS"].iter().any(|key| element.has(key)) {
+            notes.push(L7_NOTE);
+        }
+        if let Some(rules) = element.get("rules") {
+            let rules = rules.fields(&["http", "kafka", "dns", "l7", "l7proto"])?;
+            if ["http", "kafka", "l7", "l7proto"].iter().any(|key| rules.has(key)) {
                 notes.push(L7_NOTE);
             }
-            if let Some(rules) = element.get("rules") {
-                let rules = rules.fields(&["http", "kafka", "dns", "l7", "l7proto"])?;
-                if ["http", "kafka", "l7", "l7proto"].iter().any(|key| rules.has(key)) {
-                    notes.push(L7_NOTE);
-                }
-                if let Some(items) = rules.list("dns")? {
-                    let patterns = dns.get_or_insert_default();
-                    for item in items {
-                        patterns.push(name_pattern(item)?);
-                    }
+            if let Some(items) = rules.list("dns")? {
+                let patterns = dns.get_or_insert_default();
+                for item in items {
+                    patterns.push(name_pattern(item)?);
                 }
             }
         }
-        let mut opaque = None;
-        for item in fields.items("icmps")? {
-            for item in item.fields(&["fields"])?.items("fields")? {
-                let field = item.fields(&["family", "type"])?;
-                let families = [("IPv4", Protocol::ICMPV4), ("IPv6", Protocol::ICMPV6)];
-                let family = field.get("family").map(|item| item.word(&families)).transpose()?;
-                let protocol = ProtocolSpec::Is(family.unwrap_or(Protocol::ICMPV4));
-                found.push(PortMatch { protocol, port: PortSpec::Any });
-                // Flow records do not keep the type.
-                opaque = Some(Doubt::NotModelled);
-            }
-        }
-        Ok(Ports { any_of: (!found.is_empty()).then_some(found), none_of: Vec::new(), opaque })
     }
+    let mut opaque = None;
+    for item in fields.items("icmps")? {
+        for item in item.fields(&["fields"])?.items("fields")? {
+            let field = item.fields(&["family", "type"])?;
+            let families = [("IPv4", Protocol::ICMPV4), ("IPv6", Protocol::ICMPV6)];
+            let family = field.get("family").map(|item| item.word(&families)).transpose()?;
+            let protocol = ProtocolSpec::Is(family.unwrap_or(Protocol::ICMPV4));
+            found.push(PortMatch { protocol, port: PortSpec::Any });
+            // Flow records do not keep the type.
+            opaque = Some(Doubt::NotModelled);
+        }
+    }
+    Ok(Ports { any_of: (!found.is_empty()).then_some(found), none_of: Vec::new(), opaque })
 }
 
 /// `reserved:host` and the like, as a label of a selector.
@@ -389,10 +383,7 @@ fn port(item: Item<'_>) -> Result<PortMatch, Problem> {
     ];
     let protocol =
         fields.get("protocol").map(|item| item.word(&words)).transpose()?.unwrap_or(ProtocolSpec::AnyWithPorts);
-    let item = match fields.get("port") {
-        Some(item) => item,
-        None => return Ok(PortMatch { protocol, port: PortSpec::Any }),
-    };
+    let Some(item) = fields.get("port") else { return Ok(PortMatch { protocol, port: PortSpec::Any }) };
     let text = item.text()?;
     let end = fields.get("endPort").map(|item| item.integer(0, 65_535)).transpose()?.unwrap_or(0);
     let port = match (text.parse::<u16>(), u16::try_from(end).unwrap_or(0)) {

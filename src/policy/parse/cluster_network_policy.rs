@@ -39,11 +39,8 @@ pub(super) fn policy(item: &Item<'_>, kind: &str, cluster: Option<&str>) -> Resu
         "ClusterNetworkPolicy" => spec.require("tier")?.word(&[("Admin", false), ("Baseline", true)])?,
         kind => kind == "BaselineAdminNetworkPolicy",
     };
-    let order = match known.contains(&"priority") {
-        true => spec.require("priority")?.integer(0, 1_000)?,
-        false => 0,
-    };
-    let (namespaces, pods) = ends(spec.require("subject")?.fields(&["namespaces", "pods"])?)?;
+    let order = if known.contains(&"priority") { spec.require("priority")?.integer(0, 1_000)? } else { 0 };
+    let (namespaces, pods) = ends(&spec.require("subject")?.fields(&["namespaces", "pods"])?)?;
     let section = |list: &str, direction| section(&spec, list, direction, is_new, is_baseline);
     Ok(Policy {
         dialect: Dialect::ClusterNetworkPolicy,
@@ -64,7 +61,7 @@ pub(super) fn policy(item: &Item<'_>, kind: &str, cluster: Option<&str>) -> Resu
 }
 
 /// `namespaces` or `pods`, exactly one of them.
-fn ends(fields: Fields<'_>) -> Result<(Selector, Selector), Problem> {
+fn ends(fields: &Fields<'_>) -> Result<(Selector, Selector), Problem> {
     let of_namespace = |item: Item<'_>| {
         // The first releases of v1alpha1 wrapped the selector once more.
         if item.node.get("namespaceSelector").is_some() {
@@ -166,17 +163,17 @@ fn peer(item: Item<'_>, direction: Direction, action: Action) -> Result<Vec<Peer
         if action != Action::Allow {
             return Err(item.refuse("`domainNames` stands in rules that accept only"));
         }
-        return item.list()?.into_iter().map(name).collect();
+        return item.list()?.iter().map(name).collect();
     }
     if fields.has("nodes") {
         return Ok(vec![Peer::Both(vec![Peer::Entity(Entity::Node), Peer::Opaque(Doubt::NotModelled)])]);
     }
-    let (namespaces, pods) = ends(fields)?;
+    let (namespaces, pods) = ends(&fields)?;
     Ok(vec![Peer::Pods { namespaces, pods }])
 }
 
 /// A name, or `*.` before a name of at least two labels.
-fn name(item: Item<'_>) -> Result<Peer, Problem> {
+fn name(item: &Item<'_>) -> Result<Peer, Problem> {
     let text = item.text()?;
     let rest = text.strip_prefix("*.").unwrap_or(text);
     let labels = rest.trim_end_matches('.').split('.').count();

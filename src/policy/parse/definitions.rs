@@ -169,14 +169,14 @@ impl Definitions {
         }
         let pods =
             spec.get("podSelector").map(|item| labels::selector(item, &|key| Key::Pod(key.into()))).transpose()?;
-        let namespaces = spec
+        let of_namespace = spec
             .get("namespaceSelector")
             .map(|item| labels::selector(item, &|key| Key::Namespace(key.into())))
             .transpose()?;
-        if pods.is_some() || namespaces.is_some() {
+        if pods.is_some() || of_namespace.is_some() {
             let own = || if namespaced { Selector::in_namespace(&metadata.namespace) } else { Selector::everything() };
             group.peers.push(Peer::Pods {
-                namespaces: namespaces.unwrap_or_else(own),
+                namespaces: of_namespace.unwrap_or_else(own),
                 pods: pods.unwrap_or_else(Selector::everything),
             });
         }

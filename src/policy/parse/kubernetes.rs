@@ -162,13 +162,14 @@ pub(super) fn port_of(fields: &Fields<'_>) -> Result<PortMatch, Problem> {
     let end = fields.get("endPort").map(|item| Ok((item.port()?, item))).transpose()?;
     let port = match fields.get("port") {
         None => PortSpec::Any,
-        Some(item) => match item.text() {
-            Ok(name) => PortSpec::Named(port_name(&item, name)?),
-            Err(_) => {
+        Some(item) => {
+            if let Ok(name) = item.text() {
+                PortSpec::Named(port_name(&item, name)?)
+            } else {
                 let first = item.port()?;
                 PortSpec::Range(first, first)
             }
-        },
+        }
     };
     let port = match (port, end) {
         (port, None) => port,

@@ -79,7 +79,8 @@ fn text(view: &ReplayView<'_>, form: Form, width: usize) -> String {
     for (cluster, profile) in &view.profiles {
         let window = view.replay.windows.get(cluster).copied().unwrap_or_default();
         let name = form.name(cluster);
-        out += &format!("Cluster {name}: {} to {}, profile {profile}.\n", time(window.first), time(window.last));
+        let line = format!("Cluster {name}: {} to {}, profile {profile}.\n", time(window.first), time(window.last));
+        out += &line;
         if form == Form::Markdown {
             out += "\n";
         }
@@ -107,9 +108,9 @@ fn verdict(view: &ReplayView<'_>) -> String {
         count(totals.undecidable)
     );
     if totals.already_denied > 0 {
-        line += &format!("; {} more were denied already", count(totals.already_denied));
+        line += &["; ", &count(totals.already_denied), " more were denied already"].concat();
         if totals.denied_would_pass > 0 {
-            line += &format!(" ({} of them would pass)", count(totals.denied_would_pass));
+            line += &[" (", &count(totals.denied_would_pass), " of them would pass)"].concat();
         }
     }
     line + ".\n"
@@ -219,8 +220,6 @@ fn rules(view: &ReplayView<'_>, form: Form, width: usize) -> String {
         let place = format!("{why} ({} line {})", form.sentence(&policy.id.file), rule.line);
         out += &form.pair(&form.name(&view.set.rule_text(used.rule)), &place, "", width);
     }
-    if unused.len() > SHOWN_MAX * 2 {
-        out += &format!("  and {} more; --format json has all\n", unused.len() - SHOWN_MAX * 2);
-    }
+    out += &more(unused.len().saturating_sub(SHOWN_MAX));
     out
 }

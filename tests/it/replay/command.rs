@@ -129,3 +129,55 @@ fn a_policy_of_another_cluster_decides_nothing() {
     let ran = replay(folder.path(), open, &["--policies", &other]);
     assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
 }
+
+#[test]
+fn a_baseline_is_replayed_with_less_certainty() {
+    let folder = data();
+    let path = |name: &str| format!("prod-eu={}", folder.path().join("prod-eu").join(name).display());
+    let out = folder.path().join("discovery").display().to_string();
+    let discovered = run(&[
+        "discover",
+        "--flows",
+        &path("hubble"),
+        "--dns",
+        &path("dns"),
+        "--kube",
+        &path("kube.json"),
+        "--out",
+        &out,
+    ]);
+    assert_eq!(discovered.status, 0, "{}", discovered.err);
+    let file = folder.path().join("policies.yaml");
+    let from_baseline = |policies: &str| {
+        std::fs::write(&file, policies).unwrap();
+        run(&[
+            "replay",
+            "--baseline",
+            &out,
+            "--policies",
+            &file.display().to_string(),
+            "--profile",
+            "cilium",
+            "--format",
+            "json",
+        ])
+    };
+    let count = |ran: &Ran, key: &str| {
+        let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        value["totals"][key].as_u64().unwrap()
+    };
+    let baseline = from_baseline(POLICIES);
+    let traffic = replay(folder.path(), POLICIES, &["--format", "json"]);
+    assert_eq!((baseline.status, traffic.status), (1, 1), "{}", baseline.err);
+    assert!(baseline.out.contains("a baseline keeps less"));
+    // The demo's policies ask for nothing that a baseline lacks, but for the pods of edges with denials.
+    assert_eq!(count(&baseline, "undecidable"), 0, "{}", baseline.out);
+    let all = |ran: &Ran| {
+        ["not_isolated", "allowed", "would_break", "already_denied"].iter().map(|key| count(ran, key)).sum::<u64>()
+    };
+    assert_eq!(all(&baseline), all(&traffic), "{}", baseline.out);
+    assert_eq!(count(&baseline, "would_break"), count(&traffic, "would_break"));
+    let ran = run(&["replay", "--baseline", "/nowhere", "--policies", &file.display().to_string()]);
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("the folder that `discover` wrote"), "{}", ran.err);
+}

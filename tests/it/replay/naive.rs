@@ -59,7 +59,7 @@ enum Peer {
 
 struct Port {
     protocol: Option<&'static str>,
-    port: Option<Result<u16, &'static str>>,
+    number: Option<Result<u16, &'static str>>,
     end: Option<u16>,
 }
 
@@ -139,10 +139,10 @@ fn peer(chance: &mut Chance) -> Peer {
 fn port(chance: &mut Chance) -> Port {
     let protocol = chance.one(&[None, Some("TCP"), Some("UDP")]);
     match chance.below(4) {
-        0 => Port { protocol, port: None, end: None },
-        1 => Port { protocol, port: Some(Err("web")), end: None },
-        2 => Port { protocol, port: Some(Ok(80)), end: Some(chance.one(&[80, 81, 90])) },
-        _ => Port { protocol, port: Some(Ok(chance.one(&[80, 81, 8080]))), end: None },
+        0 => Port { protocol, number: None, end: None },
+        1 => Port { protocol, number: Some(Err("web")), end: None },
+        2 => Port { protocol, number: Some(Ok(80)), end: Some(chance.one(&[80, 81, 90])) },
+        _ => Port { protocol, number: Some(Ok(chance.one(&[80, 81, 8080]))), end: None },
     }
 }
 
@@ -217,7 +217,7 @@ fn at(port: &Port, server: &Other<'_>, number: u16, protocol: &str) -> bool {
     if port.protocol.unwrap_or("TCP") != protocol {
         return false;
     }
-    match (port.port, server) {
+    match (port.number, server) {
         (None, _) => true,
         (Some(Ok(first)), _) => first <= number && number <= port.end.unwrap_or(first),
         (Some(Err(_)), Other::Pod(pod)) => pod.web == number && protocol == "TCP",
@@ -297,8 +297,8 @@ fn write_rules(out: &mut String, rules: &[Rule], side: &str) {
             parts.push(format!("\"{side}\":[{}]", peers.join(",")));
         }
         if let Some(ports) = &rule.ports {
-            let ports: Vec<String> = ports.iter().map(port_text).collect();
-            parts.push(format!("\"ports\":[{}]", ports.join(",")));
+            let texts: Vec<String> = ports.iter().map(port_text).collect();
+            parts.push(format!("\"ports\":[{}]", texts.join(",")));
         }
         out.push_str(&parts.join(","));
         out.push('}');
@@ -331,7 +331,7 @@ fn port_text(port: &Port) -> String {
     if let Some(protocol) = port.protocol {
         parts.push(format!("\"protocol\":\"{protocol}\""));
     }
-    match port.port {
+    match port.number {
         Some(Ok(number)) => parts.push(format!("\"port\":{number}")),
         Some(Err(name)) => parts.push(format!("\"port\":\"{name}\"")),
         None => {}
@@ -408,7 +408,7 @@ fn two_evaluators_agree() {
     for seed in 1..=CLUSTERS {
         let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let pods = pods(&mut chance);
-        let policies: Vec<Policy> = (0..1 + chance.below(4)).map(|_| policy(&mut chance)).collect();
+        let policies: Vec<Policy> = (0..=chance.below(4)).map(|_| policy(&mut chance)).collect();
         let text = text(&policies);
         let set = set(&text);
         // Calico's profile answers every question that the API leaves open, as the naive evaluator does.
@@ -422,7 +422,7 @@ fn two_evaluators_agree() {
             for (server, two) in &ends {
                 for _ in 0..TRIALS {
                     let number = chance.one(&[80, 81, 8080, 443]);
-                    let (protocol, word) = chance.one(&[(Protocol::TCP, "TCP"), (Protocol::UDP, "UDP")]);
+                    let (transport, word) = chance.one(&[(Protocol::TCP, "TCP"), (Protocol::UDP, "UDP")]);
                     let egress = match client {
                         Other::Pod(pod) => allowed(&policies, pod, true, server, server, number, word),
                         Other::Outside(_) => None,
@@ -441,8 +441,14 @@ fn two_evaluators_agree() {
                         _ => Verdict::Allowed,
                     };
                     let names = Names::default();
-                    let connection =
-                        Connection { client: one, server: two, port: number, protocol, names: &names, guessed: false };
+                    let connection = Connection {
+                        client: one,
+                        server: two,
+                        port: number,
+                        protocol: transport,
+                        names: &names,
+                        guessed: false,
+                    };
                     let judgement = evaluator.judge(&connection);
                     assert_eq!(
                         judgement.verdict, expected,

@@ -116,7 +116,7 @@ fn check(policies: &str, pods: &str, namespaces: &str, expected: &str) -> (u32, 
     let evaluator = Evaluator::new(&policies, Profile::CILIUM);
     let prepared: BTreeMap<&String, _> =
         ends.iter().map(|(name, end)| (name, evaluator.prepare(end.clone()))).collect();
-    let names = Names::default();
+    let nameless = Names::default();
     let (mut asked, mut stopped) = (0, 0);
     for (from, client) in &prepared {
         for (to, server) in &prepared {
@@ -137,7 +137,7 @@ fn check(policies: &str, pods: &str, namespaces: &str, expected: &str) -> (u32, 
                     server,
                     port: wanted.0,
                     protocol: wanted.1,
-                    names: &names,
+                    names: &nameless,
                     guessed: false,
                 });
                 let passes = !connections.is_empty() && allows(connections, wanted);

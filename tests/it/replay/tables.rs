@@ -46,10 +46,10 @@ fn matches(pattern: &str, pod: &str) -> bool {
 
 /// Checks all pairs; expectations read `client>server+` (passes) or `client>server-` (stopped).
 fn check(name: &str, policies: &str, port: u16, protocol: Protocol, expected: &[&str]) {
-    check_with(name, Profile::CALICO, policies, port, protocol, expected);
+    check_with(name, &Profile::CALICO, policies, port, protocol, expected);
 }
 
-fn check_with(name: &str, profile: Profile, policies: &str, port: u16, protocol: Protocol, expected: &[&str]) {
+fn check_with(name: &str, profile: &Profile, policies: &str, port: u16, protocol: Protocol, expected: &[&str]) {
     let set = set(policies);
     let mut outside: Vec<&str> = Vec::new();
     for rule in expected {
@@ -279,7 +279,7 @@ fn ranges() {
     );
     let pods = to("[{ipBlock: {cidr: 10.0.1.0/24}}]");
     check("Calico matches ranges on pods", &pods, 80, TCP, &["x/*>*-", "x/*>y/*+"]);
-    check_with("Cilium does not", Profile::CILIUM, &pods, 80, TCP, &["x/*>*-"]);
+    check_with("Cilium does not", &Profile::CILIUM, &pods, 80, TCP, &["x/*>*-"]);
     let (client, server) = (pod("x/a"), pod("y/a"));
     let case = Case { client: &client, server: &server, port: 80, protocol: TCP, names: Names::default() };
     assert_eq!(judge(&set(&pods), Profile::GENERIC, &case).verdict, Verdict::Undecidable);
