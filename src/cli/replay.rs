@@ -1,6 +1,7 @@
 //! `replay`: recorded traffic against policies; what would break, before anything is applied.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
@@ -10,12 +11,16 @@ use super::preflight::is_covered;
 use super::traffic::{Traffic, TrafficArgs, say_account};
 use super::write::write_csv;
 use crate::attribute::{Answer, Evidence, Named, PartyId, Sink, attribute};
+use crate::catalog::Settings;
 use crate::error::ExitStatus;
 use crate::policy::{PolicySet, PolicySource};
 use crate::read::InputSpec;
-use crate::replay::{Evaluator, Profile, Replay, ReplayFold, Resolver, replay};
-use crate::report::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
+use crate::replay::{Evaluator, Profile, Recorded, Replay, ReplayFold, Resolver, replay};
+use crate::report::{
+    ATLAS_SCHEMA, AtlasDocument, ReplayView, replay_columns, replay_json, replay_markdown, replay_text,
+};
 use crate::summary::{Builder, build};
+use crate::task::of_baseline;
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -28,6 +33,10 @@ use crate::summary::{Builder, build};
 pub(super) struct ReplayArgs {
     #[command(flatten)]
     traffic: TrafficArgs,
+    /// Replay what `discover` wrote instead of traffic. It keeps less of each connection (labels that all pods of a workload share, at
+    /// most 64 addresses of a peer, no container ports, no direction that was guessed), so that more cannot be told.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["flows", "dns", "kube", "since", "until"])]
+    baseline: Option<PathBuf>,
     /// Policies: file, folder or glob of YAML or JSON; NAME= gives the one cluster that they are for.
     #[arg(long, value_name = "[NAME=]PATH", required = true)]
     policies: Vec<String>,
@@ -72,6 +81,45 @@ pub(super) fn run(args: &ReplayArgs, context: &mut Context<'_>) -> anyhow::Resul
     // Policies are read before the traffic: a typing error should not cost an hour.
     let set = policies(&args.policies)?;
     let profiles = Profiles::parse(&args.profile)?;
+    let input = match &args.baseline {
+        Some(folder) => of_folder(folder, args)?,
+        None => of_traffic(args, context)?,
+    };
+    let recorded = &input.recorded;
+    let mut clusters: Vec<Box<str>> = recorded.ends.iter().map(|end| end.cluster.clone()).collect();
+    clusters.sort();
+    clusters.dedup();
+    let mut evaluators: BTreeMap<Box<str>, Evaluator<'_>> = BTreeMap::new();
+    for cluster in &clusters {
+        evaluators.insert(cluster.clone(), Evaluator::new(&set, profiles.of(cluster, &input.settings)?));
+    }
+    let outcome = replay(recorded, |cluster| evaluators.get(cluster));
+    let unjudged = caveats(&set, &evaluators);
+    let mut view = ReplayView {
+        replay: &outcome,
+        set: &set,
+        profiles: evaluators.iter().map(|(cluster, one)| (cluster.clone(), one.profile().name)).collect(),
+        caveats: input.caveats.iter().chain(&unjudged).cloned().collect(),
+    };
+    view.caveats.extend(set.notes.iter().map(|note| format!("{}: {}", note.object, note.text)));
+    print(&view, args.format, context)?;
+    if let Some(traffic) = &input.traffic {
+        say_account(traffic, context);
+    }
+    Ok(status(&outcome, input.is_covered, unjudged.is_empty(), context))
+}
+
+/// What is replayed.
+struct Input {
+    recorded: Recorded,
+    settings: Settings,
+    /// `None` for a baseline.
+    traffic: Option<Traffic>,
+    is_covered: bool,
+    caveats: Vec<String>,
+}
+
+fn of_traffic(args: &ReplayArgs, context: &mut Context<'_>) -> anyhow::Result<Input> {
     let (traffic, evidence) = args.traffic.load(false, context)?;
     let (inventory, networks) = (&traffic.inventory, &traffic.networks);
     let sinks = attribute(&evidence, &traffic.join, traffic.threads, || ReplaySink {
@@ -87,25 +135,33 @@ pub(super) fn run(args: &ReplayArgs, context: &mut Context<'_>) -> anyhow::Resul
         is_covered(&traffic, &atlas)
     };
     drop(evidence);
-    let mut clusters: Vec<Box<str>> = recorded.ends.iter().map(|end| end.cluster.clone()).collect();
-    clusters.sort();
-    clusters.dedup();
-    let mut evaluators: BTreeMap<Box<str>, Evaluator<'_>> = BTreeMap::new();
-    for cluster in &clusters {
-        evaluators.insert(cluster.clone(), Evaluator::new(&set, profiles.of(cluster, &traffic)?));
+    Ok(Input {
+        recorded,
+        settings: traffic.settings.clone(),
+        is_covered: window_is_covered && !traffic.is_broken(),
+        traffic: Some(traffic),
+        caveats: Vec::new(),
+    })
+}
+
+fn of_folder(folder: &Path, args: &ReplayArgs) -> anyhow::Result<Input> {
+    let path = folder.join("atlas.json");
+    let name = path.display();
+    let text =
+        std::fs::read(&path).with_context(|| format!("`{name}`: give --baseline the folder that `discover` wrote"))?;
+    let atlas: AtlasDocument =
+        serde_json::from_slice(&text).with_context(|| format!("`{name}`: no baseline of this program"))?;
+    if atlas.schema != ATLAS_SCHEMA {
+        bail!("`{name}`: schema `{}`, and this version reads `{ATLAS_SCHEMA}`; run `discover` again", atlas.schema);
     }
-    let outcome = replay(&recorded, |cluster| evaluators.get(cluster));
-    let caveats = caveats(&set, &evaluators);
-    let mut view = ReplayView {
-        replay: &outcome,
-        set: &set,
-        profiles: evaluators.iter().map(|(cluster, one)| (cluster.clone(), one.profile().name)).collect(),
-        caveats: caveats.clone(),
-    };
-    view.caveats.extend(set.notes.iter().map(|note| format!("{}: {}", note.object, note.text)));
-    print(&view, args.format, context)?;
-    say_account(&traffic, context);
-    Ok(status(&outcome, window_is_covered && !traffic.is_broken(), caveats.is_empty(), context))
+    let caveat = "a baseline keeps less of each connection than the traffic: edges with denied and other connections count as not denied, and no direction is known to be guessed";
+    Ok(Input {
+        recorded: of_baseline(&atlas),
+        settings: args.traffic.settings()?,
+        traffic: None,
+        is_covered: atlas.inputs.iter().all(|input| input.problem.is_none()),
+        caveats: vec![caveat.to_owned()],
+    })
 }
 
 fn print(view: &ReplayView<'_>, format: ReplayFormat, context: &mut Context<'_>) -> anyhow::Result<()> {
@@ -219,12 +275,14 @@ impl Profiles {
         Ok(profiles)
     }
 
-    pub(super) fn of(&self, cluster: &str, traffic: &Traffic) -> anyhow::Result<Profile> {
+    pub(super) fn of(&self, cluster: &str, settings: &Settings) -> anyhow::Result<Profile> {
         if let Some(given) = self.own.get(cluster).or(self.shared.as_ref()) {
             return Ok(given.clone());
         }
-        let _ = traffic;
-        Ok(Profile::GENERIC)
+        match settings.profiles.get(cluster) {
+            Some(name) => profile(name).with_context(|| format!("settings, `[clusters.{cluster}]`")),
+            None => Ok(Profile::GENERIC),
+        }
     }
 }
 

@@ -140,7 +140,7 @@ impl TrafficArgs {
         Ok((Traffic { inventory, networks, inputs, settings, join, threads, since, until, warnings }, evidence))
     }
 
-    fn settings(&self) -> anyhow::Result<Settings> {
+    pub(super) fn settings(&self) -> anyhow::Result<Settings> {
         let default = PathBuf::from("egress-atlas.toml");
         let path = match &self.config {
             Some(path) => path,

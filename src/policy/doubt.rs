@@ -83,10 +83,10 @@ impl Doubt {
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::OrientationGuessed => "only the ports tell client from server; record the start of connections",
-            Self::PodUnknown => "give --kube with the pods of that time",
-            Self::LabelsUnknown => "give --kube with the pods of that time",
+            Self::PodUnknown | Self::LabelsUnknown | Self::ServiceAccountUnknown => {
+                "give --kube with the pods of that time"
+            }
             Self::NamespaceLabelsUnknown => "give --kube with the namespaces",
-            Self::ServiceAccountUnknown => "give --kube with the pods of that time",
             Self::NamedPortUnknown => "give --kube with the pods (their container ports), or write the number",
             Self::PortUnknown => "use flow records that are not aggregated over ports",
             Self::ProtocolUnknown => "use flow records that state the transport",

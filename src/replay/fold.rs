@@ -99,13 +99,13 @@ impl ReplayFold {
 
     /// Makes the edges of all threads' parts.
     pub fn finish(parts: Vec<Self>, evidence: &Evidence, resolver: &Resolver<'_>) -> Recorded {
-        let mut edges: BTreeMap<Content, Seen> = BTreeMap::new();
+        let mut edges: BTreeMap<Observed, Seen> = BTreeMap::new();
         for part in parts {
             for (key, seen) in part.edges {
                 let (names, value) = part.lists.get(key.names as usize).cloned().unwrap_or_default();
                 let time = seen.first.unwrap_or(Timestamp::UNKNOWN);
                 let list = names.iter().map(|name| evidence.vocabulary.name_of(*name).into()).collect();
-                let content = Content {
+                let content = Observed {
                     client: resolver.end(evidence, key.client, 0, time),
                     server: resolver.end(evidence, key.server, key.port, time),
                     port: key.port,
@@ -121,31 +121,46 @@ impl ReplayFold {
     }
 }
 
-/// An edge by its content, so that order does not depend on reading.
+/// A distinct connection by its content, so that order does not depend on reading.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Content {
-    client: End,
-    server: End,
-    port: u16,
-    protocol: Protocol,
-    names: Names,
-    guessed: bool,
-    recorded: Verdict,
+pub struct Observed {
+    /// Who began it.
+    pub client: End,
+    /// Who was called.
+    pub server: End,
+    /// The server's port; 0 when not known or when the protocol has none.
+    pub port: u16,
+    /// Transport.
+    pub protocol: Protocol,
+    /// Names of the server's address.
+    pub names: Names,
+    /// Whether only the ports told client from server.
+    pub guessed: bool,
+    /// What the CNI did.
+    pub recorded: Verdict,
 }
 
 impl Recorded {
-    fn of(edges: BTreeMap<Content, Seen>) -> Self {
+    /// Sums up connections; equal ones become one edge.
+    pub fn collect(observed: impl IntoIterator<Item = (Observed, Seen)>) -> Self {
+        let mut edges: BTreeMap<Observed, Seen> = BTreeMap::new();
+        for (one, seen) in observed {
+            edges.entry(one).or_default().absorb(seen);
+        }
+        Self::of(edges)
+    }
+
+    fn of(edges: BTreeMap<Observed, Seen>) -> Self {
         let mut recorded = Self::default();
         let mut places: BTreeMap<End, usize> = BTreeMap::new();
         for (content, seen) in edges {
-            let [client, server] = [content.client, content.server].map(|end| match places.get(&end) {
-                Some(place) => *place,
-                None => {
-                    recorded.ends.push(end.clone());
-                    let place = recorded.ends.len() - 1;
-                    places.insert(end, place);
-                    place
+            let [client, server] = [content.client, content.server].map(|end| {
+                let next = recorded.ends.len();
+                let place = *places.entry(end.clone()).or_insert(next);
+                if place == next {
+                    recorded.ends.push(end);
                 }
+                place
             });
             recorded.edges.push(ReplayEdge {
                 client,

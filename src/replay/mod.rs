@@ -18,7 +18,7 @@ mod verdict;
 
 pub use end::{End, EndKind, NameEvidence, Names};
 pub use evaluator::{Connection, Evaluator, Prepared};
-pub use fold::{Recorded, ReplayEdge, ReplayFold, Seen};
+pub use fold::{Observed, Recorded, ReplayEdge, ReplayFold, Seen};
 pub use profile::{Profile, ServiceView};
 pub use resolve::{PodNetworks, Resolver};
 pub use soak::{Blocked, Fault, Feed, Leak, NamespaceSoak, Outcome, Phases, Quiet, Soak, SoakInput, Span, soak};

@@ -324,7 +324,7 @@ pub(super) fn wanted(port: u16, protocol: model::Protocol) -> String {
 
 /// The other end, for the reader.
 pub(super) fn peer_text(end: &End, name: Option<&str>) -> Box<str> {
-    let address = || end.address.map(|address| address.to_string()).unwrap_or_else(|| "unknown address".to_owned());
+    let address = || end.address.map_or_else(|| "unknown address".to_owned(), |address| address.to_string());
     match end.kind {
         EndKind::Pod | EndKind::HostPod => format!("{}/{}", end.namespace, workload_of(end)).into(),
         EndKind::Node if end.node.is_empty() => format!("node {}", address()).into(),

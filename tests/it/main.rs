@@ -25,6 +25,10 @@ mod join;
 mod kube;
 /// The enforcement probe.
 mod probe;
+/// Policy files: what is read, what is refused and how it is said.
+mod policy;
+/// Traffic against policies: truth tables, a second evaluator, the command.
+mod replay;
 /// Documents and tables.
 mod report;
 /// Generated data.

@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn broken_text_says_where() {
-        assert_eq!(read("a: 1\nb: [1\n", 5).unwrap_err().line > 5, true);
+        assert!(read("a: 1\nb: [1\n", 5).unwrap_err().line > 5);
         assert!(read("a: 1\na: 2\n", 1).is_err());
         let deep = "[".repeat(5_000);
         assert!(read(&deep, 1).is_err());

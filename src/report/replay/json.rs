@@ -83,7 +83,8 @@ struct Doubtful<'a> {
 
 #[derive(Serialize)]
 struct Rule {
-    rule: String,
+    #[serde(rename = "rule")]
+    shown: String,
     kind: String,
     namespace: String,
     name: String,
@@ -200,7 +201,7 @@ fn doubtful(row: &Undecided) -> Doubtful<'_> {
 fn rule(view: &ReplayView<'_>, id: RuleId, connections: u64, selects: bool) -> Option<Rule> {
     let (policy, rule) = view.set.rule(id)?;
     Some(Rule {
-        rule: view.set.rule_text(id),
+        shown: view.set.rule_text(id),
         kind: policy.id.kind.to_string(),
         namespace: policy.id.namespace.to_string(),
         name: policy.id.name.to_string(),
