@@ -60,6 +60,7 @@ pub mod kube;
 pub mod model;
 pub mod policy;
 pub mod read;
+pub mod replay;
 pub mod report;
 pub mod simulate;
 pub mod summary;

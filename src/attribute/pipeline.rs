@@ -51,8 +51,12 @@ pub struct Named<'a> {
     pub client_address: AddressId,
     /// What the CNI says the client is.
     pub client_kind: IdentityKind,
+    /// What the records say of the client, its labels at the time among it.
+    pub client_endpoint: EndpointId,
     /// The server's pod, if known.
     pub server: Option<PartyId>,
+    /// What the records say of the server.
+    pub server_endpoint: EndpointId,
     /// The server's cluster, if it is named and another one.
     pub server_cluster: TextId,
     /// Its address.
@@ -449,6 +453,8 @@ fn hand_over(
             client,
             client_address: ends.client_address,
             client_kind: evidence.kind_of(ends.client),
+            client_endpoint: ends.client,
+            server_endpoint: ends.server,
             server: evidence.party_of(ends.server, ends.server_address, connection),
             server_cluster: evidence.cluster_of(ends.server, connection),
             server_address: ends.server_address,

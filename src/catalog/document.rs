@@ -301,7 +301,7 @@ impl<'d> Value<'d> {
 }
 
 /// The nearest word within a third of its letters (at least two edits), or all words.
-pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
+pub(crate) fn suggestion(word: &str, known: &[&str]) -> String {
     let nearest = known.iter().map(|candidate| (edits(word, candidate), *candidate)).min();
     match nearest {
         Some((edits, candidate)) if edits <= (candidate.len() / 3).max(2) => format!("did you mean `{candidate}`?"),

@@ -22,6 +22,7 @@ mod settings_rules;
 
 pub use address::unwrap_embedded;
 pub use date::Date;
+pub(crate) use document::suggestion;
 pub use document::{DocumentError, Line};
 pub use embedded::{CatalogError, Source};
 pub use expansion::strip_search_path;

@@ -6,7 +6,9 @@ mod attribute;
 mod context;
 mod demo;
 mod discover;
+mod draft;
 mod preflight;
+mod replay;
 mod traffic;
 mod write;
 
@@ -49,10 +51,14 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Write the baseline: one document per namespace.
     Discover(discover::DiscoverArgs),
+    /// Write policy drafts from a baseline, and list what they leave out.
+    Draft(draft::DraftArgs),
     /// Write one row per client-side flow, with its name and the evidence.
     Attribute(attribute::AttributeArgs),
     /// Tell whether the inputs can carry the job, and what they cover.
     Preflight(preflight::PreflightArgs),
+    /// Judge recorded traffic by policies that are not in force yet: what would break?
+    Replay(replay::ReplayArgs),
 }
 
 impl Cli {
@@ -76,8 +82,10 @@ impl Cli {
         match &self.command {
             Command::Demo(args) => demo::run(args, context),
             Command::Discover(args) => discover::run(args, context),
+            Command::Draft(args) => draft::run(args, context),
             Command::Attribute(args) => attribute::run(args, context),
             Command::Preflight(args) => preflight::run(args, context),
+            Command::Replay(args) => replay::run(args, context),
         }
     }
 }

@@ -65,6 +65,17 @@ impl Traffic {
         self.inputs.iter().any(|input| input.problem.is_some())
     }
 
+    /// The ranges that the settings say pods are numbered from.
+    pub(super) fn pod_networks(&self) -> crate::replay::PodNetworks {
+        let shared = self.settings.networks.pods.iter().map(|net| (None, *net));
+        let own = self
+            .settings
+            .clusters
+            .iter()
+            .flat_map(|(cluster, networks)| networks.pods.iter().map(move |net| (Some(cluster.clone()), *net)));
+        shared.chain(own).collect()
+    }
+
     /// Sums of what was read: records read, used, rejected, excluded.
     pub(super) fn account(&self) -> Account {
         let mut all = Account::default();
@@ -129,7 +140,12 @@ impl TrafficArgs {
         Ok((Traffic { inventory, networks, inputs, settings, join, threads, since, until, warnings }, evidence))
     }
 
-    fn settings(&self) -> anyhow::Result<Settings> {
+    /// The Kubernetes objects alone, for commands that read no traffic.
+    pub(super) fn inventory_of(&self, unnamed: &str) -> anyhow::Result<Inventory> {
+        inventory(&self.objects()?, unnamed, &mut Vec::new())
+    }
+
+    pub(super) fn settings(&self) -> anyhow::Result<Settings> {
         let default = PathBuf::from("egress-atlas.toml");
         let path = match &self.config {
             Some(path) => path,

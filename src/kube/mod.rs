@@ -18,6 +18,7 @@ mod yaml;
 
 pub use inventory::Inventory;
 pub use node::Node;
-pub use pod::{Labels, Pod};
+pub use pod::{ContainerPort, Labels, Pod};
 pub use service::{Backend, Port, Service};
 pub use workload::Controller;
+pub(crate) use yaml::documents as yaml_documents;

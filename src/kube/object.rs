@@ -44,7 +44,16 @@ objects! {
     OwnerReference { kind: String, name: String, controller: bool, }
 
     PodObject { metadata: Metadata, spec: PodSpec, status: PodStatus, }
-    PodSpec { host_network: bool, node_name: String, dns_policy: String, }
+    PodSpec {
+        host_network: bool,
+        node_name: String,
+        dns_policy: String,
+        service_account_name: String,
+        containers: Vec<Container>,
+        init_containers: Vec<Container>,
+    }
+    Container { ports: Vec<ContainerPortEntry>, }
+    ContainerPortEntry { name: String, container_port: u16, protocol: String, }
     PodStatus {
         phase: String,
         start_time: String,

@@ -3,11 +3,11 @@
 //! In: a `Pod` object. Out: a [`Pod`]. Two observations of the same pod (files taken at different times) become one. It
 //! never decides who owned an address; that takes all pods (see `cluster`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::object::{OwnerReference, PodObject, PodStatus};
-use crate::model::{Timestamp, Workload};
+use super::object::{ContainerPortEntry, OwnerReference, PodObject, PodStatus};
+use crate::model::{Protocol, Timestamp, Workload};
 
 /// Labels, sorted by key.
 pub type Labels = BTreeMap<Box<str>, Box<str>>;
@@ -36,9 +36,36 @@ pub struct Pod {
     pub ended: Option<Timestamp>,
     /// `ClusterFirst`, `ClusterFirstWithHostNet`, `Default` or `None`; empty when not stated.
     pub dns_policy: Box<str>,
+    /// Ports that its containers declare; a policy may refer to them by name.
+    pub ports: BTreeSet<ContainerPort>,
+    /// Service account; empty when not stated.
+    pub service_account: Box<str>,
     pub(super) uid: Box<str>,
     pub(super) version: u64,
     pub(super) owner: Option<Owner>,
+}
+
+/// A port that a container declares.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContainerPort {
+    /// Name; may be empty.
+    pub name: Box<str>,
+    /// Number.
+    pub port: u16,
+    /// Transport.
+    pub protocol: Protocol,
+}
+
+impl ContainerPort {
+    fn of(entry: &ContainerPortEntry) -> Option<Self> {
+        let protocol = match entry.protocol.as_str() {
+            "" | "TCP" => Protocol::TCP,
+            "UDP" => Protocol::UDP,
+            "SCTP" => Protocol::SCTP,
+            _ => return None,
+        };
+        Some(Self { name: entry.name.as_str().into(), port: entry.container_port, protocol })
+    }
 }
 
 /// The controller that an object names as its owner.
@@ -77,6 +104,11 @@ impl Pod {
             started: started.unwrap_or(Timestamp::UNKNOWN),
             ended,
             dns_policy: spec.dns_policy.into(),
+            ports: {
+                let containers = spec.init_containers.iter().chain(&spec.containers);
+                containers.flat_map(|container| &container.ports).filter_map(ContainerPort::of).collect()
+            },
+            service_account: spec.service_account_name.into(),
             uid: uid.into(),
             version: metadata.resource_version.parse().unwrap_or(0),
             owner: Owner::of(&metadata.owner_references),

@@ -25,7 +25,7 @@ pub(super) struct Top {
 /// Splits text into documents: the byte offset and the text of each one that holds anything.
 ///
 /// A line that begins with `---` or `...` separates documents wherever it stands, in quoted text too (YAML 1.2.2, 9.1.2).
-pub(super) fn documents(text: &str) -> Vec<(usize, &str)> {
+pub(crate) fn documents(text: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
     let (mut start, mut at) = (0, 0);
     for line in text.split_inclusive('\n') {

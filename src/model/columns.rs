@@ -56,6 +56,27 @@ pub const EGRESS: [&str; 31] = [
     "review",
 ];
 
+/// Columns of `replay --format csv`, in order: one row for each group of connections, and one for each rule.
+pub const REPLAY: [&str; 17] = [
+    "cluster",
+    "namespace",
+    "workload_kind",
+    "workload",
+    "outcome",
+    "way",
+    "side",
+    "reason",
+    "peer",
+    "port",
+    "protocol",
+    "connections",
+    "first_seen",
+    "last_seen",
+    "policies",
+    "rule",
+    "detail",
+];
+
 /// Columns of `ingress.parquet`, in order: one row for each workload, caller, port and protocol.
 pub const INGRESS: [&str; 20] = [
     "cluster",
@@ -78,4 +99,18 @@ pub const INGRESS: [&str; 20] = [
     "days",
     "pods",
     "addresses",
+];
+
+/// Columns of the summary of `draft`, in order: one row for each namespace.
+pub const DRAFT: [&str; 10] = [
+    "cluster",
+    "namespace",
+    "dialect",
+    "templates",
+    "objects",
+    "rules",
+    "allowed_connections",
+    "left_out_connections",
+    "decisions",
+    "questions",
 ];

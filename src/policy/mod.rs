@@ -1,7 +1,23 @@
-//! Network policies: from evidence to drafts.
+//! Network policies of every dialect: read in one compiled form, and drafted from evidence.
 //!
-//! In: what was seen of a namespace, and what the user says. Out: policy documents in five dialects, and the list of what
-//! they leave out. Nothing here opens a file or reads a clock.
+//! In: texts of policy files; what was seen of a namespace. Out: a [`PolicySet`], in which each policy and each rule knows the
+//! object, file and line that it came from; drafts ([`draft`]) under the pinned [`names`]. Parsing is strict: an unknown key is an
+//! error, because a misspelt selector would select everything. Nothing here opens a file or judges traffic (see
+//! [`crate::replay`]).
 
+mod doubt;
 pub mod draft;
+mod name_pattern;
 pub mod names;
+mod parse;
+mod problem;
+mod rule;
+mod selector;
+mod set;
+
+pub use doubt::{Doubt, Match};
+pub use name_pattern::{NamePattern, Wildcard};
+pub use problem::{PolicyError, Problem};
+pub use rule::{Action, Block, Direction, Entity, Peer, PortMatch, PortSpec, Ports, ProtocolSpec, Rule, Section};
+pub use selector::{Key, Labelled, Selector, Value};
+pub use set::{Dialect, Note, ObjectId, Passed, Policy, PolicySet, PolicySource, RuleId, Subject, Tier, TierEnd};

@@ -7,6 +7,7 @@
 mod coverage;
 mod digest;
 mod document;
+mod draft;
 mod escape;
 mod index;
 pub mod json;
@@ -14,6 +15,7 @@ mod namespace;
 mod path;
 mod peer;
 mod readiness;
+mod replay;
 mod review_block;
 mod row;
 mod summary_text;
@@ -22,13 +24,18 @@ mod tables;
 mod view;
 mod wording;
 
+pub use draft::{DraftRow, draft_columns, draft_json, draft_markdown, draft_text};
 pub use index::index_document;
-pub use json::{ATLAS_SCHEMA, AtlasDocument, atlas_document, atlas_json};
+pub use json::{
+    ATLAS_SCHEMA, AtlasDocument, ClusterDocument, EdgeDocument, JudgementDocument, NamespaceDocument, PeerDocument,
+    WorkloadDocument, WorkloadName, atlas_document, atlas_json,
+};
 pub use namespace::{documents, namespace_document};
-pub use path::document_path;
+pub use path::{cluster_folder, document_path};
 pub use readiness::{
     Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json, readiness_text,
 };
+pub use replay::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
 pub use summary_text::summary_text;
 pub use tables::{Column, Columns, egress_columns, ingress_columns};
 pub use view::{AtlasView, FindingView, Judgement, ReviewView};

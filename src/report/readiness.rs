@@ -401,7 +401,7 @@ pub fn readiness_text(readiness: &Readiness, width: u16) -> String {
 }
 
 /// A sentence behind a head, wrapped so that its lines begin where the first one does.
-fn hanging(head: &str, sentence: &str, width: usize) -> String {
+pub(super) fn hanging(head: &str, sentence: &str, width: usize) -> String {
     let indent = head.chars().count();
     let room = width.saturating_sub(indent).max(20);
     let mut lines = vec![String::new()];

@@ -1,7 +1,9 @@
 //! Units of work: read, join, summarise, judge. The same for one machine and for many.
 
+mod draft;
 mod ingest;
 mod judge;
 
+pub use draft::{BaselineError, baselines, read_atlas, unproven};
 pub use ingest::{IngestError, IngestOptions, Ingested, Progress, ingest};
 pub use judge::{judge, worst_open};

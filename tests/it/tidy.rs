@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// A module may use only those before it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "error",
     "model",
     "catalog",
@@ -15,6 +15,7 @@ const ORDER: [&str; 15] = [
     "classify",
     "detect",
     "policy",
+    "replay",
     "report",
     "simulate",
     "task",

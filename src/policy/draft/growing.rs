@@ -11,7 +11,7 @@ use super::model::{Citation, Draft, Evidence, Pending, PendingKind, Rule, Subjec
 use super::plan::{DraftInput, Seed};
 use super::subjects::Template;
 use super::wildcard;
-use crate::policy::names::Direction;
+use crate::policy::Direction;
 use crate::summary::Peer;
 
 pub(super) struct Growing<'p> {

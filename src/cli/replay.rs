@@ -1,0 +1,236 @@
+//! `replay`: recorded traffic against policies; what would break, before anything is applied.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+
+use super::Context;
+use super::preflight::is_covered;
+use super::traffic::{Traffic, TrafficArgs, say_account};
+use super::write::write_csv;
+use crate::attribute::{Answer, Evidence, Named, PartyId, Sink, attribute};
+use crate::error::ExitStatus;
+use crate::policy::{PolicySet, PolicySource};
+use crate::read::InputSpec;
+use crate::replay::{Evaluator, Profile, Replay, ReplayFold, Resolver, replay};
+use crate::report::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
+use crate::summary::{Builder, build};
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 every recorded connection passes for certain, 1 something would break, \
+    2 the policies or the inputs cannot be used, 3 nothing breaks for certain, but some connections cannot be told, an input \
+    broke off or does not cover the asked window, there is no traffic, or some of the policies are not judged. Connections that \
+    were denied when they were recorded count for none of these; they are reported apart.\n\n\
+    Examples:\n  egress-atlas replay --policies drafts/ --flows 'hubble/*.log*' --dns coredns.fstrm --kube kube.json --profile cilium\n  \
+    egress-atlas replay --policies prod-eu=eu.yaml --policies shared/ --flows eu/ --dns eu.fstrm --kube eu.json --format json")]
+pub(super) struct ReplayArgs {
+    #[command(flatten)]
+    traffic: TrafficArgs,
+    /// Policies: file, folder or glob of YAML or JSON; NAME= gives the one cluster that they are for.
+    #[arg(long, value_name = "[NAME=]PATH", required = true)]
+    policies: Vec<String>,
+    /// What the CNI does where the API leaves it open; NAME= gives the cluster [default: the settings', else `generic`].
+    #[arg(long, value_name = "[NAME=]PROFILE")]
+    profile: Vec<String>,
+    /// How to print.
+    #[arg(long, value_enum, default_value = "table")]
+    format: ReplayFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ReplayFormat {
+    Table,
+    Json,
+    Markdown,
+    Csv,
+}
+
+/// Takes edges for the replay and, where coverage was asked for, the summary that tells it.
+struct ReplaySink<'a> {
+    fold: ReplayFold,
+    builder: Option<Builder<'a>>,
+}
+
+impl Sink for ReplaySink<'_> {
+    fn connection(&mut self, evidence: &Evidence, named: &Named<'_>) {
+        self.fold.connection(evidence, named);
+        if let Some(builder) = &mut self.builder {
+            builder.connection(evidence, named);
+        }
+    }
+
+    fn answer(&mut self, evidence: &Evidence, answer: &Answer, client: Option<PartyId>) {
+        if let Some(builder) = &mut self.builder {
+            builder.answer(evidence, answer, client);
+        }
+    }
+}
+
+pub(super) fn run(args: &ReplayArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
+    // Policies are read before the traffic: a typing error should not cost an hour.
+    let set = policies(&args.policies)?;
+    let profiles = Profiles::parse(&args.profile)?;
+    let (traffic, evidence) = args.traffic.load(false, context)?;
+    let (inventory, networks) = (&traffic.inventory, &traffic.networks);
+    let sinks = attribute(&evidence, &traffic.join, traffic.threads, || ReplaySink {
+        fold: ReplayFold::default(),
+        builder: traffic.since.map(|_| Builder::new(inventory, networks)),
+    })?;
+    let (folds, builders): (Vec<_>, Vec<_>) = sinks.into_iter().map(|sink| (sink.fold, sink.builder)).unzip();
+    let recorded = ReplayFold::finish(folds, &evidence, &Resolver::new(inventory, traffic.pod_networks()));
+    let builders: Vec<_> = builders.into_iter().flatten().collect();
+    let window_is_covered = traffic.since.is_none() || {
+        let mut atlas = build(&evidence, inventory, builders);
+        (atlas.since, atlas.until) = (traffic.since, traffic.until);
+        is_covered(&traffic, &atlas)
+    };
+    drop(evidence);
+    let mut clusters: Vec<Box<str>> = recorded.ends.iter().map(|end| end.cluster.clone()).collect();
+    clusters.sort();
+    clusters.dedup();
+    let mut evaluators: BTreeMap<Box<str>, Evaluator<'_>> = BTreeMap::new();
+    for cluster in &clusters {
+        evaluators.insert(cluster.clone(), Evaluator::new(&set, profiles.of(cluster, &traffic)?));
+    }
+    let outcome = replay(&recorded, |cluster| evaluators.get(cluster));
+    let caveats = caveats(&set, &evaluators);
+    let mut view = ReplayView {
+        replay: &outcome,
+        set: &set,
+        profiles: evaluators.iter().map(|(cluster, one)| (cluster.clone(), one.profile().name)).collect(),
+        caveats: caveats.clone(),
+    };
+    view.caveats.extend(set.notes.iter().map(|note| format!("{}: {}", note.object, note.text)));
+    print(&view, args.format, context)?;
+    say_account(&traffic, context);
+    Ok(status(&outcome, window_is_covered && !traffic.is_broken(), caveats.is_empty(), context))
+}
+
+fn print(view: &ReplayView<'_>, format: ReplayFormat, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let text = match format {
+        ReplayFormat::Table => replay_text(view, context.width),
+        ReplayFormat::Markdown => replay_markdown(view),
+        ReplayFormat::Json => replay_json(view)?,
+        ReplayFormat::Csv => return write_csv(context.out, &replay_columns(view)),
+    };
+    write!(context.out, "{text}")?;
+    Ok(())
+}
+
+fn status(outcome: &Replay, is_covered: bool, all_judged: bool, context: &mut Context<'_>) -> ExitStatus {
+    let totals = &outcome.totals;
+    let judged = totals.passed() + totals.would_break + totals.undecidable;
+    if totals.would_break > 0 {
+        return ExitStatus::NotGood;
+    }
+    let why = if judged == 0 {
+        "there is no connection of a pod in the traffic"
+    } else if totals.undecidable > 0 {
+        "nothing breaks for certain, but some connections cannot be told"
+    } else if !is_covered {
+        "an input broke off, or the flows do not cover the asked window"
+    } else if !all_judged {
+        "some of the policies are not judged"
+    } else {
+        return ExitStatus::Good;
+    };
+    context.say(&format!("status 3: not proven: {why}"));
+    ExitStatus::NotProven
+}
+
+/// What of the policies has no part in the verdicts.
+fn caveats(set: &PolicySet, evaluators: &BTreeMap<Box<str>, Evaluator<'_>>) -> Vec<String> {
+    let mut caveats = Vec::new();
+    for (cluster, evaluator) in evaluators {
+        let mut names: Vec<String> = evaluator.not_enforced().map(|policy| policy.id.to_string()).collect();
+        names.sort();
+        if let Some(first) = names.first() {
+            let profile = evaluator.profile().name;
+            caveats.push(format!(
+                "cluster {cluster}: profile {profile} does not enforce {} of the policies ({first}{}); they are left out",
+                names.len(),
+                if names.len() > 1 { ", ..." } else { "" }
+            ));
+        }
+    }
+    let idle = set.policies.iter().filter(|policy| !policy.is_enforced);
+    caveats.extend(idle.map(|policy| format!("{} is not judged: see its notes", policy.id)));
+    caveats
+}
+
+/// Reads all policies; files of a folder that are no YAML or JSON by name are passed over.
+pub(super) fn policies(paths: &[String]) -> anyhow::Result<PolicySet> {
+    /// Policies beyond this are no policies.
+    const BYTES_MAX: u64 = 64 << 20;
+    let mut texts = Vec::new();
+    for path in paths {
+        let spec = InputSpec::parse(path)?;
+        for file in spec.files()? {
+            let name = file.path.display().to_string();
+            let known = ["yaml", "yml", "json"];
+            let extension = file.path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            let is_kustomization = file.path.file_stem().is_some_and(|stem| stem == "kustomization");
+            if !file.is_named && (!known.contains(&extension) || is_kustomization) {
+                continue;
+            }
+            let size = std::fs::metadata(&file.path).with_context(|| format!("`{name}`: policies"))?.len();
+            if size > BYTES_MAX {
+                bail!("`{name}`: more than 64 MiB; this is no policy file");
+            }
+            let text = std::fs::read_to_string(&file.path).with_context(|| format!("`{name}`: policies"))?;
+            texts.push((name, text, file.cluster.clone()));
+        }
+    }
+    texts.sort();
+    texts.dedup();
+    let sources: Vec<PolicySource<'_>> =
+        texts.iter().map(|(file, text, cluster)| PolicySource { file, text, cluster: cluster.as_deref() }).collect();
+    let set = PolicySet::parse(&sources).context("policies; nothing was replayed")?;
+    if set.policies.is_empty() {
+        let kinds: Vec<&str> = set.passed.keys().map(|kind| &**kind).collect();
+        let found = if kinds.is_empty() { "no object".to_owned() } else { format!("only {}", kinds.join(", ")) };
+        bail!(
+            "no network policy in --policies: {found}; give YAML or JSON of policies, as `kubectl get networkpolicies -A -o yaml` prints"
+        );
+    }
+    Ok(set)
+}
+
+/// Profiles as given: of one cluster, and of all others.
+#[derive(Debug, Default)]
+pub(super) struct Profiles {
+    shared: Option<Profile>,
+    own: BTreeMap<String, Profile>,
+}
+
+impl Profiles {
+    pub(super) fn parse(texts: &[String]) -> anyhow::Result<Self> {
+        let mut profiles = Self::default();
+        for text in texts {
+            match text.split_once('=') {
+                Some((cluster, name)) => {
+                    profiles.own.insert(cluster.to_owned(), profile(name)?);
+                }
+                None => profiles.shared = Some(profile(text)?),
+            }
+        }
+        Ok(profiles)
+    }
+
+    pub(super) fn of(&self, cluster: &str, traffic: &Traffic) -> anyhow::Result<Profile> {
+        if let Some(given) = self.own.get(cluster).or(self.shared.as_ref()) {
+            return Ok(given.clone());
+        }
+        let _ = traffic;
+        Ok(Profile::GENERIC)
+    }
+}
+
+fn profile(name: &str) -> anyhow::Result<Profile> {
+    match Profile::named(name) {
+        Some(profile) => Ok(profile),
+        None => bail!("`{name}` is no profile; profiles are {}", Profile::NAMES.join(", ")),
+    }
+}

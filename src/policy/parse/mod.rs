@@ -1,0 +1,165 @@
+//! Texts of policy files → policies, one file per dialect.
+//!
+//! In: sources, each of any number of YAML documents, JSON objects or lists. Out: policies in the order of their identity, or every
+//! mistake that was found. Objects that are no policies are counted by kind and passed over; an object that does not say its
+//! kind is a mistake.
+
+mod fields;
+mod kubernetes;
+mod labels;
+mod node;
+mod object;
+
+use std::collections::BTreeMap;
+
+use self::fields::{Item, Origin};
+use self::node::{Content, Node};
+use super::{Note, Policy, PolicyError, PolicySet, PolicySource, Problem};
+use crate::kube::yaml_documents;
+
+/// Lists inside lists come from joining files by hand; deeper than this is no one's intention.
+const LIST_DEPTH_MAX: usize = 4;
+
+/// Reads all sources.
+pub(super) fn parse(sources: &[PolicySource<'_>]) -> Result<PolicySet, PolicyError> {
+    let mut reader = Reader::default();
+    for source in sources {
+        reader.source(*source);
+    }
+    reader.finish()
+}
+
+/// One object of a list or of a document.
+struct Found<'a> {
+    node: &'a Node,
+    kind: &'a str,
+    api_version: &'a str,
+    depth: usize,
+}
+
+#[derive(Default)]
+struct Reader {
+    set: PolicySet,
+    problems: Vec<Problem>,
+}
+
+impl Reader {
+    fn source(&mut self, source: PolicySource<'_>) {
+        let text = source.text.strip_prefix('\u{feff}').unwrap_or(source.text);
+        for (place, (offset, document)) in yaml_documents(text).into_iter().enumerate() {
+            let before = text.get(..offset).unwrap_or_default();
+            let first_line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+            let origin = Origin { file: source.file.into(), document: place + 1, object: "".into() };
+            match node::read(document, first_line) {
+                Ok(node) => self.document(&node, &origin, source.cluster),
+                Err(broken) => self.problems.push(Problem {
+                    file: origin.file,
+                    line: broken.line,
+                    document: origin.document,
+                    object: "".into(),
+                    path: "".into(),
+                    message: format!("not valid YAML or JSON: {}", broken.message).into(),
+                }),
+            }
+        }
+    }
+
+    fn document(&mut self, node: &Node, origin: &Origin, cluster: Option<&str>) {
+        let mut waiting = vec![Found { node, kind: "", api_version: "", depth: 0 }];
+        while let Some(found) = waiting.pop() {
+            let item = Item { node: found.node, path: String::new(), origin };
+            let inner = match &found.node.content {
+                Content::Null => continue,
+                Content::List(items) => Some((items, "", "")),
+                Content::Map(_) => match (found.node.text("kind"), found.node.get("items").map(|node| &node.content)) {
+                    (kind, Some(Content::List(items))) if kind.is_empty() || kind.ends_with("List") => {
+                        Some((items, kind.strip_suffix("List").unwrap_or_default(), found.node.text("apiVersion")))
+                    }
+                    // What kubectl prints when there is nothing: `items: null` or no items at all.
+                    (kind, None | Some(Content::Null)) if kind.ends_with("List") => continue,
+                    _ => None,
+                },
+                _ => {
+                    self.problems.push(
+                        item.refuse(format!("a Kubernetes object is a mapping, found {}", found.node.content.kind())),
+                    );
+                    continue;
+                }
+            };
+            if let Some((items, kind, api_version)) = inner {
+                if found.depth >= LIST_DEPTH_MAX {
+                    self.problems.push(item.refuse("lists inside lists, more than four deep"));
+                    continue;
+                }
+                let depth = found.depth + 1;
+                waiting.extend(items.iter().rev().map(|node| Found { node, kind, api_version, depth }));
+                continue;
+            }
+            self.object(&found, origin, cluster);
+        }
+    }
+
+    fn object(&mut self, found: &Found<'_>, origin: &Origin, cluster: Option<&str>) {
+        let or = |own: &'_ str, given: &'_ str| -> String { if own.is_empty() { given.into() } else { own.into() } };
+        let kind = or(found.node.text("kind"), found.kind);
+        let api_version = or(found.node.text("apiVersion"), found.api_version);
+        let metadata = found.node.get("metadata");
+        let named = |key: &str| metadata.map(|metadata| metadata.text(key)).unwrap_or_default();
+        let object = match (named("namespace"), named("name")) {
+            (_, "") => kind.clone(),
+            ("", name) => format!("{kind} {name}"),
+            (namespace, name) => format!("{kind} {namespace}/{name}"),
+        };
+        let object: String = object.chars().take(200).collect();
+        let origin = Origin { object: object.into(), ..origin.clone() };
+        let item = Item { node: found.node, path: String::new(), origin: &origin };
+        if kind.is_empty() || api_version.is_empty() {
+            self.problems.push(item.refuse("an object needs `apiVersion` and `kind`; is this a policy at all?"));
+            return;
+        }
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        match (group, kind.as_str()) {
+            ("networking.k8s.io" | "extensions", "NetworkPolicy") => self.take(kubernetes::policy(&item, cluster)),
+            _ => *self.set.passed.entry(kind.into()).or_default() += 1,
+        }
+    }
+
+    fn take(&mut self, read: Result<Policy, Problem>) {
+        match read {
+            Ok(policy) => self.set.policies.push(policy),
+            Err(problem) => self.problems.push(problem),
+        }
+    }
+
+    fn finish(mut self) -> Result<PolicySet, PolicyError> {
+        self.set.policies.sort_by(|one, two| one.id.cmp(&two.id));
+        let mut known = BTreeMap::new();
+        for policy in &self.set.policies {
+            let id = &policy.id;
+            let name = (&id.cluster, policy.dialect, &id.kind, &id.namespace, &id.name);
+            if let Some((file, line)) = known.insert(name, (&id.file, id.line)) {
+                self.problems.push(Problem {
+                    file: id.file.clone(),
+                    line: id.line,
+                    document: id.document,
+                    object: id.to_string().into(),
+                    path: "".into(),
+                    message: format!("the same object stands in {file} line {line}; which one is in force?").into(),
+                });
+            }
+        }
+        let notes = self.set.policies.iter().flat_map(|policy| {
+            let rules = [&policy.egress, &policy.ingress].into_iter().flatten().flat_map(|section| &section.rules);
+            let texts = policy.notes.iter().chain(rules.flat_map(|rule| &rule.notes));
+            texts.map(|text| Note { object: policy.id.clone(), text })
+        });
+        self.set.notes = notes.collect();
+        self.set.notes.sort();
+        self.set.notes.dedup();
+        if self.problems.is_empty() {
+            return Ok(self.set);
+        }
+        self.problems.sort();
+        Err(PolicyError { problems: self.problems })
+    }
+}

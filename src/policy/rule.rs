@@ -1,0 +1,195 @@
+//! One rule of a policy: whom it concerns, at which ports, and what it does.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Doubt, NamePattern, Selector};
+use crate::model::Protocol;
+
+/// Which way a section looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// Connections that the selected pods begin.
+    Egress,
+    /// Connections to the selected pods.
+    Ingress,
+}
+
+impl Direction {
+    /// The word in outputs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Egress => "egress",
+            Self::Ingress => "ingress",
+        }
+    }
+}
+
+/// What a rule does with what it matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// Lets it through.
+    Allow,
+    /// Stops it (`Deny`, `Drop`, `Reject`).
+    Deny,
+    /// Leaves it to later tiers.
+    Pass,
+    /// Records it and goes on to the next rule.
+    Log,
+}
+
+/// An address range with holes. An address in a hole is not denied, only not meant by this element.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Block {
+    /// The range.
+    pub net: IpNet,
+    /// The holes.
+    pub except: Vec<IpNet>,
+}
+
+impl Block {
+    /// Whether the block means an address; IPv4-mapped forms are unmapped first.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.net.contains(&address) && !self.except.iter().any(|hole| hole.contains(&address))
+    }
+}
+
+/// A group of ends that a CNI knows by a word (Cilium `toEntities`, and what other dialects write instead).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Entity {
+    /// Everything.
+    All,
+    /// Everything outside the cluster.
+    World,
+    /// The same, IPv4 only.
+    WorldIpv4,
+    /// The same, IPv6 only.
+    WorldIpv6,
+    /// Everything inside the cluster: pods, nodes, the API server.
+    Cluster,
+    /// The pod's own node.
+    Host,
+    /// Any other node.
+    RemoteNode,
+    /// The API server.
+    KubeApiserver,
+    /// A gateway proxy of the CNI.
+    Ingress,
+    /// The CNI's own health probes.
+    Health,
+    /// A pod that is still starting.
+    Init,
+    /// A pod that the CNI does not manage.
+    Unmanaged,
+    /// Nothing.
+    None,
+}
+
+/// Whom a rule means.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Peer {
+    /// Pods whose namespace and labels fit.
+    Pods {
+        /// Of the namespace.
+        namespaces: Selector,
+        /// Of the pod.
+        pods: Selector,
+    },
+    /// Addresses.
+    Block(Block),
+    /// Addresses that a DNS answer gave for a name.
+    Name(NamePattern),
+    /// What a CNI knows by a word.
+    Entity(Entity),
+    /// A service by name: the pods behind it.
+    Service {
+        /// Its namespace.
+        namespace: Box<str>,
+        /// Its name.
+        name: Box<str>,
+    },
+    /// All of these at once (Calico: selector and nets of one entity rule).
+    Both(Vec<Self>),
+    /// Whatever this does not mean (Calico `notNets`, `notSelector`).
+    Not(Box<Self>),
+    /// Something that is not modelled.
+    Opaque(Doubt),
+}
+
+/// A transport in a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProtocolSpec {
+    /// Any.
+    Any,
+    /// TCP, UDP and SCTP, and nothing else (Cilium `ANY` beside a port).
+    AnyWithPorts,
+    /// This one.
+    Is(Protocol),
+}
+
+/// A port in a rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PortSpec {
+    /// All ports.
+    Any,
+    /// From the first to the last, both included.
+    Range(u16, u16),
+    /// A container port of the server by name.
+    Named(Box<str>),
+}
+
+/// One element of a rule's ports.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortMatch {
+    /// Transport.
+    pub protocol: ProtocolSpec,
+    /// Port at the server.
+    pub port: PortSpec,
+}
+
+/// The ports of a rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ports {
+    /// One of these; `None`: every port and protocol, ICMP too.
+    pub any_of: Option<Vec<PortMatch>>,
+    /// None of these (Calico `notPorts`, `notProtocol`).
+    pub none_of: Vec<PortMatch>,
+    /// Set when the rule restricts ports by something that is not modelled (source ports, ICMP codes).
+    pub opaque: Option<Doubt>,
+}
+
+/// One rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its place among the rules of its list in the object, from 0.
+    pub index: usize,
+    /// The list in the object that it stands in (`egress`, `egressDeny`, ...), with the spec's number where an object has several.
+    pub list: Box<str>,
+    /// Its own name, where the dialect gives rules names; else empty.
+    pub name: Box<str>,
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// What it does.
+    pub action: Action,
+    /// One of these; `None`: anybody, outside the cluster too. An empty list means nobody.
+    pub peers: Option<Vec<Peer>>,
+    /// At which ports.
+    pub ports: Ports,
+    /// A further condition on the selected pod itself (Calico `source` of an egress rule, Antrea `appliedTo` of a rule).
+    pub local: Option<Peer>,
+    /// Names that a DNS proxy serves to the pod by this rule (Cilium `rules.dns`); `None` without such a section.
+    pub dns: Option<Vec<NamePattern>>,
+    /// What of the rule is noted and not judged.
+    pub notes: Vec<&'static str>,
+}
+
+/// The rules of a policy in one direction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Section {
+    /// Whether the policy, by being there, stops what nothing allows.
+    pub isolates: bool,
+    /// In the order of the object; order matters only within ordered tiers.
+    pub rules: Vec<Rule>,
+}

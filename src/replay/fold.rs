@@ -1,0 +1,202 @@
+//! Attributed connections → distinct edges, so that each is judged once however often it was seen.
+//!
+//! In: what the join hands over, in any order, on any number of threads. Out: edges in the order of their content.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+
+use super::end::{End, NameEvidence, Names};
+use super::resolve::{Described, Resolver};
+use crate::attribute::{Answer, Evidence, Named, PartyId, Sink};
+use crate::model::{Grade, NameId, Protocol, Timestamp, Verdict};
+
+/// How often and when an edge was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Connections.
+    pub flows: u64,
+    /// First event; unknown when no record carried a time.
+    pub first: Option<Timestamp>,
+    /// Last event.
+    pub last: Option<Timestamp>,
+}
+
+impl Seen {
+    /// Adds what was seen elsewhere.
+    pub fn absorb(&mut self, other: Self) {
+        self.flows = self.flows.saturating_add(other.flows);
+        self.first = Timestamp::earliest(self.first, other.first);
+        self.last = self.last.max(other.last);
+    }
+}
+
+/// A distinct connection, ends by their place in [`Recorded::ends`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayEdge {
+    /// Who began it.
+    pub client: usize,
+    /// Who was called.
+    pub server: usize,
+    /// The server's port; 0 when not known or when the protocol has none.
+    pub port: u16,
+    /// Transport.
+    pub protocol: Protocol,
+    /// Names of the server's address.
+    pub names: Names,
+    /// Whether only the ports told client from server.
+    pub guessed: bool,
+    /// What the CNI did.
+    pub recorded: Verdict,
+    /// How often and when.
+    pub seen: Seen,
+}
+
+/// All distinct connections of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Every end, once.
+    pub ends: Vec<End>,
+    /// Every distinct connection.
+    pub edges: Vec<ReplayEdge>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    client: Described,
+    server: Described,
+    port: u16,
+    protocol: Protocol,
+    names: u32,
+    guessed: bool,
+    verdict: Verdict,
+}
+
+/// What one thread has seen.
+#[derive(Debug, Default)]
+pub struct ReplayFold {
+    edges: HashMap<Key, Seen>,
+    names: HashMap<Box<[NameId]>, u32>,
+    lists: Vec<(Box<[NameId]>, NameEvidence)>,
+    numbers: HashMap<(u32, NameEvidence), u32>,
+}
+
+impl ReplayFold {
+    /// The number of a list of names with its evidence.
+    fn list(&mut self, names: &[NameId], evidence: NameEvidence) -> u32 {
+        let next = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        let list = match self.names.get(names) {
+            Some(list) => *list,
+            None => *self.names.entry(names.into()).or_insert(next),
+        };
+        let next = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
+        let number = *self.numbers.entry((list, evidence)).or_insert(next);
+        if number == next {
+            self.lists.push((names.into(), evidence));
+        }
+        number
+    }
+
+    /// Makes the edges of all threads' parts.
+    pub fn finish(parts: Vec<Self>, evidence: &Evidence, resolver: &Resolver<'_>) -> Recorded {
+        let mut edges: BTreeMap<Content, Seen> = BTreeMap::new();
+        for part in parts {
+            for (key, seen) in part.edges {
+                let (names, value) = part.lists.get(key.names as usize).cloned().unwrap_or_default();
+                let time = seen.first.unwrap_or(Timestamp::UNKNOWN);
+                let list = names.iter().map(|name| evidence.vocabulary.name_of(*name).into()).collect();
+                let content = Content {
+                    client: resolver.end(evidence, key.client, 0, time),
+                    server: resolver.end(evidence, key.server, key.port, time),
+                    port: key.port,
+                    protocol: key.protocol,
+                    names: Names { list, evidence: value },
+                    guessed: key.guessed,
+                    recorded: key.verdict,
+                };
+                edges.entry(content).or_default().absorb(seen);
+            }
+        }
+        Recorded::of(edges)
+    }
+}
+
+/// An edge by its content, so that order does not depend on reading.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Content {
+    client: End,
+    server: End,
+    port: u16,
+    protocol: Protocol,
+    names: Names,
+    guessed: bool,
+    recorded: Verdict,
+}
+
+impl Recorded {
+    fn of(edges: BTreeMap<Content, Seen>) -> Self {
+        let mut recorded = Self::default();
+        let mut places: BTreeMap<End, usize> = BTreeMap::new();
+        for (content, seen) in edges {
+            let [client, server] = [content.client, content.server].map(|end| match places.get(&end) {
+                Some(place) => *place,
+                None => {
+                    recorded.ends.push(end.clone());
+                    let place = recorded.ends.len() - 1;
+                    places.insert(end, place);
+                    place
+                }
+            });
+            recorded.edges.push(ReplayEdge {
+                client,
+                server,
+                port: content.port,
+                protocol: content.protocol,
+                names: content.names,
+                guessed: content.guessed,
+                recorded: content.recorded,
+                seen,
+            });
+        }
+        recorded
+    }
+}
+
+/// What a grade is worth to a rule that goes by name.
+const fn evidence_of(grade: Grade) -> NameEvidence {
+    match grade {
+        Grade::Pod | Grade::PodAmbiguous | Grade::PodLater | Grade::Reported => NameEvidence::Own,
+        Grade::PodStale | Grade::Workload | Grade::Node | Grade::Cluster => NameEvidence::Weak,
+        Grade::None => NameEvidence::None,
+    }
+}
+
+impl Sink for ReplayFold {
+    fn connection(&mut self, _: &Evidence, named: &Named<'_>) {
+        let candidates: Vec<NameId> = named.attributed.candidates.iter().map(|candidate| candidate.name).collect();
+        let key = Key {
+            client: Described {
+                cluster: named.cluster,
+                party: named.client,
+                endpoint: named.client_endpoint,
+                address: named.client_address,
+            },
+            server: Described {
+                cluster: named.server_cluster,
+                party: named.server,
+                endpoint: named.server_endpoint,
+                address: named.server_address,
+            },
+            port: named.port,
+            protocol: named.protocol,
+            names: self.list(&candidates, evidence_of(named.attributed.grade)),
+            guessed: named.guessed,
+            verdict: named.verdict,
+        };
+        let time = |time: Timestamp| time.is_known().then_some(time);
+        let seen = Seen { flows: 1, first: time(named.first), last: time(named.last) };
+        self.edges.entry(key).or_default().absorb(seen);
+    }
+
+    fn answer(&mut self, _: &Evidence, _: &Answer, _: Option<PartyId>) {}
+}

@@ -1,0 +1,199 @@
+//! Whether a peer or a port of a rule means the other end of a connection.
+
+use super::end::{End, EndKind, NameEvidence, Names};
+use super::profile::Profile;
+use crate::model::Protocol;
+use crate::policy::{
+    Block, Direction, Doubt, Entity, Match, NamePattern, Peer, PortMatch, PortSpec, Ports, ProtocolSpec,
+};
+
+/// What of the connection rules ask for, beside its ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flow<'a> {
+    pub(super) direction: Direction,
+    pub(super) port: u16,
+    pub(super) protocol: Protocol,
+    pub(super) names: &'a Names,
+    /// The end whose container ports a named port is looked up in.
+    pub(super) server: &'a End,
+}
+
+/// Whether a peer that depends on nothing but the other end means it.
+pub(super) fn leaf(peer: &Peer, end: &End, profile: &Profile) -> Match {
+    match peer {
+        Peer::Pods { namespaces, pods } => match end.kind {
+            EndKind::Pod => namespaces.matches(end).and(pods.matches(end)),
+            EndKind::HostPod => {
+                let labels = namespaces.matches(end).and(pods.matches(end));
+                labels.and(profile.host_network)
+            }
+            EndKind::Node | EndKind::KubeApiserver | EndKind::Gateway | EndKind::Outside => Match::No,
+            EndKind::Service => Match::Unknown(Doubt::ServiceAddress),
+            EndKind::Unknown => Match::Unknown(Doubt::PodUnknown),
+        },
+        Peer::Block(block) => self::block(block, end, profile),
+        Peer::Entity(entity) => self::entity(*entity, end),
+        Peer::Opaque(doubt) => Match::Unknown(*doubt),
+        Peer::Service { namespace, name } => service(namespace, name, end),
+        Peer::Both(parts) => parts.iter().fold(Match::Yes, |so_far, part| so_far.and(leaf(part, end, profile))),
+        Peer::Not(part) => leaf(part, end, profile).negated(),
+        Peer::Name(_) => Match::Unknown(Doubt::NameUnknown),
+    }
+}
+
+fn block(block: &Block, end: &End, profile: &Profile) -> Match {
+    let covers = end.address.map(|address| block.contains(address));
+    match (end.kind, covers) {
+        (_, Some(false)) => Match::No,
+        (EndKind::Outside, Some(true)) => Match::Yes,
+        (EndKind::Outside | EndKind::Unknown, None) => Match::Unknown(Doubt::PodUnknown),
+        (EndKind::Pod, _) => profile.block_on_pod.and(covered(covers)),
+        (EndKind::HostPod | EndKind::Node | EndKind::KubeApiserver | EndKind::Gateway, _) => {
+            profile.block_on_node.and(covered(covers))
+        }
+        (EndKind::Service, _) => Match::Unknown(Doubt::ServiceAddress),
+        (EndKind::Unknown, Some(true)) if profile.block_on_pod.is_yes() => Match::Yes,
+        (EndKind::Unknown, Some(true)) => Match::Unknown(Doubt::PodUnknown),
+    }
+}
+
+const fn covered(covers: Option<bool>) -> Match {
+    match covers {
+        Some(yes) => Match::of(yes),
+        None => Match::Unknown(Doubt::PodUnknown),
+    }
+}
+
+fn service(namespace: &str, name: &str, end: &End) -> Match {
+    match end.kind {
+        EndKind::Service => Match::of(&*end.namespace == namespace && &*end.name == name),
+        EndKind::Pod | EndKind::Unknown => Match::Unknown(Doubt::NotModelled),
+        _ => Match::No,
+    }
+}
+
+/// Words of Cilium, as far as they depend on the other end alone; a node is this node or another one, see [`node_entity`].
+fn entity(entity: Entity, end: &End) -> Match {
+    if end.kind == EndKind::Service && !matches!(entity, Entity::All | Entity::None) {
+        return Match::Unknown(Doubt::ServiceAddress);
+    }
+    if end.kind == EndKind::Unknown && !matches!(entity, Entity::All | Entity::None) {
+        return Match::Unknown(Doubt::PodUnknown);
+    }
+    let is_v4 = end.address.map(|address| address.to_canonical().is_ipv4());
+    match entity {
+        Entity::All => Match::Yes,
+        Entity::None | Entity::Health | Entity::Init | Entity::Unmanaged => Match::No,
+        Entity::World => Match::of(end.kind == EndKind::Outside),
+        Entity::WorldIpv4 => Match::of(end.kind == EndKind::Outside && is_v4 == Some(true)),
+        Entity::WorldIpv6 => Match::of(end.kind == EndKind::Outside && is_v4 == Some(false)),
+        Entity::Cluster => Match::of(end.kind != EndKind::Outside),
+        Entity::KubeApiserver => Match::of(end.kind == EndKind::KubeApiserver),
+        Entity::Ingress => Match::of(end.kind == EndKind::Gateway),
+        Entity::Host | Entity::RemoteNode => Match::of(matches!(end.kind, EndKind::Node | EndKind::HostPod)),
+    }
+}
+
+/// Whether a node is the pod's own (`host`) or another one (`remote-node`).
+pub(super) fn node_entity(entity: Entity, subject: &End, end: &End) -> Match {
+    if !matches!(end.kind, EndKind::Node | EndKind::HostPod | EndKind::KubeApiserver) || end.node.is_empty() {
+        return match end.kind {
+            EndKind::Node | EndKind::HostPod => Match::Unknown(Doubt::NodeTraffic),
+            _ => self::entity(entity, end),
+        };
+    }
+    if subject.node.is_empty() {
+        return Match::Unknown(Doubt::NodeTraffic);
+    }
+    Match::of((entity == Entity::Host) == (subject.node == end.node))
+}
+
+/// Whether a name of a rule is the one that the connection's address was asked by.
+pub(super) fn name(pattern: &NamePattern, end: &End, names: &Names) -> Match {
+    match end.kind {
+        EndKind::Outside | EndKind::Unknown => {}
+        // Names that resolve to what is in the cluster are opened by no dialect.
+        _ => return Match::No,
+    }
+    match (names.list.split_first(), names.evidence) {
+        (None, _) | (_, NameEvidence::None) => Match::Unknown(Doubt::NameUnknown),
+        (Some((best, _)), NameEvidence::Own) if pattern.matches(best) => Match::Yes,
+        (Some((best, _)), NameEvidence::Weak) if pattern.matches(best) => Match::Unknown(Doubt::NameEvidenceWeak),
+        (Some((_, others)), _) if others.iter().any(|other| pattern.matches(other)) => {
+            Match::Unknown(Doubt::NameAmbiguous)
+        }
+        _ => Match::No,
+    }
+}
+
+/// Whether the ports of a rule mean the connection's, and by which element.
+pub(super) fn ports(ports: &Ports, flow: &Flow<'_>) -> (Match, Option<usize>) {
+    let (found, place) = match &ports.any_of {
+        None => (Match::Yes, None),
+        Some(elements) => {
+            let mut found = (Match::No, None);
+            for (place, element) in elements.iter().enumerate() {
+                match port(element, flow) {
+                    Match::Yes => {
+                        found = (Match::Yes, Some(place));
+                        break;
+                    }
+                    Match::Unknown(doubt) if found.0.is_no() => found = (Match::Unknown(doubt), Some(place)),
+                    _ => {}
+                }
+            }
+            found
+        }
+    };
+    let excluded = ports.none_of.iter().fold(Match::No, |so_far, element| so_far.or(port(element, flow)));
+    let opaque = ports.opaque.map_or(Match::Yes, Match::Unknown);
+    (found.and(excluded.negated()).and(opaque), place)
+}
+
+const WITH_PORTS: [Protocol; 3] = [Protocol::TCP, Protocol::UDP, Protocol::SCTP];
+
+/// Whether the protocol is one that the Kubernetes API knows.
+pub(super) fn is_in_api(protocol: Protocol) -> bool {
+    WITH_PORTS.contains(&protocol)
+}
+
+pub(super) fn protocol(spec: ProtocolSpec, flow: &Flow<'_>) -> Match {
+    match spec {
+        ProtocolSpec::Any => Match::Yes,
+        _ if flow.protocol == Protocol::UNKNOWN => Match::Unknown(Doubt::ProtocolUnknown),
+        ProtocolSpec::AnyWithPorts => Match::of(is_in_api(flow.protocol)),
+        ProtocolSpec::Is(protocol) => Match::of(protocol == flow.protocol),
+    }
+}
+
+fn port(element: &PortMatch, flow: &Flow<'_>) -> Match {
+    let protocol = self::protocol(element.protocol, flow);
+    if protocol.is_no() {
+        return Match::No;
+    }
+    protocol.and(number(&element.port, flow))
+}
+
+/// Whether the number is one of those meant, whatever the protocol.
+pub(super) fn number(spec: &PortSpec, flow: &Flow<'_>) -> Match {
+    match spec {
+        PortSpec::Any => Match::Yes,
+        _ if flow.port == 0 && !is_in_api(flow.protocol) && flow.protocol != Protocol::UNKNOWN => Match::No,
+        _ if flow.port == 0 => Match::Unknown(Doubt::PortUnknown),
+        PortSpec::Range(first, last) => Match::of((*first..=*last).contains(&flow.port)),
+        PortSpec::Named(name) => named(name, flow),
+    }
+}
+
+/// A named port is looked up in the pod that serves, whichever end the policy is about.
+fn named(name: &str, flow: &Flow<'_>) -> Match {
+    match (flow.server.kind, &flow.server.ports) {
+        (EndKind::Pod | EndKind::HostPod, Some(ports)) => Match::of(
+            ports.iter().any(|port| *port.name == *name && port.port == flow.port && port.protocol == flow.protocol),
+        ),
+        (EndKind::Pod | EndKind::HostPod, None) | (EndKind::Unknown, _) => Match::Unknown(Doubt::NamedPortUnknown),
+        (EndKind::Service, _) => Match::Unknown(Doubt::ServiceAddress),
+        // Outside there is no pod to ask.
+        _ => Match::No,
+    }
+}
