@@ -13,6 +13,8 @@ mod conservation;
 mod demo;
 /// dnstap captures.
 mod dnstap;
+/// Policy drafts: their files, their checks, and the way back through the replay.
+mod draft;
 /// Hubble JSON.
 mod hubble;
 /// The join, its oracle, and independence of slicing.

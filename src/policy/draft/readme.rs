@@ -80,11 +80,8 @@ fn rollback(draft: &Draft, manifests: &[Manifest], direction: Direction) -> Vec<
     let mut policies: Vec<PolicyName> =
         PolicyName::ALL.into_iter().filter(|policy| policy.direction() == direction).collect();
     policies.sort();
-    for policy in policies {
-        for name in named(manifests, &[policy]) {
-            out.push(format!("kubectl delete {}{place} {name} --ignore-not-found", draft.dialect.resource()));
-        }
-    }
+    let names: Vec<&str> = policies.into_iter().flat_map(|policy| named(manifests, &[policy])).collect();
+    out.push(format!("kubectl delete {}{place} --ignore-not-found {}", draft.dialect.resource(), names.join(" ")));
     out.push("```".to_owned());
     out
 }
