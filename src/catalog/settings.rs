@@ -37,6 +37,8 @@ pub struct Settings {
     pub clusters: BTreeMap<Box<str>, Networks>,
     /// `[draft]` and `[clusters.NAME.draft]`: what policy drafts may contain.
     pub draft: DraftSettings,
+    /// `[clusters.NAME] profile`: what the CNI of a cluster does where policies leave it open.
+    pub profiles: BTreeMap<Box<str>, Box<str>>,
 }
 
 /// `[join]`: how a flow finds the answer that named its destination. Nanoseconds; written as `24h`, `90s`, `250ms`.
@@ -131,9 +133,12 @@ impl Settings {
         }
         if let Some(clusters) = root.table("clusters")? {
             for (name, table) in clusters.named_tables("clusters")? {
-                table.expect_keys(&["networks", "draft"])?;
+                table.expect_keys(&["networks", "profile", "draft"])?;
                 if let Some(own) = table.table("draft")? {
                     settings.draft.read_cluster(name, &own)?;
+                }
+                if let Some(profile) = table.get("profile") {
+                    settings.profiles.insert(name.into(), profile.text()?.into());
                 }
                 if let Some(networks) = table.table("networks")? {
                     settings.clusters.insert(name.into(), Networks::read(&networks)?);
@@ -212,7 +217,11 @@ services = ["10.96.0.0/12"]
 nodes = ["192.168.10.0/24"]
 internal = ["10.0.0.0/8", "192.0.2.0/24"]
 
-# The same for one cluster, in addition.
+# What the CNI of one cluster does where policies leave it open (see `replay --help`).
+[clusters.east]
+profile = "cilium"
+
+# Address ranges of one cluster, in addition.
 [clusters.east.networks]
 pods = ["240.10.0.0/16"]
 

@@ -223,8 +223,10 @@ impl Profiles {
         if let Some(given) = self.own.get(cluster).or(self.shared.as_ref()) {
             return Ok(given.clone());
         }
-        let _ = traffic;
-        Ok(Profile::GENERIC)
+        match traffic.settings.profiles.get(cluster) {
+            Some(name) => profile(name).with_context(|| format!("settings, `[clusters.{cluster}]`")),
+            None => Ok(Profile::GENERIC),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! In: texts of policy files; what was seen of a namespace. Out: a [`PolicySet`], in which each policy and each rule knows the
 //! object, file and line that it came from; drafts ([`draft`]) under the pinned [`names`]. Parsing is strict: an unknown key is an
 //! error, because a misspelt selector would select everything. Nothing here opens a file or judges traffic (see
-//! [`crate::replay`]).
+//! `replay`).
 
 mod doubt;
 pub mod draft;

@@ -83,6 +83,14 @@ pub enum Entity {
     Init,
     /// A pod that the CNI does not manage.
     Unmanaged,
+    /// Any node, host-network pods and an API server on one among them.
+    Node,
+    /// Pods of the subject's own namespace (Antrea `namespaces.match: Self`).
+    SameNamespace,
+    /// Whatever has an IPv4 address.
+    Ipv4,
+    /// Whatever has an IPv6 address.
+    Ipv6,
     /// Nothing.
     None,
 }
@@ -110,6 +118,8 @@ pub enum Peer {
         /// Its name.
         name: Box<str>,
     },
+    /// At least one of these (members of a group).
+    Either(Vec<Self>),
     /// All of these at once (Calico: selector and nets of one entity rule).
     Both(Vec<Self>),
     /// Whatever this does not mean (Calico `notNets`, `notSelector`).

@@ -202,11 +202,14 @@ impl PolicySet {
         })
     }
 
-    /// How people refer to a rule: `NetworkPolicy shop/allow-dns egress[0]`, with the rule's own name where it has one.
+    /// How people refer to a rule: `NetworkPolicy shop/allow-dns egress rule 1` (counted from 1), or the rule's own name where it has
+    /// one.
     pub fn rule_text(&self, id: RuleId) -> String {
         match self.rule(id) {
-            Some((policy, rule)) if rule.name.is_empty() => format!("{} {}[{}]", policy.id, rule.list, rule.index),
-            Some((policy, rule)) => format!("{} {}[{}] `{}`", policy.id, rule.list, rule.index, rule.name),
+            Some((policy, rule)) if rule.name.is_empty() => {
+                format!("{} {} rule {}", policy.id, rule.list, rule.index + 1)
+            }
+            Some((policy, rule)) => format!("{} {} rule {} ({})", policy.id, rule.list, rule.index + 1, rule.name),
             None => "unknown rule".to_owned(),
         }
     }

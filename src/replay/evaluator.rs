@@ -25,8 +25,9 @@ enum Compiled<'s> {
     Leaf(usize),
     /// Depends on the names of the connection.
     Name(&'s NamePattern),
-    /// Depends on the nodes of both ends.
-    Node(Entity),
+    /// Depends on both ends.
+    Relative(Entity),
+    Either(Vec<Self>),
     Both(Vec<Self>),
     Not(Box<Self>),
 }
@@ -287,7 +288,8 @@ impl<'s> Attempt<'_, 's> {
         match peer {
             Compiled::Leaf(number) => end.leaves.get(*number).copied().unwrap_or(Match::No),
             Compiled::Name(pattern) => self.name(pattern),
-            Compiled::Node(entity) => matching::node_entity(*entity, &self.subject.end, &end.end),
+            Compiled::Relative(entity) => matching::relative(*entity, &self.subject.end, &end.end),
+            Compiled::Either(parts) => parts.iter().fold(Match::No, |so_far, part| so_far.or(self.peer(part, end))),
             Compiled::Both(parts) => parts.iter().fold(Match::Yes, |so_far, part| so_far.and(self.peer(part, end))),
             Compiled::Not(part) => self.peer(part, end).negated(),
         }
@@ -430,7 +432,10 @@ impl<'s> Compiler<'s> {
     fn peer(&mut self, peer: &'s Peer) -> Compiled<'s> {
         match peer {
             Peer::Name(pattern) => Compiled::Name(pattern),
-            Peer::Entity(entity @ (Entity::Host | Entity::RemoteNode)) => Compiled::Node(*entity),
+            Peer::Entity(entity @ (Entity::Host | Entity::RemoteNode | Entity::SameNamespace)) => {
+                Compiled::Relative(*entity)
+            }
+            Peer::Either(parts) => Compiled::Either(parts.iter().map(|part| self.peer(part)).collect()),
             Peer::Both(parts) => Compiled::Both(parts.iter().map(|part| self.peer(part)).collect()),
             Peer::Not(part) => Compiled::Not(Box::new(self.peer(part))),
             leaf => {
@@ -448,6 +453,9 @@ impl<'s> Compiler<'s> {
 /// Calico's tier for Kubernetes policies, and their place in it.
 const CALICO_KUBERNETES_ORDER: f64 = 1_000.0;
 
+/// Behind Antrea's tier `application` (priority 250), as its tier for administrators' policies of the API (251).
+const ANTREA_ADMIN_RANK: f64 = -0.249;
+
 /// The stages of all enforced policies, in order.
 fn stages(set: &PolicySet, profile: &Profile) -> Vec<StageSpec> {
     let is_enforced = |policy: &Policy| policy.is_enforced && profile.enforces.contains(&policy.dialect);
@@ -462,7 +470,13 @@ fn stages(set: &PolicySet, profile: &Profile) -> Vec<StageSpec> {
                 ((TotalOrder(0.0), true, "default".into()), Some(TierEnd::DenySelected), CALICO_KUBERNETES_ORDER)
             }
             Tier::Union => ((TotalOrder(0.0), false, "".into()), None, 0.0),
-            Tier::Ordered { name, rank, order, end } => ((TotalOrder(*rank), true, name.clone()), Some(*end), *order),
+            Tier::Ordered { name, rank, order, end } => {
+                // Antrea asks administrators' policies of the API behind its own tiers.
+                let is_late =
+                    profile.name == "antrea" && policy.dialect == Dialect::ClusterNetworkPolicy && *rank < 0.0;
+                let rank = if is_late { ANTREA_ADMIN_RANK } else { *rank };
+                ((TotalOrder(rank), true, name.clone()), Some(*end), *order)
+            }
         };
         let tier = tiers.entry(key).or_insert((end, Vec::new()));
         tier.1.push((TotalOrder(order), number));

@@ -36,6 +36,7 @@ pub(super) fn leaf(peer: &Peer, end: &End, profile: &Profile) -> Match {
         Peer::Opaque(doubt) => Match::Unknown(*doubt),
         Peer::Service { namespace, name } => service(namespace, name, end),
         Peer::Both(parts) => parts.iter().fold(Match::Yes, |so_far, part| so_far.and(leaf(part, end, profile))),
+        Peer::Either(parts) => parts.iter().fold(Match::No, |so_far, part| so_far.or(leaf(part, end, profile))),
         Peer::Not(part) => leaf(part, end, profile).negated(),
         Peer::Name(_) => Match::Unknown(Doubt::NameUnknown),
     }
@@ -72,12 +73,13 @@ fn service(namespace: &str, name: &str, end: &End) -> Match {
     }
 }
 
-/// Words of Cilium, as far as they depend on the other end alone; a node is this node or another one, see [`node_entity`].
+/// Words of Cilium, as far as they depend on the other end alone; a node is this node or another one, see [`relative`].
 fn entity(entity: Entity, end: &End) -> Match {
-    if end.kind == EndKind::Service && !matches!(entity, Entity::All | Entity::None) {
+    let is_plain = matches!(entity, Entity::All | Entity::None | Entity::Ipv4 | Entity::Ipv6);
+    if end.kind == EndKind::Service && !is_plain {
         return Match::Unknown(Doubt::ServiceAddress);
     }
-    if end.kind == EndKind::Unknown && !matches!(entity, Entity::All | Entity::None) {
+    if end.kind == EndKind::Unknown && !is_plain {
         return Match::Unknown(Doubt::PodUnknown);
     }
     let is_v4 = end.address.map(|address| address.to_canonical().is_ipv4());
@@ -90,12 +92,21 @@ fn entity(entity: Entity, end: &End) -> Match {
         Entity::Cluster => Match::of(end.kind != EndKind::Outside),
         Entity::KubeApiserver => Match::of(end.kind == EndKind::KubeApiserver),
         Entity::Ingress => Match::of(end.kind == EndKind::Gateway),
+        Entity::Node => {
+            Match::of(matches!(end.kind, EndKind::Node | EndKind::HostPod) || !end.node.is_empty() && !end.is_pod())
+        }
+        Entity::SameNamespace => Match::of(end.is_pod()),
+        Entity::Ipv4 => is_v4.map_or(Match::Unknown(Doubt::PodUnknown), Match::of),
+        Entity::Ipv6 => is_v4.map_or(Match::Unknown(Doubt::PodUnknown), |is_v4| Match::of(!is_v4)),
         Entity::Host | Entity::RemoteNode => Match::of(matches!(end.kind, EndKind::Node | EndKind::HostPod)),
     }
 }
 
 /// Whether a node is the pod's own (`host`) or another one (`remote-node`).
-pub(super) fn node_entity(entity: Entity, subject: &End, end: &End) -> Match {
+pub(super) fn relative(entity: Entity, subject: &End, end: &End) -> Match {
+    if entity == Entity::SameNamespace {
+        return self::entity(entity, end).and(Match::of(subject.namespace == end.namespace));
+    }
     if !matches!(end.kind, EndKind::Node | EndKind::HostPod | EndKind::KubeApiserver) || end.node.is_empty() {
         return match end.kind {
             EndKind::Node | EndKind::HostPod => Match::Unknown(Doubt::NodeTraffic),

@@ -21,6 +21,10 @@ mod hubble;
 mod join;
 /// Kubernetes objects.
 mod kube;
+/// Policy files: what is read, what is refused and how it is said.
+mod policy;
+/// Traffic against policies: truth tables, a second evaluator, the command.
+mod replay;
 /// Documents and tables.
 mod report;
 /// Generated data.

@@ -14,12 +14,23 @@ use crate::policy::{
 
 /// Reads one object.
 pub(super) fn policy(item: &Item<'_>, cluster: Option<&str>) -> Result<Policy, Problem> {
+    of_kind(item, "NetworkPolicy", &[], cluster)
+}
+
+/// Reads Calico's staged form of one object.
+pub(super) fn staged(item: &Item<'_>, cluster: Option<&str>) -> Result<Policy, Problem> {
+    of_kind(item, "StagedKubernetesNetworkPolicy", &["stagedAction"], cluster)
+}
+
+fn of_kind(item: &Item<'_>, kind: &str, more: &[&str], cluster: Option<&str>) -> Result<Policy, Problem> {
     let (fields, metadata) = frame(item, &["spec", "status"], true)?;
-    let id = identity(item, "NetworkPolicy", &metadata, cluster);
+    let id = identity(item, kind, &metadata, cluster);
     let mut pods = Selector::everything();
     let (mut egress, mut ingress) = (None, Some(Section { isolates: true, rules: Vec::new() }));
     if let Some(spec) = fields.get("spec") {
-        let spec = spec.fields(&["podSelector", "policyTypes", "ingress", "egress"])?;
+        let known = ["podSelector", "policyTypes", "ingress", "egress"];
+        let known: Vec<&str> = known.iter().chain(more).copied().collect();
+        let spec = spec.fields(&known)?;
         if let Some(selector) = spec.get("podSelector") {
             pods = labels::selector(selector, &|key| Key::Pod(key.into()))?;
         }
@@ -138,8 +149,12 @@ fn ports(rule: &Fields<'_>) -> Result<Ports, Problem> {
 }
 
 /// One element of `ports`: protocol TCP unless stated; `endPort` only behind a number.
-pub(super) fn port(item: Item<'_>) -> Result<PortMatch, Problem> {
-    let fields = item.fields(&["port", "endPort", "protocol"])?;
+fn port(item: Item<'_>) -> Result<PortMatch, Problem> {
+    port_of(&item.fields(&["port", "endPort", "protocol"])?)
+}
+
+/// `protocol`, `port` and `endPort` of an element.
+pub(super) fn port_of(fields: &Fields<'_>) -> Result<PortMatch, Problem> {
     let protocol = match fields.get("protocol") {
         None => Protocol::TCP,
         Some(item) => item.word(&[("TCP", Protocol::TCP), ("UDP", Protocol::UDP), ("SCTP", Protocol::SCTP)])?,

@@ -4,6 +4,12 @@
 //! mistake that was found. Objects that are no policies are counted by kind and passed over; an object that does not say its
 //! kind is a mistake.
 
+mod antrea;
+mod calico;
+mod cilium;
+mod cluster_network_policy;
+mod definitions;
+mod expression;
 mod fields;
 mod kubernetes;
 mod labels;
@@ -12,9 +18,10 @@ mod object;
 
 use std::collections::BTreeMap;
 
+use self::definitions::Definitions;
 use self::fields::{Item, Origin};
 use self::node::{Content, Node};
-use super::{Note, Policy, PolicyError, PolicySet, PolicySource, Problem};
+use super::{Note, PolicyError, PolicySet, PolicySource, Problem};
 use crate::kube::yaml_documents;
 
 /// Lists inside lists come from joining files by hand; deeper than this is no one's intention.
@@ -25,6 +32,17 @@ pub(super) fn parse(sources: &[PolicySource<'_>]) -> Result<PolicySet, PolicyErr
     let mut reader = Reader::default();
     for source in sources {
         reader.source(*source);
+    }
+    // Groups and tiers may stand behind the policies that refer to them.
+    let objects = std::mem::take(&mut reader.objects);
+    for object in &objects {
+        let item = Item { node: &object.node, path: String::new(), origin: &object.origin };
+        if let Err(problem) = reader.definitions.learn(&object.group, &object.kind, &item) {
+            reader.problems.push(problem);
+        }
+    }
+    for object in &objects {
+        reader.object(object);
     }
     reader.finish()
 }
@@ -37,9 +55,20 @@ struct Found<'a> {
     depth: usize,
 }
 
+/// An object that says what it is.
+struct Object {
+    node: Node,
+    origin: Origin,
+    group: String,
+    kind: String,
+    cluster: Option<Box<str>>,
+}
+
 #[derive(Default)]
 struct Reader {
     set: PolicySet,
+    objects: Vec<Object>,
+    definitions: Definitions,
     problems: Vec<Problem>,
 }
 
@@ -95,11 +124,11 @@ impl Reader {
                 waiting.extend(items.iter().rev().map(|node| Found { node, kind, api_version, depth }));
                 continue;
             }
-            self.object(&found, origin, cluster);
+            self.keep(&found, origin, cluster);
         }
     }
 
-    fn object(&mut self, found: &Found<'_>, origin: &Origin, cluster: Option<&str>) {
+    fn keep(&mut self, found: &Found<'_>, origin: &Origin, cluster: Option<&str>) {
         let or = |own: &'_ str, given: &'_ str| -> String { if own.is_empty() { given.into() } else { own.into() } };
         let kind = or(found.node.text("kind"), found.kind);
         let api_version = or(found.node.text("apiVersion"), found.api_version);
@@ -112,21 +141,50 @@ impl Reader {
         };
         let object: String = object.chars().take(200).collect();
         let origin = Origin { object: object.into(), ..origin.clone() };
-        let item = Item { node: found.node, path: String::new(), origin: &origin };
         if kind.is_empty() || api_version.is_empty() {
+            let item = Item { node: found.node, path: String::new(), origin: &origin };
             self.problems.push(item.refuse("an object needs `apiVersion` and `kind`; is this a policy at all?"));
             return;
         }
-        let group = api_version.split_once('/').map_or("", |(group, _)| group);
-        match (group, kind.as_str()) {
-            ("networking.k8s.io" | "extensions", "NetworkPolicy") => self.take(kubernetes::policy(&item, cluster)),
-            _ => *self.set.passed.entry(kind.into()).or_default() += 1,
-        }
+        let group = api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
+        let cluster = cluster.map(Into::into);
+        self.objects.push(Object { node: found.node.clone(), origin, group, kind, cluster });
     }
 
-    fn take(&mut self, read: Result<Policy, Problem>) {
+    fn object(&mut self, object: &Object) {
+        let item = Item { node: &object.node, path: String::new(), origin: &object.origin };
+        let cluster = object.cluster.as_deref();
+        let definitions = &self.definitions;
+        let read = match (object.group.as_str(), object.kind.as_str()) {
+            ("networking.k8s.io" | "extensions", "NetworkPolicy") => {
+                kubernetes::policy(&item, cluster).map(|policy| vec![policy])
+            }
+            ("cilium.io", kind @ ("CiliumNetworkPolicy" | "CiliumClusterwideNetworkPolicy")) => {
+                cilium::policies(&item, kind, cluster, definitions)
+            }
+            ("projectcalico.org" | "crd.projectcalico.org", kind) if calico::KINDS.contains(&kind) => {
+                calico::policy(&item, kind, cluster, definitions).map(|policy| vec![policy])
+            }
+            ("crd.antrea.io", kind @ ("NetworkPolicy" | "ClusterNetworkPolicy")) => {
+                antrea::policy(&item, kind, cluster, definitions).map(|policy| vec![policy])
+            }
+            ("policy.networking.k8s.io", kind) if cluster_network_policy::KINDS.contains(&kind) => {
+                cluster_network_policy::policy(&item, kind, cluster).map(|policy| vec![policy])
+            }
+            (group, kind) if definitions::is_definition(group, kind) => return,
+            (group, kind) if is_other_policy(group, kind) => {
+                let message = format!(
+                    "policies of kind `{kind}` ({group}) are not modelled; leave this object out to replay the others"
+                );
+                Err(item.refuse(message))
+            }
+            (_, kind) => {
+                *self.set.passed.entry(kind.into()).or_default() += 1;
+                return;
+            }
+        };
         match read {
-            Ok(policy) => self.set.policies.push(policy),
+            Ok(policies) => self.set.policies.extend(policies),
             Err(problem) => self.problems.push(problem),
         }
     }
@@ -137,7 +195,9 @@ impl Reader {
         for policy in &self.set.policies {
             let id = &policy.id;
             let name = (&id.cluster, policy.dialect, &id.kind, &id.namespace, &id.name);
-            if let Some((file, line)) = known.insert(name, (&id.file, id.line)) {
+            if let Some((file, line)) = known.insert(name, (&id.file, id.line))
+                && (file, line) != (&id.file, id.line)
+            {
                 self.problems.push(Problem {
                     file: id.file.clone(),
                     line: id.line,
@@ -162,4 +222,15 @@ impl Reader {
         self.problems.sort();
         Err(PolicyError { problems: self.problems })
     }
+}
+
+/// Policies of other controllers: what they allow or stop would be missing from every verdict.
+fn is_other_policy(group: &str, kind: &str) -> bool {
+    matches!(
+        (group, kind),
+        ("networking.k8s.aws", _)
+            | ("k8s.ovn.org", "EgressFirewall" | "AdminPolicyBasedExternalRoute")
+            | ("networking.gke.io", "FQDNNetworkPolicy")
+            | ("crd.projectcalico.org" | "projectcalico.org", "StagedClusterNetworkPolicy")
+    )
 }

@@ -5,7 +5,7 @@ use crate::replay::{Break, ReplayWorkload, RuleUse, Undecided};
 use crate::report::escape::{code, identifier, prose};
 use crate::report::readiness::hanging;
 use crate::report::table::Table;
-use crate::report::wording::{count, counted, time};
+use crate::report::wording::{count, counted, list, time};
 
 /// Rows that the table shows of one list; JSON and CSV have all.
 const SHOWN_MAX: usize = 12;
@@ -44,6 +44,16 @@ impl Form {
             Self::Plain => table.to_plain(),
             Self::Markdown => table.to_markdown(),
         }
+    }
+
+    /// A line, and an explanation that hangs below it.
+    fn pair(self, head: &str, rest: &str, why: &str, width: usize) -> String {
+        let line = match self {
+            Self::Plain => hanging("  ", &format!("{head}: {rest}"), width),
+            Self::Markdown if why.is_empty() => return format!("- {head}: {rest}\n"),
+            Self::Markdown => return format!("- {head}: {rest}; {why}\n"),
+        };
+        if why.is_empty() { line } else { line + &hanging("      ", why, width) }
     }
 
     fn item(self, head: &str, rest: &str, width: usize) -> String {
@@ -163,20 +173,17 @@ fn port(port: u16, protocol: crate::model::Protocol) -> String {
 
 fn one_break(broken: &Break, form: Form, width: usize) -> String {
     let arrow = if broken.way == crate::policy::Direction::Egress { "to" } else { "from" };
-    let head = format!("  {arrow} {} {}  ", form.name(&broken.peer), port(broken.port, broken.protocol));
-    let policies = broken.policies.iter().map(|policy| form.sentence(policy)).collect::<Vec<_>>().join(", ");
+    let head = format!("{arrow} {} {}", form.name(&broken.peer), port(broken.port, broken.protocol));
+    let policies: Vec<String> = broken.policies.iter().map(|policy| form.sentence(policy)).collect();
+    let policies = list(policies, 3);
     let nearest = if broken.nearest.is_empty() {
         "no rule comes near".to_owned()
     } else {
         format!("nearest: {}", form.sentence(&broken.nearest))
     };
-    let rest = format!(
-        "{} (last {}); stopped on {} by {policies}; {nearest}",
-        counted(broken.seen.flows, "connection"),
-        time(broken.seen.last),
-        broken.side.as_str(),
-    );
-    form.item(&head, &rest, width)
+    let flows = format!("{}, last {}", counted(broken.seen.flows, "connection"), time(broken.seen.last));
+    let why = format!("stopped on {} by {policies}; {nearest}", broken.side.as_str());
+    form.pair(&head, &flows, &why, width)
 }
 
 fn undecided(view: &ReplayView<'_>, form: Form, width: usize) -> String {
@@ -194,10 +201,9 @@ fn undecided(view: &ReplayView<'_>, form: Form, width: usize) -> String {
 
 fn one_doubt(row: &Undecided, form: Form, width: usize) -> String {
     let arrow = if row.way == crate::policy::Direction::Egress { "to" } else { "from" };
-    let head = format!("  {arrow} {} {}  ", form.name(&row.peer), port(row.port, row.protocol));
-    let flows = counted(row.seen.flows, "connection");
-    let rest = format!("{flows} (last {}); {}: {}", time(row.seen.last), row.doubt, row.doubt.remedy());
-    form.item(&head, &rest, width)
+    let head = format!("{arrow} {} {}", form.name(&row.peer), port(row.port, row.protocol));
+    let flows = format!("{}, last {}", counted(row.seen.flows, "connection"), time(row.seen.last));
+    form.pair(&head, &flows, &format!("{}: {}", row.doubt, row.doubt.remedy()), width)
 }
 
 fn rules(view: &ReplayView<'_>, form: Form, width: usize) -> String {
@@ -211,7 +217,7 @@ fn rules(view: &ReplayView<'_>, form: Form, width: usize) -> String {
         let Some((policy, rule)) = view.set.rule(used.rule) else { continue };
         let why = if used.selects { "no connection needed it" } else { "its policy selects no pod that was seen" };
         let place = format!("{why} ({} line {})", form.sentence(&policy.id.file), rule.line);
-        out += &form.item(&format!("  {}  ", form.name(&view.set.rule_text(used.rule))), &place, width);
+        out += &form.pair(&form.name(&view.set.rule_text(used.rule)), &place, "", width);
     }
     if unused.len() > SHOWN_MAX * 2 {
         out += &format!("  and {} more; --format json has all\n", unused.len() - SHOWN_MAX * 2);

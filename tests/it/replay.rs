@@ -1,0 +1,44 @@
+//! Traffic against policies.
+
+/// The command on the demo's data.
+mod command;
+/// What is particular to the dialects, and to the CNIs.
+mod dialects;
+/// A second evaluator, written from the text of the API alone.
+mod naive;
+/// Another tool's cases with its answers.
+mod oracle;
+/// Truth tables over nine pods in three namespaces.
+mod tables;
+
+use egress_atlas::model::Protocol;
+use egress_atlas::policy::{PolicySet, PolicySource};
+use egress_atlas::replay::{Connection, End, Evaluator, Judgement, Names, Profile};
+
+/// The policies of a text.
+pub(crate) fn set(text: &str) -> PolicySet {
+    PolicySet::parse(&[PolicySource { file: "test.yaml", text, cluster: None }])
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// One connection, by its ends.
+pub(crate) struct Case<'a> {
+    pub(crate) client: &'a End,
+    pub(crate) server: &'a End,
+    pub(crate) port: u16,
+    pub(crate) protocol: Protocol,
+    pub(crate) names: Names,
+}
+
+pub(crate) fn judge(set: &PolicySet, profile: Profile, case: &Case<'_>) -> Judgement {
+    let evaluator = Evaluator::new(set, profile);
+    let (client, server) = (evaluator.prepare(case.client.clone()), evaluator.prepare(case.server.clone()));
+    evaluator.judge(&Connection {
+        client: &client,
+        server: &server,
+        port: case.port,
+        protocol: case.protocol,
+        names: &case.names,
+        guessed: false,
+    })
+}
