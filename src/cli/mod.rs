@@ -9,6 +9,7 @@ mod demo;
 mod discover;
 mod drift;
 mod plan;
+mod draft;
 mod preflight;
 mod probe;
 mod replay;
@@ -55,6 +56,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Write the baseline: one document per namespace.
     Discover(discover::DiscoverArgs),
+    /// Write policy drafts from a baseline, and list what they leave out.
+    Draft(draft::DraftArgs),
     /// Write one row per client-side flow, with its name and the evidence.
     Attribute(attribute::AttributeArgs),
     /// Tell whether the inputs can carry the job, and what they cover.
@@ -92,6 +95,7 @@ impl Cli {
         match &self.command {
             Command::Demo(args) => demo::run(args, context),
             Command::Discover(args) => discover::run(args, context),
+            Command::Draft(args) => draft::run(args, context),
             Command::Attribute(args) => attribute::run(args, context),
             Command::Preflight(args) => preflight::run(args, context),
             Command::Drift(args) => drift::run(args, context),

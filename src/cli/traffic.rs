@@ -140,6 +140,11 @@ impl TrafficArgs {
         Ok((Traffic { inventory, networks, inputs, settings, join, threads, since, until, warnings }, evidence))
     }
 
+    /// The Kubernetes objects alone, for commands that read no traffic.
+    pub(super) fn inventory_of(&self, unnamed: &str) -> anyhow::Result<Inventory> {
+        inventory(&self.objects()?, unnamed, &mut Vec::new())
+    }
+
     pub(super) fn settings(&self) -> anyhow::Result<Settings> {
         let default = PathBuf::from("egress-atlas.toml");
         let path = match &self.config {

@@ -100,3 +100,17 @@ pub const INGRESS: [&str; 20] = [
     "pods",
     "addresses",
 ];
+
+/// Columns of the summary of `draft`, in order: one row for each namespace.
+pub const DRAFT: [&str; 10] = [
+    "cluster",
+    "namespace",
+    "dialect",
+    "templates",
+    "objects",
+    "rules",
+    "allowed_connections",
+    "left_out_connections",
+    "decisions",
+    "questions",
+];

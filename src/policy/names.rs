@@ -5,24 +5,7 @@
 
 use std::fmt;
 
-/// Which way a policy isolates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Direction {
-    /// Connections that pods open.
-    Egress,
-    /// Connections that pods accept.
-    Ingress,
-}
-
-impl Direction {
-    /// The word of the Kubernetes API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Egress => "Egress",
-            Self::Ingress => "Ingress",
-        }
-    }
-}
+use super::Direction;
 
 /// A pinned name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +53,14 @@ impl PolicyName {
         match self {
             Self::DefaultDenyEgress | Self::EgressBaselineAllow | Self::EgressAllowlist => Direction::Egress,
             Self::DefaultDenyIngress | Self::IngressAllowlist => Direction::Ingress,
+        }
+    }
+
+    /// The word for its direction in `policyTypes` and `types`.
+    pub const fn policy_type(self) -> &'static str {
+        match self.direction() {
+            Direction::Egress => "Egress",
+            Direction::Ingress => "Ingress",
         }
     }
 

@@ -8,6 +8,7 @@ mod coverage;
 mod digest;
 mod document;
 mod drift;
+mod draft;
 mod escape;
 mod index;
 pub mod json;
@@ -30,10 +31,14 @@ pub use drift::{
     Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Direction, Drift, drift, drift_csv, drift_json, drift_markdown,
     drift_text,
 };
+pub use draft::{DraftRow, draft_columns, draft_json, draft_markdown, draft_text};
 pub use index::index_document;
-pub use json::{ATLAS_SCHEMA, AtlasDocument, atlas_document, atlas_json};
+pub use json::{
+    ATLAS_SCHEMA, AtlasDocument, ClusterDocument, EdgeDocument, JudgementDocument, NamespaceDocument, PeerDocument,
+    WorkloadDocument, WorkloadName, atlas_document, atlas_json,
+};
 pub use namespace::{documents, namespace_document};
-pub use path::document_path;
+pub use path::{cluster_folder, document_path};
 pub use plan::{
     Environment, NamespaceRisk, Plan, PlanInput, PolicyObject, Reason, Step, plan, plan_json, plan_markdown,
 };

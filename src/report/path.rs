@@ -20,6 +20,11 @@ pub fn document_path(clusters: usize, cluster: &str, namespace: &str) -> String 
     }
 }
 
+/// The folder of a cluster, the same as for documents.
+pub fn cluster_folder(cluster: &str) -> String {
+    if cluster.is_empty() { "_no-cluster".to_owned() } else { component(cluster) }
+}
+
 /// Lower-case letters, digits, hyphens and inner dots stay; every other byte becomes `_` and two hexadecimal digits.
 fn component(name: &str) -> String {
     let stem = name.split('.').next().unwrap_or_default();

@@ -1,9 +1,11 @@
 //! Units of work: read, join, summarise, judge. The same for one machine and for many.
 
 mod baseline;
+mod draft;
 mod ingest;
 mod judge;
 
 pub use baseline::of_baseline;
+pub use draft::{BaselineError, baselines, read_atlas, unproven};
 pub use ingest::{IngestError, IngestOptions, Ingested, Progress, ingest};
 pub use judge::{judge, worst_open};

@@ -17,6 +17,8 @@ mod demo;
 mod dnstap;
 /// What is new, gone or changed since a baseline.
 mod drift;
+/// Policy drafts: their files, their checks, and the way back through the replay.
+mod draft;
 /// Hubble JSON.
 mod hubble;
 /// The join, its oracle, and independence of slicing.

@@ -9,7 +9,8 @@ use super::manifest::{Manifest, object, purpose, selected};
 use super::model::{Draft, NamePattern, Rule, RulePeer, Subject};
 use super::subjects::digest;
 use super::yaml::{Item, Node, entry, item, list, map};
-use crate::policy::names::{Direction, PolicyName};
+use crate::policy::Direction;
+use crate::policy::names::PolicyName;
 
 /// Antrea's tier for rules of applications; Kubernetes policies come after it.
 const TIER: &str = "application";
@@ -47,7 +48,7 @@ fn manifest(draft: &Draft, policy: PolicyName) -> Option<Manifest> {
     if rules.is_empty() {
         return None;
     }
-    let section = if way == Direction::Egress { "egress" } else { "ingress" };
+    let section = way.as_str();
     let spec = map([("tier", TIER.into()), ("priority", priority(policy).into()), (section, Node::List(rules))]);
     Some(Manifest {
         policy,

@@ -14,7 +14,8 @@ use super::manifest::{Manifest, object, purpose, selected};
 use super::model::{Block, Draft, Rule, RulePeer, Subject};
 use super::yaml::{Entry, Item, Node, entry, item, list, map};
 use crate::model::Protocol;
-use crate::policy::names::{Direction, PolicyName};
+use crate::policy::Direction;
+use crate::policy::names::PolicyName;
 
 /// Ports of one rule (the CRD's limit is 50).
 const PORTS_MAX: usize = 50;
@@ -49,10 +50,10 @@ fn manifest(draft: &Draft, policy: PolicyName) -> Option<Manifest> {
     let mut spec = vec![
         entry("order", order(policy).into()),
         entry("selector", "all()".into()),
-        entry("types", list([way.as_str().into()])),
+        entry("types", list([policy.policy_type().into()])),
     ];
     if !rules.is_empty() {
-        spec.push(entry(if way == Direction::Egress { "egress" } else { "ingress" }, Node::List(rules)));
+        spec.push(entry(way.as_str(), Node::List(rules)));
     }
     Some(Manifest {
         policy,

@@ -51,16 +51,13 @@ pub fn check_object(dialect: Dialect, object: &Value) -> Result<(), CheckError> 
 }
 
 const fn section(policy: PolicyName) -> &'static str {
-    match policy.direction() {
-        crate::policy::names::Direction::Egress => "egress",
-        crate::policy::names::Direction::Ingress => "ingress",
-    }
+    policy.direction().as_str()
 }
 
 const fn other(policy: PolicyName) -> &'static str {
     match policy.direction() {
-        crate::policy::names::Direction::Egress => "ingress",
-        crate::policy::names::Direction::Ingress => "egress",
+        crate::policy::Direction::Egress => "ingress",
+        crate::policy::Direction::Ingress => "egress",
     }
 }
 
@@ -90,7 +87,7 @@ fn kubernetes(object: &Value, policy: PolicyName, name: &str) -> Option<String> 
     if spec.get(other(policy)).is_some() {
         return Some("rules for a direction that it does not isolate".to_owned());
     }
-    if spec.pointer("/policyTypes/0").and_then(Value::as_str) != Some(policy.direction().as_str()) {
+    if spec.pointer("/policyTypes/0").and_then(Value::as_str) != Some(policy.policy_type()) {
         return Some("it isolates another direction than its name says".to_owned());
     }
     if is_deny(policy) != own.is_none() {
@@ -184,15 +181,15 @@ fn antrea(object: &Value, policy: PolicyName) -> Option<String> {
 fn calico(object: &Value, policy: PolicyName) -> Option<String> {
     let spec = object.get("spec")?;
     let types = list(spec, "types");
-    if types.len() != 1 || types.first().and_then(Value::as_str) != Some(policy.direction().as_str()) {
+    if types.len() != 1 || types.first().and_then(Value::as_str) != Some(policy.policy_type()) {
         return Some("`types` names exactly the direction of the policy".to_owned());
     }
     if spec.get(other(policy)).is_some() || is_deny(policy) != spec.get(section(policy)).is_none() {
         return Some("a default deny holds no rule; everything else holds rules of its direction".to_owned());
     }
     let (own, far) = match policy.direction() {
-        crate::policy::names::Direction::Egress => ("source", "destination"),
-        crate::policy::names::Direction::Ingress => ("destination", "source"),
+        crate::policy::Direction::Egress => ("source", "destination"),
+        crate::policy::Direction::Ingress => ("destination", "source"),
     };
     list(spec, section(policy)).iter().find_map(|rule| {
         if rule.pointer("/destination/ports").is_some() && rule.get("protocol").is_none() {

@@ -10,7 +10,8 @@ use super::dialect::Dialect;
 use super::manifest::{Manifest, object, purpose, selected};
 use super::model::{Block, Draft, NamePattern, Rule, RulePeer, Subject};
 use super::yaml::{Entry, Item, Node, entry, item, list, map};
-use crate::policy::names::{Direction, PolicyName};
+use crate::policy::Direction;
+use crate::policy::names::PolicyName;
 
 /// Ports of one `toPorts` element (the CRD's limit).
 const PORTS_MAX: usize = 40;
@@ -59,7 +60,7 @@ fn of_subjects(draft: &Draft, way: Direction, of: impl Fn(&Subject) -> &Vec<Rule
 
 fn spec(subject: Option<&Subject>, way: Direction, rules: Vec<Item>) -> Node {
     let selector = subject.map_or_else(|| map([]), |subject| labels(subject.selector.labels(), None, ""));
-    let section = if way == Direction::Egress { "egress" } else { "ingress" };
+    let section = way.as_str();
     map([("endpointSelector", selector), (section, Node::List(rules))])
 }
 

@@ -11,7 +11,8 @@ use super::manifest::{Manifest, object, purpose};
 use super::model::{Block, Draft, NamePattern, Rule, RulePeer, Subject};
 use super::subjects::digest;
 use super::yaml::{Item, Node, entry, item, list, map};
-use crate::policy::names::{Direction, PolicyName};
+use crate::policy::Direction;
+use crate::policy::names::PolicyName;
 
 /// The CRD's limit on rules, peers, ranges, names and protocols.
 const MAX: usize = 25;
@@ -50,7 +51,7 @@ const fn priority(policy: PolicyName) -> u16 {
 }
 
 fn split(draft: &Draft, policy: PolicyName, subject: Option<&Subject>, rules: Vec<Item>) -> Vec<Manifest> {
-    let section = if policy.direction() == Direction::Egress { "egress" } else { "ingress" };
+    let section = policy.direction().as_str();
     let template = subject.map(|subject| format!(".{}", subject.name)).unwrap_or_default();
     let portions = rules.chunks(MAX).enumerate().map(|(index, portion)| {
         let number = if index == 0 { String::new() } else { format!(".{}", index + 1) };

@@ -147,7 +147,7 @@ fn without_names(
         let mut seed = Seed::new(name, RulePeer::Blocks(ranges), ports(edge));
         let (first, last) = (day(edge.first.as_deref()), day(edge.last.as_deref()));
         seed.remarks.push(format!(
-            "{} as seen on {} days, {first} to {last}: when the name moves, this rule has to follow",
+            "{} as seen, on {} day(s), {first} to {last}: when the name moves, this rule has to follow",
             if private { "private addresses" } else { "stable addresses" },
             edge.days.len()
         ));
@@ -156,7 +156,7 @@ fn without_names(
     Err(Out::new(
         PendingKind::NotExpressible,
         format!(
-            "{} holds no names, and {} public address{} seen on {} day{} do not stand for one",
+            "{} holds no names; observed: {} public address{} on {} day{}",
             input.dialect,
             seen.len(),
             if seen.len() == 1 { "" } else { "es" },

@@ -88,30 +88,24 @@ impl Rule {
         if evidence.cites.is_empty() {
             return "no connection in the baseline".to_owned();
         }
-        let mut text = format!(
-            "{} from {} of {}, {} to {}, {}",
-            plural(evidence.connections, "connection"),
-            plural(evidence.pods.len() as u64, "pod"),
-            listed(evidence.pods.iter()),
-            day(evidence.first.as_deref()),
-            day(evidence.last.as_deref()),
-            plural(evidence.days.len() as u64, "day"),
-        );
-        if evidence.pods.is_empty() {
-            text = format!(
-                "{}, {} to {}",
-                plural(evidence.connections, "connection"),
-                day(evidence.first.as_deref()),
-                day(evidence.last.as_deref())
-            );
+        let (first, last) = (day(evidence.first.as_deref()), day(evidence.last.as_deref()));
+        let span = if first == last {
+            first.to_owned()
+        } else {
+            format!("{first} to {last}, {}", plural(evidence.days.len() as u64, "day"))
+        };
+        let mut parts = vec![plural(evidence.connections, "connection")];
+        if !evidence.pods.is_empty() {
+            parts.push(format!("{} ({})", plural(evidence.pods.len() as u64, "pod"), listed(evidence.pods.iter())));
         }
+        parts.push(span);
         if evidence.denied > 0 {
-            text.push_str(&format!("; {} more denied", evidence.denied));
+            parts.push(format!("{} more were denied", evidence.denied));
         }
         if evidence.audited > 0 {
-            text.push_str(&format!("; {} would be denied by a policy in audit mode", evidence.audited));
+            parts.push(format!("{} would be denied by a policy in audit mode", evidence.audited));
         }
-        text
+        parts.join(", ")
     }
 
     fn grade_line(&self) -> Option<String> {

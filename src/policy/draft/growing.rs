@@ -11,7 +11,7 @@ use super::model::{Citation, Draft, Evidence, Pending, PendingKind, Rule, Subjec
 use super::plan::{DraftInput, Seed};
 use super::subjects::Template;
 use super::wildcard;
-use crate::policy::names::Direction;
+use crate::policy::Direction;
 use crate::summary::Peer;
 
 pub(super) struct Growing<'p> {
@@ -79,7 +79,9 @@ impl<'p> Growing<'p> {
             Direction::Egress => (&mut self.egress, "egress"),
             Direction::Ingress => (&mut self.ingress, "ingress"),
         };
-        let mut slug = seed.slug.clone();
+        // One peer, one rule: names on the same addresses would only say it twice.
+        let same = rules.iter().find(|((own, _), known)| *own == index && known.peer == seed.peer);
+        let mut slug = same.map_or_else(|| seed.slug.clone(), |((_, slug), _)| slug.clone());
         let mut number = 2_u32;
         // Same name, other peer: both have to stand, under different names.
         while rules.get(&(index, slug.clone())).is_some_and(|known| known.peer != seed.peer) {

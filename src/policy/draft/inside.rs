@@ -67,7 +67,7 @@ fn pods(
 /// The pod's port, and where the packet may still carry the service's, that one as well.
 fn ports(input: &DraftInput<'_>, edge: &SeenEdge, namespace: &str, selector: &Selector) -> Ports {
     let mut ports: Ports = BTreeSet::from([(edge.protocol, edge.port)]);
-    if input.settings.draft.profile != Profile::AwsVpcCni {
+    if !has_both_ports(input) {
         return ports;
     }
     let cluster = input.baseline.cluster.as_str();
@@ -83,6 +83,12 @@ fn ports(input: &DraftInput<'_>, edge: &SeenEdge, namespace: &str, selector: &Se
         }
     }
     ports
+}
+
+/// Whether the packet may still carry the service's port where policies judge it.
+fn has_both_ports(input: &DraftInput<'_>) -> bool {
+    let of_cluster = input.settings.profiles.get(input.baseline.cluster.as_str());
+    input.settings.draft.profile == Profile::AwsVpcCni || of_cluster.is_some_and(|profile| **profile == *"aws-vpc-cni")
 }
 
 fn service(input: &DraftInput<'_>, edge: &SeenEdge, namespace: &str, name: &str) -> Result<Seed, Out> {
@@ -106,7 +112,7 @@ fn service(input: &DraftInput<'_>, edge: &SeenEdge, namespace: &str, name: &str)
         )
     })?;
     let mut ports: Ports = BTreeSet::from([(edge.protocol, port)]);
-    if input.settings.draft.profile == Profile::AwsVpcCni {
+    if has_both_ports(input) {
         ports.insert((edge.protocol, edge.port));
     }
     let peer = RulePeer::Pods { cluster: String::new(), namespace: namespace.to_owned(), selector };

@@ -9,7 +9,8 @@ use super::dialect::Dialect;
 use super::manifest::{Manifest, object, object_name, purpose};
 use super::model::{Block, Draft, Rule, RulePeer, Subject};
 use super::yaml::{Entry, Item, Node, entry, item, list, map};
-use crate::policy::names::{Direction, PolicyName};
+use crate::policy::Direction;
+use crate::policy::names::PolicyName;
 
 /// The label that the API server sets on every namespace.
 pub(super) const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
@@ -47,10 +48,9 @@ pub(super) fn manifests(draft: &Draft) -> Vec<Manifest> {
 fn manifest(draft: &Draft, policy: PolicyName, subject: Option<&Subject>, rules: Vec<Item>) -> Manifest {
     let name = object_name(policy, subject);
     let selector = subject.map_or_else(|| map([]), |subject| match_labels(subject.selector.labels()));
-    let mut spec =
-        vec![entry("podSelector", selector), entry("policyTypes", list([policy.direction().as_str().into()]))];
+    let mut spec = vec![entry("podSelector", selector), entry("policyTypes", list([policy.policy_type().into()]))];
     if !rules.is_empty() {
-        let section = if policy.direction() == Direction::Egress { "egress" } else { "ingress" };
+        let section = policy.direction().as_str();
         spec.push(entry(section, Node::List(rules)));
     }
     Manifest {

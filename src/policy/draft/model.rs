@@ -11,7 +11,8 @@ use ipnet::IpNet;
 use super::dialect::Dialect;
 use super::labels::Selector;
 use crate::model::{Grade, Protocol, Workload};
-use crate::policy::names::{Direction, PolicyName};
+use crate::policy::Direction;
+use crate::policy::names::PolicyName;
 use crate::summary::Peer;
 
 /// The draft of one namespace in one dialect.

@@ -85,14 +85,31 @@ fn row(cells: &[&str]) -> String {
     format!("| {} |", cells.join(" | "))
 }
 
-/// A text in a cell: one line, and nothing in it is markup, but for the code spans that we write ourselves.
-pub(super) fn markdown(text: &str) -> String {
-    let mut out = String::new();
-    for c in printable(text).chars() {
-        if "\\|<>*[]!#&".contains(c) {
+/// A text in a cell: one line, and nothing in it is markup but code between backticks, in which only the cell's border is escaped.
+fn markdown(text: &str) -> String {
+    let text = printable(text);
+    let paired = text.matches('`').count() % 2 == 0;
+    let (mut out, mut in_code) = (String::new(), false);
+    for c in text.chars() {
+        if c == '`' && paired {
+            in_code = !in_code;
+        } else if c == '|' || (!in_code && "\\<>*[]!#&_`~".contains(c)) {
             out.push('\\');
         }
         out.push(c);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_hold_no_markup_of_others() {
+        let check = |text: &str, expected: &str| assert_eq!(markdown(text), expected);
+        check("say `[[review]]` | <b>", "say `[[review]]` \\| \\<b\\>");
+        check("a`b [x](y)", "a\\`b \\[x\\](y)");
+        check("line\nbreak", "line\\u{a}break");
+    }
 }

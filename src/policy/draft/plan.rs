@@ -21,7 +21,7 @@ use super::model::{Draft, PendingKind, Ports, RulePeer};
 use super::subjects::{Template, Templates};
 use crate::catalog::{Catalog, Date, Reviews, Settings};
 use crate::kube::Inventory;
-use crate::policy::names::Direction;
+use crate::policy::Direction;
 use crate::summary::Peer;
 
 /// Everything that a draft rests on.

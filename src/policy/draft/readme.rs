@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use super::dialect::Dialect;
 use super::manifest::Manifest;
 use super::model::Draft;
-use crate::policy::names::{Direction, PolicyName};
+use crate::policy::Direction;
+use crate::policy::names::PolicyName;
 
 /// The document.
 pub(super) fn document(draft: &Draft, manifests: &[Manifest]) -> String {
@@ -65,7 +66,7 @@ fn named<'m>(manifests: &'m [Manifest], policies: &[PolicyName]) -> BTreeSet<&'m
 }
 
 fn rollback(draft: &Draft, manifests: &[Manifest], direction: Direction) -> Vec<String> {
-    let word = direction.as_str().to_ascii_lowercase();
+    let word = direction.as_str();
     let place = if draft.dialect.is_cluster_wide() { String::new() } else { format!(" -n {}", draft.namespace) };
     let mut out = vec![format!("## Roll back {word}"), String::new()];
     out.push(match draft.dialect {
@@ -79,11 +80,8 @@ fn rollback(draft: &Draft, manifests: &[Manifest], direction: Direction) -> Vec<
     let mut policies: Vec<PolicyName> =
         PolicyName::ALL.into_iter().filter(|policy| policy.direction() == direction).collect();
     policies.sort();
-    for policy in policies {
-        for name in named(manifests, &[policy]) {
-            out.push(format!("kubectl delete {}{place} {name} --ignore-not-found", draft.dialect.resource()));
-        }
-    }
+    let names: Vec<&str> = policies.into_iter().flat_map(|policy| named(manifests, &[policy])).collect();
+    out.push(format!("kubectl delete {}{place} --ignore-not-found {}", draft.dialect.resource(), names.join(" ")));
     out.push("```".to_owned());
     out
 }

@@ -1,0 +1,188 @@
+//! The baseline's machine form, read back as what drafts are made from.
+//!
+//! In: an [`AtlasDocument`]. Out: one [`Baseline`] for each cluster, and why its coverage proves nothing, if so. Values that nobody could have
+//! written (an unknown grade, a port without a protocol) count as unknown, never as evidence.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Grade, Protocol, SourceKind, Timestamp, Workload, WorkloadKind};
+use crate::policy::draft::{Baseline, SeenEdge, SeenFinding, SeenJudgement, SeenNamespace, SeenReview, SeenWorkload};
+use crate::report::{
+    ATLAS_SCHEMA, AtlasDocument, ClusterDocument, EdgeDocument, JudgementDocument, NamespaceDocument, PeerDocument,
+    WorkloadDocument, WorkloadName,
+};
+use crate::summary::Peer;
+
+/// Why a file is no baseline.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BaselineError {
+    /// Not the JSON of an atlas.
+    #[error("not an atlas.json of this program: {0}; run `egress-atlas discover` and give its --out folder")]
+    NotAnAtlas(String),
+    /// Written by another version.
+    #[error("its schema is `{0}`, this program reads `{ATLAS_SCHEMA}`; run `egress-atlas discover` again")]
+    Schema(String),
+}
+
+/// Reads the text of `atlas.json`.
+pub fn read_atlas(text: &str) -> Result<AtlasDocument, BaselineError> {
+    let document: AtlasDocument =
+        serde_json::from_str(text).map_err(|error| BaselineError::NotAnAtlas(error.to_string()))?;
+    if document.schema == ATLAS_SCHEMA { Ok(document) } else { Err(BaselineError::Schema(document.schema)) }
+}
+
+/// The baselines of all clusters, by name.
+pub fn baselines(document: &AtlasDocument) -> Vec<Baseline> {
+    document.clusters.iter().map(|(name, cluster)| baseline(name, cluster)).collect()
+}
+
+/// Why the baseline does not prove what it covers; nothing when it does.
+pub fn unproven(document: &AtlasDocument) -> Vec<String> {
+    let mut found: Vec<String> = document
+        .inputs
+        .iter()
+        .filter_map(|input| {
+            input.problem.as_ref().map(|problem| format!("input `{}` broke off: {problem}", input.name))
+        })
+        .collect();
+    let since = document.window.since.as_deref().and_then(|time| Timestamp::parse(time.as_bytes()));
+    let until = document.window.until.as_deref().and_then(|time| Timestamp::parse(time.as_bytes()));
+    if document.clusters.values().all(|cluster| cluster.totals.egress_connections == 0) {
+        found.push("it holds no connection".to_owned());
+    }
+    if let (Some(since), Some(until)) = (since, until) {
+        let asked = minutes(since, until);
+        for (name, cluster) in &document.clusters {
+            let flows = cluster.coverage.iter().filter(|source| source.kind == SourceKind::Flows.as_str());
+            let best = flows.map(|source| source.covered_minutes).max().unwrap_or(0);
+            // The same share as `preflight` asks for.
+            if best.saturating_mul(100) < asked.saturating_mul(95) {
+                found.push(format!("cluster `{name}`: flows cover {best} of {asked} minutes asked for"));
+            }
+        }
+    }
+    found
+}
+
+fn minutes(since: Timestamp, until: Timestamp) -> u64 {
+    u64::try_from(until.nanos().saturating_sub(since.nanos()) / 60_000_000_000).unwrap_or(0)
+}
+
+fn baseline(name: &str, cluster: &ClusterDocument) -> Baseline {
+    Baseline {
+        cluster: name.to_owned(),
+        namespaces: cluster.namespaces.iter().map(|(name, seen)| (name.clone(), namespace(seen))).collect(),
+    }
+}
+
+fn namespace(seen: &NamespaceDocument) -> SeenNamespace {
+    SeenNamespace {
+        workloads: seen.workloads.iter().map(seen_workload).collect(),
+        egress: seen.egress.iter().map(edge).collect(),
+        ingress: seen.ingress.iter().map(edge).collect(),
+    }
+}
+
+fn seen_workload(seen: &WorkloadDocument) -> SeenWorkload {
+    let labels = seen.labels.as_ref().map(|labels| {
+        let pairs = labels.iter().map(|label| label.split_once('=').unwrap_or((label, "")));
+        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect::<BTreeMap<_, _>>()
+    });
+    SeenWorkload { workload: workload(&seen.workload), pods: seen.pods.clone(), labels }
+}
+
+fn workload(name: &WorkloadName) -> Workload {
+    Workload { kind: WorkloadKind(name.kind.as_str().into()), name: name.name.as_str().into() }
+}
+
+fn peer(peer: &PeerDocument) -> Peer {
+    match peer {
+        PeerDocument::Workload { cluster, namespace, kind, name } => Peer::Workload {
+            cluster: cluster.as_str().into(),
+            namespace: namespace.as_str().into(),
+            workload: Workload { kind: WorkloadKind(kind.as_str().into()), name: name.as_str().into() },
+        },
+        PeerDocument::Service { namespace, name } => {
+            Peer::Service { namespace: namespace.as_str().into(), name: name.as_str().into() }
+        }
+        PeerDocument::KubeApiserver => Peer::KubeApiserver,
+        PeerDocument::Node => Peer::Node,
+        PeerDocument::Ingress => Peer::Ingress,
+        PeerDocument::Name { name } => Peer::Name(name.as_str().into()),
+        PeerDocument::Address { address } => {
+            // An address that does not parse is a name that no rule can hold: it stays visible and stays out.
+            address.parse().map_or_else(|_| Peer::Name(address.as_str().into()), Peer::Address)
+        }
+        PeerDocument::Outside => Peer::Outside,
+    }
+}
+
+fn protocol(text: &str) -> Protocol {
+    let known = [
+        Protocol::TCP,
+        Protocol::UDP,
+        Protocol::SCTP,
+        Protocol::ICMPV4,
+        Protocol::ICMPV6,
+        Protocol::IGMP,
+        Protocol::VRRP,
+    ];
+    let number = || text.strip_prefix("protocol-").and_then(|number| number.parse().ok()).map(Protocol);
+    known.into_iter().find(|known| known.to_string() == text).or_else(number).unwrap_or(Protocol::UNKNOWN)
+}
+
+fn edge(edge: &EdgeDocument) -> SeenEdge {
+    let verdict = |word: &str| edge.verdicts.get(word).copied().unwrap_or(0);
+    let mut grades: BTreeMap<Grade, u64> = BTreeMap::new();
+    for (word, count) in &edge.grades {
+        let grade = Grade::ALL.into_iter().find(|grade| grade.as_str() == word).unwrap_or(Grade::None);
+        *grades.entry(grade).or_default() += count;
+    }
+    SeenEdge {
+        workload: workload(&edge.workload),
+        peer: peer(&edge.peer),
+        port: edge.port,
+        protocol: protocol(&edge.protocol),
+        connections: edge.connections,
+        denied: verdict("denied"),
+        audited: verdict("audited"),
+        grades,
+        confidence: (0..=1_000_u16).rfind(|step| f64::from(*step) <= edge.confidence * 1_000.0 + 0.5).unwrap_or(0),
+        first: edge.first.clone(),
+        last: edge.last.clone(),
+        days: edge.days.clone(),
+        addresses: edge
+            .addresses
+            .iter()
+            .filter_map(|(address, count)| address.parse().ok().map(|address| (address, *count)))
+            .collect(),
+        pods: edge.pods.clone(),
+        judgement: edge.judgement.as_ref().map(judgement),
+    }
+}
+
+fn judgement(judgement: &JudgementDocument) -> SeenJudgement {
+    let open = judgement.findings.iter().filter(|finding| finding.exempted.is_none());
+    let review = &judgement.review;
+    let by = || {
+        let parts = [&review.owner, &review.reason].into_iter().flatten().map(String::as_str);
+        let text = parts.collect::<Vec<_>>().join(": ");
+        let until = review.expires.as_ref().map(|day| format!(", until {day}")).unwrap_or_default();
+        if text.is_empty() { review.state.clone() } else { format!("{} ({text}{until})", review.state) }
+    };
+    SeenJudgement {
+        category: judgement.category,
+        label: judgement.label.clone(),
+        open: open
+            .map(|finding| SeenFinding {
+                class: format!("{} ({})", finding.class, finding.severity.as_str()),
+                why: finding.why.clone(),
+            })
+            .collect(),
+        review: match review.state.as_str() {
+            "approved" => SeenReview::Approved(by()),
+            "not needed" => SeenReview::NotNeeded,
+            _ => SeenReview::Closed(by()),
+        },
+    }
+}

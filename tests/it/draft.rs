@@ -1,0 +1,579 @@
+//! Policy drafts: the demo's files, checks per dialect, and the round trip: a draft replayed on its own baseline.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use egress_atlas::attribute::{Answer, Evidence, Fold, FoldLimits, JoinOptions, Named, PartyId, Sink, attribute};
+use egress_atlas::catalog::{Catalog, Reviews, Settings};
+use egress_atlas::kube::Inventory;
+use egress_atlas::model::{Account, Batch, TextId, Verdict as Recording};
+use egress_atlas::policy::draft::{
+    Baseline, Dialect, Draft, DraftInput, Manifest, Rule, RulePeer, bundle, check_object, explain, manifests, plan,
+};
+use egress_atlas::policy::{Direction, PolicySet, PolicySource};
+use egress_atlas::read::{DnstapDecoder, HubbleDecoder};
+use egress_atlas::replay::{Connection, EndKind, Evaluator, Profile, Recorded, ReplayFold, Resolver, Verdict};
+use egress_atlas::report::atlas_document;
+use egress_atlas::simulate::{Scenario, Sink as Generated, demo, dnstap, generate};
+use egress_atlas::summary::{Builder, Networks, Peer, build};
+use egress_atlas::task::{baselines, judge};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::support::{folder, run};
+
+/// A cluster's traffic twice: as the baseline that drafts are made from, and as the connections that a replay judges.
+struct World {
+    baseline: Baseline,
+    recorded: Recorded,
+    inventory: Inventory,
+}
+
+struct Both<'a>(ReplayFold, Builder<'a>);
+
+impl Sink for Both<'_> {
+    fn connection(&mut self, evidence: &Evidence, named: &Named<'_>) {
+        self.0.connection(evidence, named);
+        self.1.connection(evidence, named);
+    }
+
+    fn answer(&mut self, evidence: &Evidence, answer: &Answer, client: Option<PartyId>) {
+        self.1.answer(evidence, answer, client);
+    }
+}
+
+fn world(flows: &[u8], frames: &[u8], kube: &[u8], cluster: &str, settings: &Settings, reviews: &Reviews) -> World {
+    let (mut fold, mut batch, mut account) = (Fold::new(FoldLimits::default()), Batch::default(), Account::default());
+    HubbleDecoder::new(false).decode_lines(flows, 0, &mut fold.vocabulary, &mut batch, &mut account);
+    DnstapDecoder::new().decode(frames, 0, &mut fold.vocabulary, &mut batch, &mut account);
+    fold.add(&batch, TextId::NONE).unwrap();
+    let mut inventory = Inventory::default();
+    inventory.add(cluster, kube, &mut account);
+    let evidence = Evidence::gather(vec![fold], &inventory, cluster, 1).unwrap();
+    let networks = Networks::default();
+    let sinks = attribute(&evidence, &JoinOptions::default(), 1, || {
+        Both(ReplayFold::default(), Builder::new(&inventory, &networks))
+    })
+    .unwrap();
+    let (folds, builders): (Vec<_>, Vec<_>) = sinks.into_iter().map(|both| (both.0, both.1)).unzip();
+    let recorded = ReplayFold::finish(folds, &evidence, &Resolver::new(&inventory, Vec::new()));
+    let atlas = build(&evidence, &inventory, builders);
+    let catalog = Catalog::embedded().unwrap();
+    let document = atlas_document(&judge(&atlas, &catalog, settings, reviews));
+    let baseline = baselines(&document).into_iter().find(|baseline| baseline.cluster == cluster).unwrap();
+    World { baseline, recorded, inventory }
+}
+
+#[derive(Default)]
+struct Memory {
+    flows: Vec<u8>,
+    frames: Vec<u8>,
+    kube: Vec<u8>,
+}
+
+impl Generated for Memory {
+    fn flow_line(&mut self, _node: usize, line: &[u8]) {
+        self.flows.extend_from_slice(line);
+    }
+
+    fn dns_frame(&mut self, payload: &[u8]) {
+        dnstap::frame(&mut self.frames, payload);
+    }
+
+    fn truth(&mut self, _flow_id: &str, _name: Option<&str>) {}
+
+    fn kube(&mut self, json: &[u8]) {
+        self.kube.extend_from_slice(json);
+    }
+}
+
+fn generated(scenario: &Scenario, settings: &Settings) -> World {
+    let mut data = Memory::default();
+    generate(scenario, &mut data);
+    let mut fold = Fold::new(FoldLimits::default());
+    let (mut batch, mut account) = (Batch::default(), Account::default());
+    HubbleDecoder::new(false).decode_lines(&data.flows, 0, &mut fold.vocabulary, &mut batch, &mut account);
+    fold.add(&batch, TextId::NONE).unwrap();
+    let cluster = fold.clusters(egress_atlas::model::SourceKind::Flows).next().unwrap().to_owned();
+    world(&data.flows, &data.frames, &data.kube, &cluster, settings, &Reviews::default())
+}
+
+/// The payloads of a Frame Streams capture: data frames of four-byte lengths behind the START frame.
+fn frames(capture: &[u8]) -> Vec<u8> {
+    // START: an escape, its length, and a control frame of 34 bytes; STOP: an escape, 4, and 4 bytes.
+    capture[42..capture.len() - 12].to_vec()
+}
+
+fn demo_world(settings: &Settings) -> World {
+    let data = demo();
+    let file = |name: &str| &data.files.iter().find(|file| file.name == name).unwrap().bytes;
+    let flows = [file("prod-eu/hubble/node-a.log").as_slice(), file("prod-eu/hubble/node-b.log")].concat();
+    let reviews = Reviews::parse(std::str::from_utf8(file("reviews.toml")).unwrap(), "reviews.toml").unwrap();
+    let dns = frames(file("prod-eu/dns/coredns.fstrm"));
+    world(&flows, &dns, file("prod-eu/kube.json"), "prod-eu", settings, &reviews)
+}
+
+fn settings(draft: &str) -> Settings {
+    Settings::parse(&format!("[draft]\n{draft}"), "egress-atlas.toml").unwrap()
+}
+
+fn drafts(world: &World, settings: &Settings, dialect: Dialect) -> Vec<Draft> {
+    let catalog = Catalog::embedded().unwrap();
+    let input = DraftInput {
+        baseline: &world.baseline,
+        inventory: &world.inventory,
+        settings,
+        catalog: &catalog,
+        reviews: None,
+        dialect,
+    };
+    plan(&input, &[]).drafts
+}
+
+/// An edge as both the baseline and the replay know it.
+type Edge = (Direction, String, String, String, u16, String);
+
+fn peer_key(peer: &Peer) -> String {
+    match peer {
+        Peer::Workload { namespace, workload, .. } => format!("{namespace}/{workload}"),
+        Peer::Name(name) => name.to_string(),
+        Peer::Address(address) => address.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// What the connections of the replay are called in the baseline: by the client's namespace, and by the server's.
+fn keys(recorded: &Recorded, index: usize) -> Vec<Edge> {
+    let edge = &recorded.edges[index];
+    let (client, server) = (&recorded.ends[edge.client], &recorded.ends[edge.server]);
+    let text = |end: &egress_atlas::replay::End| end.workload.as_ref().map(ToString::to_string).unwrap_or_default();
+    let called = |end: &egress_atlas::replay::End, names: &[Box<str>]| match end.kind {
+        EndKind::Pod => format!("{}/{}", end.namespace, text(end)),
+        EndKind::KubeApiserver => format!("{:?}", Peer::KubeApiserver),
+        EndKind::Node | EndKind::HostPod => format!("{:?}", Peer::Node),
+        _ => names.first().map_or_else(|| end.address.map(|a| a.to_string()).unwrap_or_default(), ToString::to_string),
+    };
+    let protocol = edge.protocol.to_string();
+    let mut keys = Vec::new();
+    if client.kind == EndKind::Pod {
+        let peer = called(server, &edge.names.list);
+        keys.push((Direction::Egress, client.namespace.to_string(), text(client), peer, edge.port, protocol.clone()));
+    }
+    if server.kind == EndKind::Pod {
+        let peer = if client.kind == EndKind::Outside { format!("{:?}", Peer::Outside) } else { called(client, &[]) };
+        keys.push((Direction::Ingress, server.namespace.to_string(), text(server), peer, edge.port, protocol));
+    }
+    keys
+}
+
+fn key(namespace: &str, cited: &egress_atlas::policy::draft::Citation) -> Edge {
+    let (workload, peer) = (cited.workload.to_string(), peer_key(&cited.peer));
+    (cited.direction, namespace.to_owned(), workload, peer, cited.port, cited.protocol.to_string())
+}
+
+/// What becomes of each connection under the objects; `None` for those that were denied when they were recorded.
+fn judged(recorded: &Recorded, objects: &[Manifest], profile: Profile) -> Vec<Option<Verdict>> {
+    let texts: Vec<String> = objects.iter().map(Manifest::yaml).collect();
+    let sources: Vec<PolicySource<'_>> =
+        texts.iter().map(|text| PolicySource { file: "draft.yaml", text, cluster: None }).collect();
+    let set = PolicySet::parse(&sources).unwrap();
+    let evaluator = Evaluator::new(&set, profile);
+    let prepared: Vec<_> = recorded.ends.iter().map(|end| evaluator.prepare(end.clone())).collect();
+    let verdict = |edge: &egress_atlas::replay::ReplayEdge| {
+        let judgement = evaluator.judge(&Connection {
+            client: &prepared[edge.client],
+            server: &prepared[edge.server],
+            port: edge.port,
+            protocol: edge.protocol,
+            names: &edge.names,
+            guessed: edge.guessed,
+        });
+        (edge.recorded != Recording::Denied).then_some(judgement.verdict)
+    };
+    recorded.edges.iter().map(verdict).collect()
+}
+
+fn passes(verdict: Option<Verdict>) -> bool {
+    matches!(verdict, Some(Verdict::Allowed | Verdict::NotIsolated))
+}
+
+/// Whether another rule of the same pods opens some of the same addresses: names on shared addresses, in a dialect without names.
+fn is_doubled(draft: &Draft, rule: &Rule) -> bool {
+    let ranges = |rule: &Rule| match &rule.peer {
+        RulePeer::Blocks(blocks) => blocks.clone(),
+        _ => Vec::new(),
+    };
+    let lists = draft.subjects.iter().flat_map(|subject| [&subject.egress, &subject.ingress]).chain([&draft.baseline]);
+    lists.filter(|rules| rules.iter().any(|own| own.id == rule.id)).flatten().any(|other| {
+        other.id != rule.id
+            && !other.ports.is_disjoint(&rule.ports)
+            && ranges(other).iter().any(|one| {
+                ranges(rule).iter().any(|two| one.range.contains(&two.range) || two.range.contains(&one.range))
+            })
+    })
+}
+
+/// The draft breaks nothing that it did not list; without any one rule it breaks what that rule was for, and nothing else.
+fn round_trip(world: &World, settings: &Settings, dialect: Dialect, profile: &Profile) -> (usize, usize) {
+    let drafts = drafts(world, settings, dialect);
+    let left: BTreeSet<Edge> = drafts
+        .iter()
+        .flat_map(|draft| {
+            let out = draft.pending.iter().filter(|pending| pending.kind.is_left_out());
+            out.filter_map(|pending| pending.edge.as_ref()).map(|edge| key(&draft.namespace, edge))
+        })
+        .collect();
+    let all: Vec<Manifest> = drafts.iter().flat_map(manifests).collect();
+    let before = judged(&world.recorded, &all, profile.clone());
+    let mut broken = 0;
+    for (index, _) in before.iter().enumerate().filter(|(_, verdict)| **verdict == Some(Verdict::WouldBreak)) {
+        let keys = keys(&world.recorded, index);
+        assert!(keys.iter().any(|key| left.contains(key)), "breaks and is not listed: {keys:?}");
+        broken += 1;
+    }
+    let mut removed = 0;
+    for (number, draft) in drafts.iter().enumerate() {
+        for (_, rule) in draft.rules() {
+            let cites: BTreeSet<Edge> = rule.evidence.cites.iter().map(|cited| key(&draft.namespace, cited)).collect();
+            let mut without = drafts.clone();
+            let own = &mut without[number];
+            own.baseline.retain(|other| other.id != rule.id);
+            for subject in &mut own.subjects {
+                subject.egress.retain(|other| other.id != rule.id);
+                subject.ingress.retain(|other| other.id != rule.id);
+            }
+            let objects: Vec<Manifest> = without.iter().flat_map(manifests).collect();
+            let after = judged(&world.recorded, &objects, profile.clone());
+            let meant = |index: &usize| keys(&world.recorded, *index).iter().any(|key| cites.contains(key));
+            let passed = (0..before.len()).filter(|index| passes(before[*index]));
+            let stopped: BTreeSet<usize> = passed.clone().filter(|index| !passes(after[*index])).collect();
+            let cited: BTreeSet<usize> = passed.filter(meant).collect();
+            assert!(stopped.is_subset(&cited), "without {} something breaks that did not cite it", rule.id);
+            // Where every pod may reach every pod, the rule for DNS says again what is open anyway.
+            let again = rule.id == "baseline/dns" && settings.draft.pod_to_pod;
+            if !again && !is_doubled(draft, rule) {
+                assert_eq!(stopped, cited, "without {} all that cited it breaks", rule.id);
+                removed += cited.len();
+            }
+        }
+    }
+    (broken, removed)
+}
+
+#[test]
+fn the_demo_survives_its_own_drafts() {
+    for draft in ["pod_to_pod = true", "pod_to_pod = false\nstable_days = 1"] {
+        let settings = settings(draft);
+        let world = demo_world(&settings);
+        for (dialect, profile) in ENFORCERS {
+            let (left, cited) = round_trip(&world, &settings, dialect, &profile);
+            assert!(left > 2 && cited > 20, "{dialect}: {left} {cited}");
+        }
+    }
+}
+
+/// Each dialect with a CNI that enforces it.
+const ENFORCERS: [(Dialect, Profile); 5] = [
+    (Dialect::Kubernetes, Profile::CALICO),
+    (Dialect::Cilium, Profile::CILIUM),
+    (Dialect::Antrea, Profile::ANTREA),
+    (Dialect::Calico, Profile::CALICO),
+    (Dialect::ClusterNetworkPolicy, Profile::CALICO),
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3, ..ProptestConfig::default() })]
+    #[test]
+    fn generated_clusters_survive_their_own_drafts(seed in 0_u64..1_000_000, pod_to_pod: bool) {
+        let text = format!("pod_to_pod = {pod_to_pod}\nstable_days = 1\nstable_addresses = 64");
+        let settings = settings(&text);
+        let world = generated(&small(seed), &settings);
+        for (dialect, profile) in ENFORCERS {
+            let (_, cited) = round_trip(&world, &settings, dialect, &profile);
+            prop_assert!(cited > 4, "{} {}", dialect, cited);
+        }
+    }
+}
+
+fn small(seed: u64) -> Scenario {
+    Scenario {
+        connections: 120,
+        flows: 1_000,
+        namespaces: 2,
+        workloads_per_namespace: 2,
+        pods_per_workload: 2,
+        names: 12,
+        ..Scenario::easy(seed)
+    }
+}
+
+/// Objects of every dialect, with what must never stand in one.
+#[test]
+fn nothing_dangerous_is_ever_written() {
+    let settings = settings("pod_to_pod = false\nstable_days = 1\nstable_addresses = 64");
+    let scenario = small(9);
+    for world in [demo_world(&settings), generated(&scenario, &settings)] {
+        for dialect in Dialect::ALL {
+            for draft in drafts(&world, &settings, dialect) {
+                for manifest in bundle(&draft).unwrap().manifests {
+                    let object = manifest.json();
+                    let text: Value = serde_saphyr::from_str(&manifest.yaml()).unwrap();
+                    assert_eq!(text, object, "{dialect} {}", manifest.name);
+                    look(&object, dialect, "");
+                    let found = mutations(&object).into_iter().find(|(_, bad)| check_object(dialect, bad).is_ok());
+                    assert_eq!(found.map(|(what, _)| what), None, "{dialect} {}: passes its checks", manifest.name);
+                }
+            }
+        }
+    }
+}
+
+/// No empty list anywhere, no `{}` in a list, no host of the other family's length.
+fn look(value: &Value, dialect: Dialect, path: &str) {
+    match value {
+        Value::Array(items) => {
+            assert!(!items.is_empty(), "{dialect} {path}");
+            for (index, item) in items.iter().enumerate() {
+                assert_ne!(item, &serde_json::json!({}), "{dialect} {path}");
+                look(item, dialect, &format!("{path}[{index}]"));
+            }
+        }
+        Value::Object(entries) => {
+            entries.iter().for_each(|(key, value)| look(value, dialect, &format!("{path}.{key}")))
+        }
+        Value::String(text) => {
+            if let Ok(net) = text.parse::<ipnet::IpNet>() {
+                assert_eq!(net.trunc(), net, "{dialect} {path}: host bits");
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The object with one thing wrong, in every way that would open it or that an API server refuses.
+fn mutations(object: &Value) -> Vec<(&'static str, Value)> {
+    let mut found = Vec::new();
+    let edited = |path: &str, value: Value| {
+        let mut copy = object.clone();
+        *copy.pointer_mut(path)? = value;
+        Some(copy)
+    };
+    for section in ["/spec/egress", "/spec/ingress", "/specs/0/egress", "/specs/0/ingress"] {
+        found.extend(edited(section, serde_json::json!([{}])).map(|bad| ("a rule `{}`", bad)));
+        found.extend(edited(section, serde_json::json!([])).map(|bad| ("an empty list of rules", bad)));
+        for peers in ["to", "from", "toEndpoints", "fromEndpoints", "toCIDRSet", "toFQDNs"] {
+            let path = format!("{section}/0/{peers}");
+            found.extend(edited(&path, serde_json::json!([])).map(|bad| ("an empty peer list", bad)));
+            found.extend(edited(&path, serde_json::json!([{}])).map(|bad| ("a peer `{}`", bad)));
+        }
+        let wide = serde_json::json!("2600:1901:0:5e8a::/32");
+        for cidr in ["to/0/ipBlock/cidr", "toCIDRSet/0/cidr", "destination/nets/0", "to/0/networks/0"] {
+            found.extend(edited(&format!("{section}/0/{cidr}"), wide.clone()).map(|bad| ("/32 on IPv6", bad)));
+        }
+    }
+    if let Some(mut copy) = edited("/metadata/name", serde_json::json!("something-else")) {
+        found.push(("an unpinned name", copy.clone()));
+        copy = object.clone();
+        if let Some(spec) = copy.get_mut("spec").and_then(Value::as_object_mut) {
+            spec.insert("namspaceSelector".to_owned(), serde_json::json!({}));
+            found.push(("an unknown key", copy));
+        }
+    }
+    found
+}
+
+/// Set `UPDATE_DRAFTS=1` to write the golden files anew after a wanted change, and review the difference.
+#[test]
+fn the_demo_drafts_are_the_committed_ones() {
+    let out = tempfile::tempdir().unwrap();
+    let place = |name: &str| out.path().join(name).to_str().unwrap().to_owned();
+    run(&["demo", "--out", &place("demo")]);
+    for (dialect, namespace) in [
+        ("kubernetes", "prod-eu/platform"),
+        ("cilium", "prod-eu/shop"),
+        ("antrea", "prod-us/payments"),
+        ("calico", "prod-us/platform"),
+        ("cluster-network-policy", "prod-eu/payments"),
+    ] {
+        let drafts = place(dialect);
+        let ran = run(&[
+            "draft",
+            "--baseline",
+            &place("demo/discovery"),
+            "--dialect",
+            dialect,
+            "--out",
+            &drafts,
+            "--config",
+            &place("demo/data/egress-atlas.toml"),
+            "--reviews",
+            &place("demo/data/reviews.toml"),
+            "--kube",
+            &format!("prod-eu={}", place("demo/data/prod-eu/kube.json")),
+            "--kube",
+            &format!("prod-us={}", place("demo/data/prod-us/kube.json")),
+        ]);
+        assert_eq!(ran.status, 1, "{}", ran.err);
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden/drafts").join(dialect).join(namespace);
+        let written = Path::new(&drafts).join(namespace);
+        let mut names: Vec<_> = std::fs::read_dir(&written).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names.len(), 8, "five policies and three documents");
+        for name in names {
+            let text = std::fs::read_to_string(written.join(&name)).unwrap();
+            if std::env::var_os("UPDATE_DRAFTS").is_some() {
+                std::fs::create_dir_all(&golden).unwrap();
+                std::fs::write(golden.join(&name), &text).unwrap();
+            }
+            let expected = std::fs::read_to_string(golden.join(&name)).unwrap_or_default();
+            assert!(text == expected, "{dialect} {namespace} {}: differs; UPDATE_DRAFTS=1", name.to_string_lossy());
+        }
+    }
+}
+
+#[test]
+fn a_rule_explains_itself() {
+    let settings = settings("pod_to_pod = true");
+    let world = demo_world(&settings);
+    let drafts = drafts(&world, &settings, Dialect::Cilium);
+    let payments = drafts.iter().find(|draft| draft.namespace == "payments").unwrap();
+    insta::assert_snapshot!(explain(payments, "payments/charges-api/egress/api.stripe.com"), @r#"
+payments/charges-api/egress/api.stripe.com
+  file      egress-allowlist.yaml
+  peer      api.stripe.com
+  ports     TCP/443
+  evidence  18 connections, 2 pods (charges-api-7cdj2h6tk2-7nzwx, charges-api-7cdj2h6tk2-977nm), 2026-03-02
+            evidence pod x 18, confidence 0.99
+  edge      Deployment/charges-api and api.stripe.com at TCP/443
+"#);
+    assert_eq!(explain(payments, "no-such-rule"), "");
+}
+
+#[test]
+fn what_is_left_out_decides_the_status() {
+    let out = folder(&[("egress-atlas.toml", b"")]);
+    let place = |name: &str| out.path().join(name).to_str().unwrap().to_owned();
+    let missing = run(&["draft", "--baseline", &place("none"), "--dialect", "cilium", "--out", &place("d")]);
+    assert_eq!(missing.status, 2);
+    assert!(missing.err.contains("--baseline takes the --out folder of `discover`"), "{}", missing.err);
+    run(&["demo", "--out", &place("demo")]);
+    let atlas = place("demo/discovery/atlas.json");
+    let text = std::fs::read_to_string(&atlas).unwrap();
+    let args = |namespace: &str| {
+        run(&[
+            "draft",
+            "--baseline",
+            &place("demo/discovery"),
+            "--dialect",
+            "cilium",
+            "--out",
+            &place("d"),
+            "--cluster",
+            "prod-us",
+            "--namespace",
+            namespace,
+            "--config",
+            &place("egress-atlas.toml"),
+        ])
+    };
+    assert_eq!(args("payments").status, 0, "nothing waits for a decision");
+    assert_eq!(args("shop").status, 1, "suspects wait");
+    assert_eq!(args("no-such").status, 2);
+    let asked = text.replacen(
+        "\"since\": null,\n    \"until\": null",
+        "\"since\": \"2026-02-01T00:00:00Z\",\n    \"until\": \"2026-03-03T00:00:00Z\"",
+        1,
+    );
+    assert_ne!(asked, text);
+    std::fs::write(&atlas, asked).unwrap();
+    assert_eq!(args("payments").status, 3, "a month was asked for, a day was seen");
+    std::fs::write(&atlas, "{}").unwrap();
+    assert_eq!(args("payments").status, 2);
+}
+
+/// Settings of one draft, and what they make of the demo.
+#[test]
+fn settings_shape_the_draft() {
+    let check = |text: &str, dialect: Dialect, namespace: &str, expected: &[&str]| {
+        let settings = settings(text);
+        let world = demo_world(&settings);
+        let drafts = drafts(&world, &settings, dialect);
+        let draft = drafts.iter().find(|draft| draft.namespace == namespace).unwrap();
+        let files: BTreeMap<String, String> =
+            bundle(draft).unwrap().files.into_iter().map(|file| (file.name, file.text)).collect();
+        let all: String = files.into_values().collect();
+        for wanted in expected {
+            let found = all.contains(wanted.trim_start_matches('!'));
+            assert_eq!(found, !wanted.starts_with('!'), "{text}: {wanted}\n{all}");
+        }
+    };
+    use Dialect::{Cilium, Kubernetes};
+    check("ntp = \"none\"", Kubernetes, "platform", &["!port: 123", "0.pool.ntp.org UDP/123"]);
+    check("ntp = [\"10.0.0.123\"]", Kubernetes, "shop", &["10.0.0.123/32", "port: 123", "!0.0.0.0/0"]);
+    check(
+        "harbor = \"harbor.corp.example\"",
+        Cilium,
+        "platform",
+        &[
+            "matchName: harbor.corp.example",
+            "!matchName: registry.npmjs.org",
+            "replaces files.pythonhosted.org, registry.npmjs.org",
+            "Registries behind the proxy",
+        ],
+    );
+    check(
+        "harbor = \"harbor.corp.example\"\nharbor_addresses = [\"10.1.1.1\"]",
+        Kubernetes,
+        "platform",
+        &["10.1.1.1/32"],
+    );
+    check(
+        "",
+        Cilium,
+        "platform",
+        &["matchName: registry.npmjs.org", "!matchName: pastebin.com", "pastebin.com TCP/443"],
+    );
+    check(
+        "min_confidence = 0.97",
+        Cilium,
+        "shop",
+        &["confidence in the name is 0.96", "!matchName: media.shop.example.com"],
+    );
+    check(
+        "min_grade = \"pod-ambiguous\"\npod_to_pod = false",
+        Cilium,
+        "shop",
+        &["matchName: media.shop.example.com", "!operator: Exists"],
+    );
+    check("stable_days = 1", Kubernetes, "payments", &["54.187.119.242/32", "stable addresses as seen"]);
+    check(
+        "[[draft.vendor]]\nmatch = \".stripe.com\"\nranges = [\"54.187.0.0/16\"]\nsource = \"stripe.com/ips\"\nchecked = 2026-03-01",
+        Kubernetes,
+        "payments",
+        &[
+            "54.187.0.0/16",
+            "published ranges, stripe.com/ips",
+            "1 address(es) outside the configured ranges: 3.18.12.63",
+        ],
+    );
+    check(
+        "[[draft.database]]\nname = \"bank\"\nsubnets = [\"93.184.215.0/24\"]\nports = [22]",
+        Cilium,
+        "payments",
+        &["93.184.215.0/24", "!matchName: sftp.nordbank.example.net"],
+    );
+    check(
+        "api_servers = [\"172.18.0.9\"]",
+        Kubernetes,
+        "platform",
+        &["172.18.0.9/32", "`api_servers` in the settings"],
+    );
+    check("excluded = [\"10.0.0.0/8\"]", Kubernetes, "platform", &["!192.168.0.0/16", "10.0.0.0/8"]);
+    check(
+        "wildcard_siblings = 2",
+        Cilium,
+        "shop",
+        &["matchPattern: \"*.shop.example.com\"", "wider than the evidence: 2 names"],
+    );
+    check("wildcard_siblings = 2", Dialect::Antrea, "shop", &["!*.shop", "fqdn: assets.shop.example.com"]);
+}
