@@ -61,6 +61,23 @@ id!(
     ChainId
 );
 
+/// Numbers of stand-ins for addresses that a record left out; interned addresses stay far below.
+const STAND_IN: u32 = 1 << 31;
+
+impl AddressId {
+    /// A stand-in for the address of `end`, which the record leaves out (aggregated Calico records, Goldmane).
+    ///
+    /// It keeps the connections of different ends apart, reads as `::`, and equals no address of any answer.
+    pub const fn unrecorded(end: EndpointId) -> Self {
+        Self(STAND_IN | end.0)
+    }
+
+    /// Whether the record left the address out.
+    pub const fn is_unrecorded(self) -> bool {
+        self.0 & STAND_IN != 0
+    }
+}
+
 /// Gives each distinct value one number, starting at 0.
 #[derive(Debug, Clone)]
 pub struct Interner<T: Eq + Hash> {
@@ -313,8 +330,11 @@ impl VocabularyMap {
         NameId(lookup(&self.names, id.0))
     }
 
-    /// The new number of an address.
+    /// The new number of an address, or of the end that stands in for one.
     pub fn address(&self, id: AddressId) -> AddressId {
+        if id.is_unrecorded() {
+            return AddressId::unrecorded(self.endpoint(EndpointId(id.0 & !STAND_IN)));
+        }
         AddressId(lookup(&self.addresses, id.0))
     }
 
@@ -347,6 +367,19 @@ mod tests {
         assert_eq!(left.name_of(map.name(other)), "example.com");
         assert_eq!(left.chain_of(map.chain(chain)), [map.name(other), github]);
         assert!(map.text(TextId::NONE).is_none());
+    }
+
+    #[test]
+    fn a_left_out_address_follows_its_end() {
+        let (mut left, mut right) = (Vocabulary::default(), Vocabulary::default());
+        left.endpoint(Endpoint { namespace: "first".into(), ..Endpoint::default() });
+        let end = right.endpoint(Endpoint { namespace: "shop".into(), ..Endpoint::default() });
+        let address = AddressId::unrecorded(end);
+        assert!(address.is_unrecorded() && !right.address("10.0.0.1".parse().unwrap()).is_unrecorded());
+        assert!(right.address_of(address).is_unspecified());
+        let map = left.absorb(right);
+        assert_eq!(map.address(address), AddressId::unrecorded(map.endpoint(end)));
+        assert_ne!(map.address(address), address);
     }
 
     #[test]
