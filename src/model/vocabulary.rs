@@ -63,13 +63,20 @@ id!(
 
 /// Numbers of stand-ins for addresses that a record left out; interned addresses stay far below.
 const STAND_IN: u32 = 1 << 31;
+/// Those that stand for a list of names and for no end.
+const NAMES: u32 = 1 << 30;
 
 impl AddressId {
     /// A stand-in for the address of `end`, which the record leaves out (aggregated Calico records, Goldmane).
     ///
     /// It keeps the connections of different ends apart, reads as `::`, and equals no address of any answer.
     pub const fn unrecorded(end: EndpointId) -> Self {
-        Self(STAND_IN | end.0)
+        Self(STAND_IN | (end.0 & !(STAND_IN | NAMES)))
+    }
+
+    /// A stand-in for an address that the record leaves out, of a destination that it names.
+    pub const fn unrecorded_but_named(names: ChainId) -> Self {
+        Self(STAND_IN | NAMES | (names.0 & !(STAND_IN | NAMES)))
     }
 
     /// Whether the record left the address out.
@@ -333,7 +340,12 @@ impl VocabularyMap {
     /// The new number of an address, or of the end that stands in for one.
     pub fn address(&self, id: AddressId) -> AddressId {
         if id.is_unrecorded() {
-            return AddressId::unrecorded(self.endpoint(EndpointId(id.0 & !STAND_IN)));
+            let number = id.0 & !(STAND_IN | NAMES);
+            return if id.0 & NAMES == 0 {
+                AddressId::unrecorded(self.endpoint(EndpointId(number)))
+            } else {
+                AddressId::unrecorded_but_named(self.chain(ChainId(number)))
+            };
         }
         AddressId(lookup(&self.addresses, id.0))
     }
@@ -377,9 +389,14 @@ mod tests {
         let address = AddressId::unrecorded(end);
         assert!(address.is_unrecorded() && !right.address("10.0.0.1".parse().unwrap()).is_unrecorded());
         assert!(right.address_of(address).is_unspecified());
+        let name = right.name("example.com");
+        let names = right.chain(&[name]);
+        let named = AddressId::unrecorded_but_named(names);
+        assert!(named.is_unrecorded() && named != AddressId::unrecorded(EndpointId(names.0)));
         let map = left.absorb(right);
         assert_eq!(map.address(address), AddressId::unrecorded(map.endpoint(end)));
         assert_ne!(map.address(address), address);
+        assert_eq!(map.address(named), AddressId::unrecorded_but_named(map.chain(names)));
     }
 
     #[test]

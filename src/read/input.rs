@@ -62,7 +62,7 @@ impl Format {
         }
     }
 
-    fn parse(word: &str) -> Option<Self> {
+    pub(super) fn parse(word: &str) -> Option<Self> {
         ALL.into_iter().find(|format| format.as_str() == word)
     }
 }
@@ -116,7 +116,7 @@ pub enum InputError {
     },
     /// A log of DNS questions, without the answers.
     #[error(
-        "`{path}`: a CoreDNS query log holds no answers, so it cannot name a destination; capture dnstap with `full` instead"
+        "`{path}`: a log of DNS queries holds no answers, so it cannot name a destination; capture dnstap with `full` instead"
     )]
     QueryLog {
         /// The file.

@@ -3,6 +3,7 @@
 //! In: files and streams of any origin, all of it untrusted. Out: flow rows, answer rows, losses, and an account. Everything that can
 //! be wrong about the outside world is dealt with here; the modules to the right see only rows.
 
+mod ability;
 pub mod antrea;
 pub mod calico;
 mod chunks;
@@ -26,6 +27,7 @@ mod objects;
 mod open;
 mod recognise;
 
+pub use ability::limit;
 pub use chunks::ChunkSource;
 pub use decoders::{Decoders, Layout};
 pub use dnstap::DnstapDecoder;

@@ -76,7 +76,9 @@ pub(super) fn unusable(head: &[u8]) -> Option<Unusable> {
     }) {
         return Some(Unusable::Packets);
     }
-    if has(b"\"A IN ") || has(b"\"AAAA IN ") {
+    // The `log` plugin of CoreDNS; BIND; dnsmasq.
+    let is_bind = has(b" query: ") && has(b" IN A");
+    if has(b"\"A IN ") || has(b"\"AAAA IN ") || is_bind || has(b" query[A] ") || has(b" query[AAAA] ") {
         return Some(Unusable::QueryLog);
     }
     let line = lines(head).next()?;
@@ -131,17 +133,18 @@ fn is_laid_out(head: &[u8]) -> bool {
 fn json(head: &[u8]) -> Option<(Format, Framing)> {
     let framing = if is_laid_out(head) { Framing::Objects } else { Framing::Lines };
     if framing == Framing::Objects {
-        return by_keys(&keys(head, framing)).map(|format| (format, framing));
+        // Hubble's own recognition claims nobody else's records.
+        let format = if hubble::sniff(head).is_some() { None } else { by_keys(&keys(head, framing)) };
+        return format.map(|format| (format, framing));
     }
-    let whole = head.split(|byte| *byte == b'\n').take(LINES_MAX);
-    for line in whole {
-        if let Some(format) = by_keys(&keys(line, framing)) {
-            return Some((format, framing));
-        }
+    let mut offset = 0;
+    for line in head.split(|byte| *byte == b'\n').take(LINES_MAX) {
         // A list's or a page's first line may be longer than what was looked at.
-        if let Some(format) = by_text(line) {
-            return Some((format, framing));
+        if let Some(format) = by_keys(&keys(line, framing)).or_else(|| by_text(line)) {
+            let before = head.get(..offset).unwrap_or_default();
+            return hubble::sniff(before).is_none().then_some((format, framing));
         }
+        offset += line.len() + 1;
     }
     None
 }
@@ -156,7 +159,7 @@ fn keys(chunk: &[u8], framing: Framing) -> Vec<String> {
 fn by_keys(keys: &[String]) -> Option<Format> {
     let has = |wanted: &str| keys.iter().any(|key| key == wanted);
     let any = |wanted: &[&str]| wanted.iter().any(|key| has(key));
-    if has("qname") && any(&["rrsets", "rcode", "client_name_aggr"]) || (has("count") && has("type") && has("client_namespace")) {
+    if (has("qname") && any(&["rrsets", "rcode", "client_name_aggr"])) || (has("count") && has("type") && has("client_namespace")) {
         Some(Format::CalicoDns)
     } else if has("source_name_aggr") || has("dest_name_aggr") || (has("dest_ip") && has("source_ip") && has("reporter")) {
         Some(Format::Calico)

@@ -104,7 +104,7 @@ fn unusable_inputs_end_with_status_2_and_one_line() {
         &["attribute", "--flows", &format!("foo:{}", path("prose.txt")), "--out", &out],
         &["unknown format `foo`", "`hubble`, `dnstap`"],
     );
-    check(&["attribute", "--flows", "calico:x.log", "--out", &out], &["`calico`", "not read by this version"]);
+    check(&["attribute", "--flows", "calico:x.log", "--out", &out], &["`x.log`", "no such file"]);
     check(
         &["attribute", "--dns", &fixture("dnstap/upstream/fstrm-test.fstrm"), "--out", &out],
         &["fstrm-test.fstrm", "test:hello"],

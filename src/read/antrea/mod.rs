@@ -12,4 +12,4 @@ pub(super) mod record;
 pub use decoder::{AntreaCsvDecoder, AntreaLogDecoder};
 pub(super) use csv::{is_header, is_row};
 pub(super) use flow_log::is_flow_log_line;
-pub(super) use audit::is_audit_line;
+pub(super) use audit::{PARTIAL, is_audit_line};

@@ -6,7 +6,7 @@
 //! reporter's view; source and destination are client and server whoever reports.
 
 use crate::model::{
-    Account, Batch, Certainty, ChainId, FlowRow, Initiator, Place, Rejected, TextId, Timestamp, Verdict, Vocabulary,
+    Account, AddressId, Batch, Certainty, ChainId, FlowRow, Initiator, Place, Rejected, TextId, Timestamp, Verdict, Vocabulary,
 };
 
 use super::super::fields::{instant, labels, protocol};
@@ -15,13 +15,6 @@ use super::super::json_records::{FOREIGN_OBJECT, TakeRecord, each_record};
 use super::super::open::Framing;
 use super::ends::{End, EndType, address, address_of};
 use crate::read::json::LooseObject;
-
-loose_object! {
-    /// `{"labels":["k=v"]}`.
-    LabelSet {
-        labels: Texts<'de> = "labels",
-    }
-}
 
 /// Labels in either of the two forms that exist: an object with a list, or the list alone.
 #[derive(Debug, Default)]
@@ -124,7 +117,7 @@ const BROKEN_PORT: Rejected = Rejected("port that is no 16-bit number");
 
 const NO_TIME: &str = "record without a time";
 const NO_SOURCE_ADDRESS: &str = "aggregated record without the client's address";
-const NO_DESTINATION_ADDRESS: &str =
+pub(in crate::read) const NO_DESTINATION_ADDRESS: &str =
     "aggregated record without the destination's address: only the names that Calico reports can name it";
 const NO_SOURCE_PORT: &str = "aggregated record without the client's port";
 /// Connections that one record stands for, beyond the one that is counted.
@@ -199,7 +192,13 @@ impl Taker<'_> {
             local: reporter.contains("dst"),
         }
         .intern(self.vocabulary);
-        note(record, time, [source_address.is_some(), destination_address.is_some()], account);
+        let reported = self.names(record);
+        // Other names are other destinations, even when both lack their address.
+        let destination_address = match destination_address {
+            None if !reported.is_none() => AddressId::unrecorded_but_named(reported),
+            address => address_of(address, destination, self.vocabulary),
+        };
+        note(record, time, [source_address.is_some(), !destination_address.is_unrecorded()], account);
         Ok(FlowRow {
             time,
             cluster: TextId::NONE,
@@ -207,7 +206,7 @@ impl Taker<'_> {
             source,
             destination,
             source_address: address_of(source_address, source, self.vocabulary),
-            destination_address: address_of(destination_address, destination, self.vocabulary),
+            destination_address,
             source_port,
             destination_port,
             protocol: match &record.proto {
@@ -217,7 +216,7 @@ impl Taker<'_> {
             verdict: verdict(record),
             initiator: Initiator::Source,
             certainty: Certainty::Tracked,
-            reported: self.names(record),
+            reported,
             id: TextId::NONE,
         })
     }

@@ -31,7 +31,7 @@ loose_object! {
 
 /// A list of hits; Whisker may write texts in it, which say nothing here.
 #[derive(Debug, Default)]
-struct Hits<'de>(Vec<Hit<'de>>);
+pub(super) struct Hits<'de>(Vec<Hit<'de>>);
 
 impl<'de> serde::Deserialize<'de> for Hits<'de> {
     fn deserialize<D: serde::de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

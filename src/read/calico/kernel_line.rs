@@ -50,8 +50,9 @@ fn split(message: &str) -> Option<(&str, &str)> {
     while let Some(found) = message.get(from..)?.find("IN=") {
         let at = from + found;
         let (prefix, fields) = message.split_at_checked(at)?;
-        let out = fields.find(" OUT=")?;
-        let is_one = !fields.get(..out)?.contains("SRC=") && fields.get(out..)?.contains(" SRC=");
+        let out = fields.find(' ')?;
+        let rest = fields.get(out..)?;
+        let is_one = rest.starts_with(" OUT=") && rest.contains(" SRC=");
         // `PHYSIN=` ends in the same letters.
         if is_one && !prefix.ends_with("PHYS") {
             return Some((prefix, fields));

@@ -12,6 +12,8 @@ mod log;
 
 pub use dns::CalicoDnsDecoder;
 pub use flows::CalicoDecoder;
+pub(super) use dns::NO_CLIENT;
+pub(super) use flows::NO_DESTINATION_ADDRESS;
 pub use goldmane::GoldmaneDecoder;
 pub use log::CalicoLogDecoder;
 pub(super) use log::is_log_line;
