@@ -2,8 +2,8 @@
 //!
 //! In: a format and the account of one input. Out: the limit that matters most, if there is one.
 
-use super::calico::{NO_CLIENT, NO_DESTINATION_ADDRESS};
 use super::antrea::PARTIAL;
+use super::calico::{NO_CLIENT, NO_DESTINATION_ADDRESS};
 use super::input::Format;
 use crate::model::Account;
 

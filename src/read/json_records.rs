@@ -114,7 +114,13 @@ pub(super) trait TakeRecord {
     type Record<'de>: LooseObject<'de>;
 
     /// Takes one record; the outer one is the wrapper's own fields (host, time), or nothing.
-    fn take(&mut self, record: &Self::Record<'_>, wrapper: Option<&Self::Record<'_>>, place: Place, account: &mut Account);
+    fn take(
+        &mut self,
+        record: &Self::Record<'_>,
+        wrapper: Option<&Self::Record<'_>>,
+        place: Place,
+        account: &mut Account,
+    );
 }
 
 /// Hands every record of a chunk over; what is no record is accounted for here.

@@ -56,7 +56,11 @@ pub(super) fn framing(format: Format, head: &[u8]) -> Framing {
         Format::CalicoLog | Format::AntreaCsv => Framing::Lines,
         Format::Hubble => hubble::sniff(head).map_or(Framing::Lines, hubble_framing),
         Format::Calico | Format::CalicoDns | Format::Goldmane | Format::AntreaLog => {
-            if is_laid_out(head) { Framing::Objects } else { Framing::Lines }
+            if is_laid_out(head) {
+                Framing::Objects
+            } else {
+                Framing::Lines
+            }
         }
     }
 }
@@ -72,7 +76,10 @@ pub(super) fn unusable(head: &[u8]) -> Option<Unusable> {
     let has = |mark: &[u8]| memchr::memmem::find(head, mark).is_some();
     let magic = head.first_chunk::<4>();
     if magic.is_some_and(|magic| {
-        matches!(magic, [0xd4, 0xc3, 0xb2, 0xa1] | [0xa1, 0xb2, 0xc3, 0xd4] | [0x0a, 0x0d, 0x0d, 0x0a] | [0x4d, 0x3c, 0xb2, 0xa1])
+        matches!(
+            magic,
+            [0xd4, 0xc3, 0xb2, 0xa1] | [0xa1, 0xb2, 0xc3, 0xd4] | [0x0a, 0x0d, 0x0d, 0x0a] | [0x4d, 0x3c, 0xb2, 0xa1]
+        )
     }) {
         return Some(Unusable::Packets);
     }
@@ -125,7 +132,9 @@ fn is_laid_out(head: &[u8]) -> bool {
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     match line.first() {
         Some(b'[') => true,
-        Some(b'{') => serde_json::from_slice::<serde::de::IgnoredAny>(line).is_err() && !line.ends_with(b"}") && line.len() < 64,
+        Some(b'{') => {
+            serde_json::from_slice::<serde::de::IgnoredAny>(line).is_err() && !line.ends_with(b"}") && line.len() < 64
+        }
         _ => false,
     }
 }
@@ -159,9 +168,14 @@ fn keys(chunk: &[u8], framing: Framing) -> Vec<String> {
 fn by_keys(keys: &[String]) -> Option<Format> {
     let has = |wanted: &str| keys.iter().any(|key| key == wanted);
     let any = |wanted: &[&str]| wanted.iter().any(|key| has(key));
-    if (has("qname") && any(&["rrsets", "rcode", "client_name_aggr"])) || (has("count") && has("type") && has("client_namespace")) {
+    if (has("qname") && any(&["rrsets", "rcode", "client_name_aggr"]))
+        || (has("count") && has("type") && has("client_namespace"))
+    {
         Some(Format::CalicoDns)
-    } else if has("source_name_aggr") || has("dest_name_aggr") || (has("dest_ip") && has("source_ip") && has("reporter")) {
+    } else if has("source_name_aggr")
+        || has("dest_name_aggr")
+        || (has("dest_ip") && has("source_ip") && has("reporter"))
+    {
         Some(Format::Calico)
     } else if any(&["sourceIPv4Address", "sourceIPv6Address"]) || (has("sourceIP") && has("destinationTransportPort")) {
         Some(Format::AntreaLog)

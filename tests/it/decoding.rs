@@ -87,10 +87,8 @@ pub(crate) fn shown(vocabulary: &Vocabulary, batch: &Batch, account: Account) ->
             vocabulary.text_of(row.resolver),
         )
     });
-    let losses = batch
-        .losses
-        .iter()
-        .map(|loss| format!("{:?} {} {}", loss.time, vocabulary.text_of(loss.place), loss.events));
+    let losses =
+        batch.losses.iter().map(|loss| format!("{:?} {} {}", loss.time, vocabulary.text_of(loss.place), loss.events));
     let (flows, answers, losses) = (flows.collect(), answers.collect(), losses.collect());
     Outcome { flows, answers, losses, account }
 }
@@ -112,7 +110,8 @@ pub(crate) fn decode(format: Format, text: &str) -> Outcome {
 #[track_caller]
 pub(crate) fn accounts(outcome: &Outcome, used: u64, others: &[(&str, u64)]) {
     let account = &outcome.account;
-    let mut entries: Vec<(&str, u64)> = account.rejected.iter().map(|(reason, count)| (reason.0, count.records)).collect();
+    let mut entries: Vec<(&str, u64)> =
+        account.rejected.iter().map(|(reason, count)| (reason.0, count.records)).collect();
     entries.extend(account.excluded.iter().map(|(reason, count)| (reason.0, *count)));
     assert_eq!((account.used, entries.as_slice()), (used, others), "{account:?}");
 }

@@ -80,7 +80,13 @@ fn antrea_records_are_read_by_number_with_empty_and_long_texts() {
     let outcome = pushed(&antrea(), &[usize::MAX]);
     accounts(&outcome, 2, &[]);
     assert!(outcome.flows[0].starts_with("2025-08-22T22:01:00Z 10.10.1.23:43210 > 203.0.113.10:443 TCP Allowed Source:Tracked (Pod shop /checkout-7d9f7c6b5d-x2x9k [app=checkout,long=xxxx"), "{:?}", outcome.flows);
-    assert!(outcome.flows[0].ends_with("> (World) node=worker-1 cluster=6ba7b810-9dad-11d1-80b4-00c04fd430c8 since 2025-08-22T22:00:00Z"), "{:?}", outcome.flows);
+    assert!(
+        outcome.flows[0].ends_with(
+            "> (World) node=worker-1 cluster=6ba7b810-9dad-11d1-80b4-00c04fd430c8 since 2025-08-22T22:00:00Z"
+        ),
+        "{:?}",
+        outcome.flows
+    );
     assert!(outcome.flows[1].contains("10.10.1.23:43210 > 198.51.100.7:25 TCP Denied"), "{:?}", outcome.flows);
 }
 
@@ -101,7 +107,12 @@ fn published_messages_of_go_ipfix_are_read() {
     let outcome = pushed(&four, &[7]);
     assert_eq!(outcome.flows, ["unknown 1.2.3.4:0 > 5.6.7.8:0 unknown Allowed Source:Tracked (Pod /pod1) > (Unknown)"]);
     let outcome = pushed(&six, &[7]);
-    assert_eq!(outcome.flows, ["unknown 2001:0:3238:dfe1:63::fefb:0 > 2001:0:3238:dfe1:63::fefb:0 unknown Unknown Unknown:None (Unknown) > (Unknown)"]);
+    assert_eq!(
+        outcome.flows,
+        [
+            "unknown 2001:0:3238:dfe1:63::fefb:0 > 2001:0:3238:dfe1:63::fefb:0 unknown Unknown Unknown:None (Unknown) > (Unknown)"
+        ]
+    );
     assert_eq!(outcome.losses, ["2021-02-04T01:21:00Z IPFIX_SEQUENCE_GAP 1"]);
 }
 
@@ -139,7 +150,10 @@ fn datagrams_hold_one_message_each_and_templates_expire() {
         &outcome,
         2,
         &[
-            ("IPFIX data set whose template was not seen (templates are sent once at the beginning of a connection)", 1),
+            (
+                "IPFIX data set whose template was not seen (templates are sent once at the beginning of a connection)",
+                1,
+            ),
             ("datagram that is no IPFIX message", 1),
         ],
     );
@@ -152,7 +166,8 @@ fn templates_belong_to_a_domain_and_can_be_withdrawn_and_replaced() {
         accounts(&outcome, used, others);
         outcome
     };
-    let unknown = "IPFIX data set whose template was not seen (templates are sent once at the beginning of a connection)";
+    let unknown =
+        "IPFIX data set whose template was not seen (templates are sent once at the beginning of a connection)";
     let known = message(0, 1, &[(2, &template(256))]);
     let data = |domain| message(0, domain, &[(256, &RECORD)]);
     check(&[known.clone(), data(1), data(2)], 1, &[(unknown, 1)]);
@@ -176,7 +191,11 @@ fn templates_belong_to_a_domain_and_can_be_withdrawn_and_replaced() {
     overlong[19] = 200;
     check(&[overlong], 0, &[("broken IPFIX set", 1)]);
     let variable: Vec<u8> = [256_u16, 2, 8, 4, 82, 0xffff].iter().flat_map(|number| number.to_be_bytes()).collect();
-    check(&[message(0, 1, &[(2, &variable), (256, &[10, 0, 0, 1, 255, 0, 9, 0])])], 0, &[("IPFIX record cut off in its set", 1)]);
+    check(
+        &[message(0, 1, &[(2, &variable), (256, &[10, 0, 0, 1, 255, 0, 9, 0])])],
+        0,
+        &[("IPFIX record cut off in its set", 1)],
+    );
 }
 
 #[test]

@@ -9,7 +9,8 @@ use crate::model::{Account, Rejected};
 
 const CUT_OFF: Rejected = Rejected("audit line cut off");
 const MERGED: &str = "audit lines that stand for several packets";
-pub(in crate::read) const PARTIAL: &str = "audit log: only logged policies, local time read as UTC, no promise of completeness";
+pub(in crate::read) const PARTIAL: &str =
+    "audit log: only logged policies, local time read as UTC, no promise of completeness";
 
 /// The places of the fields, counted in words.
 struct Words<'a> {

@@ -111,8 +111,7 @@ impl Taker<'_> {
     }
 
     fn settle(&mut self, record: Result<Record, Rejected>, place: Place, account: &mut Account) {
-        let added =
-            record.and_then(|record| record.add(self.with_cluster, self.vocabulary, self.batch, account));
+        let added = record.and_then(|record| record.add(self.with_cluster, self.vocabulary, self.batch, account));
         match added {
             Ok(()) => account.accept(),
             Err(reason) => account.reject(reason, place),

@@ -9,7 +9,7 @@ mod decoder;
 mod flow_log;
 pub(super) mod record;
 
-pub use decoder::{AntreaCsvDecoder, AntreaLogDecoder};
-pub(super) use csv::{is_header, is_row};
-pub(super) use flow_log::is_flow_log_line;
 pub(super) use audit::{PARTIAL, is_audit_line};
+pub(super) use csv::{is_header, is_row};
+pub use decoder::{AntreaCsvDecoder, AntreaLogDecoder};
+pub(super) use flow_log::is_flow_log_line;

@@ -79,8 +79,7 @@ const OTHER_CLASS: Excluded = Excluded("DNS answer of a class other than IN");
 const ERROR: Excluded = Excluded("DNS answer with an error code");
 const NO_ADDRESS: Excluded = Excluded("DNS answer without an address");
 
-pub(in crate::read) const NO_CLIENT: &str =
-    "DNS answer without the client's address (dnsLogsFileAggregationKind is not 0): it names only by workload or cluster";
+pub(in crate::read) const NO_CLIENT: &str = "DNS answer without the client's address (dnsLogsFileAggregationKind is not 0): it names only by workload or cluster";
 const BROKEN_ANSWER: &str = "DNS answer with an address that does not parse";
 const BROKEN_TARGET: &str = "alias target that is no domain name";
 const NO_TTL: &str = "DNS answer with the time of an interval and without a time to live";

@@ -106,7 +106,11 @@ mod tests {
             let end = End { kind: EndType::Workload, namespace: "shop", name, aggregate, ..End::default() };
             let id = end.intern(&mut vocabulary);
             let end = vocabulary.endpoint_of(id).unwrap();
-            assert_eq!((&*end.pod, end.workload.as_ref().map(ToString::to_string).as_deref()), (pod, workload), "{name}");
+            assert_eq!(
+                (&*end.pod, end.workload.as_ref().map(ToString::to_string).as_deref()),
+                (pod, workload),
+                "{name}"
+            );
         };
         check("web-7d9c5b6f5-abcde", "web-7d9c5b6f5-*", "web-7d9c5b6f5-abcde", None);
         check("-", "web-7d9c5b6f5-*", "", Some("Deployment/web"));

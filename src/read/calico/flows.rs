@@ -6,7 +6,8 @@
 //! reporter's view; source and destination are client and server whoever reports.
 
 use crate::model::{
-    Account, AddressId, Batch, Certainty, ChainId, FlowRow, Initiator, Place, Rejected, TextId, Timestamp, Verdict, Vocabulary,
+    Account, AddressId, Batch, Certainty, ChainId, FlowRow, Initiator, Place, Rejected, TextId, Timestamp, Verdict,
+    Vocabulary,
 };
 
 use super::super::fields::{instant, labels, protocol};
@@ -121,7 +122,8 @@ pub(in crate::read) const NO_DESTINATION_ADDRESS: &str =
     "aggregated record without the destination's address: only the names that Calico reports can name it";
 const NO_SOURCE_PORT: &str = "aggregated record without the client's port";
 /// Connections that one record stands for, beyond the one that is counted.
-pub(super) const MORE_CONNECTIONS: &str = "connections that aggregated records stand for, beyond the one each is counted as";
+pub(super) const MORE_CONNECTIONS: &str =
+    "connections that aggregated records stand for, beyond the one each is counted as";
 const NAMES_AT_LIMIT: &str = "dest_domains with five names or more: the list may be cut";
 const DOMAINS_LIMIT: usize = 5;
 

@@ -104,7 +104,8 @@ const BROKEN_TIME: Rejected = Rejected("time that does not parse or fit");
 const BROKEN_PORT: Rejected = Rejected("port that is no 16-bit number");
 const TOTALS: Excluded = Excluded("page totals");
 const NO_TIME: &str = "record without a time";
-const NO_ADDRESS: &str = "Goldmane record: it has no addresses, so an outside destination is known only as public or private";
+const NO_ADDRESS: &str =
+    "Goldmane record: it has no addresses, so an outside destination is known only as public or private";
 const NETWORK_SET: &str = "destination that is a set of networks, whose name is no domain name";
 const BROKEN_ADDRESS: &str = "listed address that does not parse";
 /// Upstream lists at most so many addresses per flow.

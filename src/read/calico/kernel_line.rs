@@ -179,8 +179,16 @@ mod tests {
             assert_eq!((packet.prefix, shown.as_str()), (prefix, ends));
         };
         let udp = "SRC=10.0.0.1 DST=8.8.8.8 LEN=96 ID=19241 DF PROTO=UDP SPT=42896 DPT=53 LEN=76 ";
-        check(&format!("calico-packet: IN=cali527b0801ecb OUT=eth0 MAC=ee {udp}"), "calico-packet:", "cali527b0801ecb>eth0 10.0.0.1:42896 8.8.8.8:53 UDP 19241");
-        check(&format!("a-prefix-that-was-cut-heIN=cali527b0801ecb OUT= PHYSIN=x {udp}"), "a-prefix-that-was-cut-he", "cali527b0801ecb> 10.0.0.1:42896 8.8.8.8:53 UDP 19241");
+        check(
+            &format!("calico-packet: IN=cali527b0801ecb OUT=eth0 MAC=ee {udp}"),
+            "calico-packet:",
+            "cali527b0801ecb>eth0 10.0.0.1:42896 8.8.8.8:53 UDP 19241",
+        );
+        check(
+            &format!("a-prefix-that-was-cut-heIN=cali527b0801ecb OUT= PHYSIN=x {udp}"),
+            "a-prefix-that-was-cut-he",
+            "cali527b0801ecb> 10.0.0.1:42896 8.8.8.8:53 UDP 19241",
+        );
         check(&format!("MAIN=yes: IN= OUT=eth0 {udp}"), "MAIN=yes:", ">eth0 10.0.0.1:42896 8.8.8.8:53 UDP 19241");
         check(
             "p: IN=eth0 OUT=cali527b0801ecb SRC=1.1.1.1 DST=10.0.0.1 LEN=84 ID=7 PROTO=ICMP TYPE=3 CODE=1 [SRC=10.0.0.1 DST=9.9.9.9 PROTO=UDP SPT=1 DPT=2 ] ",

@@ -198,13 +198,7 @@ fn uptime(prefix: &str) -> &str {
 }
 
 /// Reports of loggers that dropped messages; anything else is no record.
-fn other(
-    message: &str,
-    head: &Head<'_>,
-    vocabulary: &mut Vocabulary,
-    batch: &mut Batch,
-    account: &mut Account,
-) {
+fn other(message: &str, head: &Head<'_>, vocabulary: &mut Vocabulary, batch: &mut Batch, account: &mut Account) {
     let Some(events) = suppressed(message) else { return account.exclude(FOREIGN_LINE) };
     batch.losses.push(Loss {
         time: head.time,

@@ -11,8 +11,8 @@ mod kernel_line;
 mod log;
 
 pub use dns::CalicoDnsDecoder;
-pub use flows::CalicoDecoder;
 pub(super) use dns::NO_CLIENT;
+pub use flows::CalicoDecoder;
 pub(super) use flows::NO_DESTINATION_ADDRESS;
 pub use goldmane::GoldmaneDecoder;
 pub use log::CalicoLogDecoder;

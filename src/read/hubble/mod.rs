@@ -21,7 +21,7 @@ mod sniff;
 use super::json;
 use super::log_line as line;
 
-pub(super) use objects::{Piece, pieces};
 pub use decoder::HubbleDecoder;
 pub use objects::whole_objects;
+pub(super) use objects::{Piece, pieces};
 pub use sniff::{Framing, sniff};

@@ -79,13 +79,7 @@ impl IpfixDecoder {
     }
 
     /// Takes one datagram, which holds exactly one message.
-    pub fn datagram(
-        &mut self,
-        bytes: &[u8],
-        vocabulary: &mut Vocabulary,
-        batch: &mut Batch,
-        account: &mut Account,
-    ) {
+    pub fn datagram(&mut self, bytes: &[u8], vocabulary: &mut Vocabulary, batch: &mut Batch, account: &mut Account) {
         match Header::read(bytes).filter(|header| header.length == bytes.len()) {
             Some(header) => self.message(header, bytes, vocabulary, batch, account),
             None => account.reject(BROKEN_DATAGRAM, Place::Byte(self.offset)),

@@ -61,10 +61,18 @@ impl Header {
 
 /// What a message holds, in its order.
 pub(super) enum Piece<'a> {
-    Record { template: &'a Template, bytes: &'a [u8] },
-    Fault { reason: Rejected, at: usize },
+    Record {
+        template: &'a Template,
+        bytes: &'a [u8],
+    },
+    Fault {
+        reason: Rejected,
+        at: usize,
+    },
     /// Records that the sequence numbers say are missing before this message.
-    Gap { records: u32 },
+    Gap {
+        records: u32,
+    },
     Reserved,
 }
 
@@ -120,7 +128,10 @@ impl Session {
         }
         // Without its time a message only hands templates on.
         match records {
-            Some(records) if header.time != 0 && (self.expected.len() < DOMAINS_MAX || self.expected.contains_key(&header.domain)) => {
+            Some(records)
+                if header.time != 0
+                    && (self.expected.len() < DOMAINS_MAX || self.expected.contains_key(&header.domain)) =>
+            {
                 self.expected.insert(header.domain, header.sequence.wrapping_add(records));
             }
             _ => {

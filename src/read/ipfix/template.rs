@@ -144,7 +144,8 @@ impl Template {
             };
             fields.push(Field { enterprise, id: id & 0x7fff, length });
         }
-        let minimum = fields.iter().map(|field| if field.length == VARIABLE { 1 } else { usize::from(field.length) }).sum();
+        let minimum =
+            fields.iter().map(|field| if field.length == VARIABLE { 1 } else { usize::from(field.length) }).sum();
         // Records of no length would never end.
         if minimum == 0 {
             return None;
