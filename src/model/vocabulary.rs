@@ -390,13 +390,13 @@ mod tests {
         assert!(address.is_unrecorded() && !right.address("10.0.0.1".parse().unwrap()).is_unrecorded());
         assert!(right.address_of(address).is_unspecified());
         let name = right.name("example.com");
-        let names = right.chain(&[name]);
-        let named = AddressId::unrecorded_but_named(names);
-        assert!(named.is_unrecorded() && named != AddressId::unrecorded(EndpointId(names.0)));
+        let chain = right.chain(&[name]);
+        let named = AddressId::unrecorded_but_named(chain);
+        assert!(named.is_unrecorded() && named != AddressId::unrecorded(EndpointId(chain.0)));
         let map = left.absorb(right);
         assert_eq!(map.address(address), AddressId::unrecorded(map.endpoint(end)));
         assert_ne!(map.address(address), address);
-        assert_eq!(map.address(named), AddressId::unrecorded_but_named(map.chain(names)));
+        assert_eq!(map.address(named), AddressId::unrecorded_but_named(map.chain(chain)));
     }
 
     #[test]

@@ -154,6 +154,13 @@ pub enum InputError {
     },
 }
 
+impl InputError {
+    /// Whether the content of one file is of a kind that is never read, so that its neighbours in a folder still are.
+    pub const fn is_of_one_file(&self) -> bool {
+        matches!(self, Self::OldCalico { .. } | Self::Packets { .. } | Self::Table { .. })
+    }
+}
+
 /// One input as written on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputSpec {

@@ -195,6 +195,13 @@ impl Queue<'_> {
                         .push((path, "it is of no known format of flows or DNS answers".to_owned()));
                     continue;
                 }
+                Err(error) if !file.is_named && error.is_of_one_file() => {
+                    let path = file.path.display().to_string();
+                    let reason = error.to_string();
+                    let reason = reason.strip_prefix(&format!("`{path}`: ")).unwrap_or(&reason).to_owned();
+                    self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).push((path, reason));
+                    continue;
+                }
                 Err(InputError::Io { path, source }) if !file.is_named => {
                     self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).push((path, source.to_string()));
                     continue;

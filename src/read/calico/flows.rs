@@ -175,14 +175,14 @@ impl Taker<'_> {
         let source_address = address(&record.source_ip).map_err(|()| BROKEN_ADDRESS)?;
         let destination_address = address(&record.dest_ip).map_err(|()| BROKEN_ADDRESS)?;
         let (source_port, destination_port) = (port(&record.source_port)?, port(&record.dest_port)?);
-        let reporter = text(&record.reporter);
+        let seen_at = text(&record.reporter);
         let source = End {
             kind: end_type(&record.source_type),
             namespace: text(&record.source_namespace),
             name: text(&record.source_name),
             aggregate: text(&record.source_name_aggr),
             labels: labels(record.source_labels.0.iter().map(AsRef::as_ref)),
-            local: reporter.contains("src"),
+            local: seen_at.contains("src"),
         }
         .intern(self.vocabulary);
         let destination = End {
@@ -191,7 +191,7 @@ impl Taker<'_> {
             name: text(&record.dest_name),
             aggregate: text(&record.dest_name_aggr),
             labels: labels(record.dest_labels.0.iter().map(AsRef::as_ref)),
-            local: reporter.contains("dst"),
+            local: seen_at.contains("dst"),
         }
         .intern(self.vocabulary);
         let reported = self.names(record);

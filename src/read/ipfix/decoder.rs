@@ -56,8 +56,8 @@ impl IpfixDecoder {
         batch: &mut Batch,
         account: &mut Account,
     ) -> Result<(), Lost> {
-        self.rest.extend_from_slice(bytes);
-        let waiting = std::mem::take(&mut self.rest);
+        let mut waiting = std::mem::take(&mut self.rest);
+        waiting.extend_from_slice(bytes);
         let mut rest = waiting.as_slice();
         let outcome = loop {
             if rest.len() < HEADER_BYTES {
@@ -69,7 +69,9 @@ impl IpfixDecoder {
             self.offset = self.offset.saturating_add(message.len() as u64);
             rest = next;
         };
-        self.rest = rest.to_vec();
+        let done = waiting.len() - rest.len();
+        waiting.drain(..done);
+        self.rest = waiting;
         outcome
     }
 
