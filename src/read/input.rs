@@ -23,7 +23,7 @@ pub enum Format {
     Goldmane,
     /// Antrea's flow log, JSON records, and the policy audit log.
     AntreaLog,
-    /// Antrea's table exports: S3 objects, ClickHouse.
+    /// Antrea's table exports: S3 objects, `ClickHouse`.
     AntreaCsv,
     /// IPFIX messages.
     Ipfix,

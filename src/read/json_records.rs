@@ -29,7 +29,7 @@ pub(super) const FOREIGN_OBJECT: Excluded = Excluded("JSON object of another sha
 #[derive(Debug, Default)]
 pub(super) struct Enveloped<'de, T> {
     own: T,
-    inner: Vec<Enveloped<'de, T>>,
+    inner: Vec<Self>,
     line: Scalar<'de>,
 }
 

@@ -11,7 +11,7 @@ fn fixtures(folder: &str) -> Vec<String> {
             match path.extension().and_then(|extension| extension.to_str()) {
                 _ if path.is_dir() => waiting.push(path),
                 Some("ndjson" | "fstrm" | "dnstap" | "log" | "csv" | "json" | "sse" | "ipfix") => {
-                    found.push(path.display().to_string())
+                    found.push(path.display().to_string());
                 }
                 _ => {}
             }

@@ -224,12 +224,16 @@ fn dnstap(answers: &[(&str, &str, &str)], seconds: u64) -> Vec<u8> {
 
 #[test]
 fn kernel_lines_are_named_through_objects_and_dnstap() {
-    let log: String = [("10.48.0.7", "203.0.113.10"), ("10.48.0.8", "203.0.113.10"), ("10.48.0.9", "203.0.113.11")]
-        .iter()
-        .map(|(source, destination)| {
-            format!("2026-03-02T10:00:00Z n1 kernel: calico-packet: IN=cali527b0801ecb OUT=eth0 SRC={source} DST={destination} LEN=60 ID=7 DF PROTO=TCP SPT=40000 DPT=443 SYN \n")
-        })
-        .collect();
+    let mut log = String::new();
+    for (source, destination) in
+        [("10.48.0.7", "203.0.113.10"), ("10.48.0.8", "203.0.113.10"), ("10.48.0.9", "203.0.113.11")]
+    {
+        writeln!(
+            log,
+            "2026-03-02T10:00:00Z n1 kernel: calico-packet: IN=cali527b0801ecb OUT=eth0 SRC={source} DST={destination} LEN=60 ID=7 DF PROTO=TCP SPT=40000 DPT=443 SYN "
+        )
+        .unwrap();
+    }
     let pod = |name: &str, ip: &str| {
         format!(
             "{{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"{name}\",\"namespace\":\"shop\",\"creationTimestamp\":\"2026-03-01T00:00:00Z\"}},\"spec\":{{\"nodeName\":\"n1\"}},\"status\":{{\"podIP\":\"{ip}\",\"podIPs\":[{{\"ip\":\"{ip}\"}}],\"startTime\":\"2026-03-01T00:00:00Z\",\"phase\":\"Running\"}}}}"
@@ -312,7 +316,7 @@ fn goldmane_alone_gives_edges_and_says_that_it_names_nothing() {
     let (_, document) = discovered(&["--flows", &path]);
     assert!(document.contains("backend/Deployment/api"), "{document}");
     let ran = run(&["preflight", "--flows", &path]);
-    assert!(ran.out.replace("\n", " ").contains("Goldmane"), "{}", ran.out);
+    assert!(ran.out.replace('\n', " ").contains("Goldmane"), "{}", ran.out);
     assert!(ran.out.contains("addresses") && ran.out.contains("FAILS"), "{}", ran.out);
 }
 
@@ -323,7 +327,7 @@ fn a_folder_may_hold_every_source_and_threads_change_nothing() {
         for entry in std::fs::read_dir(fixture(source)).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            if !name.ends_with(".md") {
+            if path.extension().is_none_or(|extension| extension != "md") {
                 std::fs::copy(&path, folder.path().join(format!("{source}-{name}"))).unwrap();
             }
         }

@@ -1,4 +1,4 @@
-//! Table exports: the objects of the S3 uploader, and ClickHouse's `CSVWithNames`.
+//! Table exports: the objects of the S3 uploader, and `CSVWithNames` of `ClickHouse`.
 //!
 //! In: one line, and the header of the file if it has one. Out: a record. Without a header the number of columns tells
 //! the version; fifty-three are v1.15, or v2.7 when the twenty-sixth is no number. Labels are JSON: in single quotes,

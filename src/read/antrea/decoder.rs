@@ -44,7 +44,7 @@ impl AntreaLogDecoder {
             return each_record(chunk, base, framing, &mut taker, account);
         }
         each_line(chunk, base, |line, place| {
-            let Some(text) = taker.text(line, place, account) else { return };
+            let Some(text) = line_text(line, place, account) else { return };
             if text.starts_with('{') {
                 let Place::Byte(offset) = place;
                 each_record(text.as_bytes(), offset, framing, &mut taker, account);
@@ -75,7 +75,7 @@ impl AntreaCsvDecoder {
     ) {
         let mut taker = Taker { with_cluster, vocabulary, batch };
         each_line(chunk, base, |line, place| {
-            let Some(text) = taker.text(line, place, account) else { return };
+            let Some(text) = line_text(line, place, account) else { return };
             if text.starts_with('{') {
                 let Place::Byte(offset) = place;
                 each_record(text.as_bytes(), offset, Framing::Lines, &mut taker, account);
@@ -86,6 +86,16 @@ impl AntreaCsvDecoder {
     }
 }
 
+/// The text of a line; a line without one is accounted for.
+fn line_text<'a>(line: &'a [u8], place: Place, account: &mut Account) -> Option<&'a str> {
+    let text = match content(line) {
+        Content::Blank => return None,
+        Content::Part => Err(PARTIAL_LINE),
+        Content::Whole(line) => std::str::from_utf8(line).map_err(|_| BROKEN_UTF8),
+    };
+    text.map_err(|reason| account.reject(reason, place)).ok()
+}
+
 struct Taker<'a> {
     with_cluster: bool,
     vocabulary: &'a mut Vocabulary,
@@ -93,23 +103,6 @@ struct Taker<'a> {
 }
 
 impl Taker<'_> {
-    fn text<'b>(&self, line: &'b [u8], place: Place, account: &mut Account) -> Option<&'b str> {
-        match content(line) {
-            Content::Blank => None,
-            Content::Part => {
-                account.reject(PARTIAL_LINE, place);
-                None
-            }
-            Content::Whole(line) => match std::str::from_utf8(line) {
-                Ok(text) => Some(text),
-                Err(_) => {
-                    account.reject(BROKEN_UTF8, place);
-                    None
-                }
-            },
-        }
-    }
-
     fn settle(&mut self, record: Result<Record, Rejected>, place: Place, account: &mut Account) {
         let added = record.and_then(|record| record.add(self.with_cluster, self.vocabulary, self.batch, account));
         match added {

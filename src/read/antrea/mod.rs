@@ -1,4 +1,4 @@
-//! Antrea: the aggregator's flow log, S3 and ClickHouse exports, its JSON records, and the policy audit log of nodes.
+//! Antrea: the aggregator's flow log, S3 and `ClickHouse` exports, its JSON records, and the policy audit log of nodes.
 //!
 //! In: chunks of lines or objects. Out: flow rows. Every form is brought into one [`record`], which alone decides what a
 //! record means; IPFIX messages end there too.

@@ -123,13 +123,11 @@ impl Record {
         if value.is_empty() {
             return None;
         }
-        match value.parse::<IpAddr>() {
-            Ok(address) => Some(address).filter(|address| !address.is_unspecified()),
-            Err(_) => {
-                self.fault.get_or_insert(BROKEN_ADDRESS);
-                None
-            }
+        let address = value.parse::<IpAddr>().ok();
+        if address.is_none() {
+            self.fault.get_or_insert(BROKEN_ADDRESS);
         }
+        address.filter(|address| !address.is_unspecified())
     }
 
     fn port(&mut self, value: &str) -> u16 {
@@ -166,8 +164,8 @@ impl Record {
         if self.source.pod.is_empty() {
             account.note(NO_SOURCE_POD);
         }
-        let source = self.endpoint(&self.source, self.flow_type == 4, vocabulary);
-        let destination = self.endpoint(&self.destination, self.flow_type == 3, vocabulary);
+        let source = Self::endpoint(&self.source, self.flow_type == 4, vocabulary);
+        let destination = Self::endpoint(&self.destination, self.flow_type == 3, vocabulary);
         let node = if self.source.node.is_empty() { &self.destination.node } else { &self.source.node };
         let row = FlowRow {
             time: end.unwrap_or(Timestamp::UNKNOWN),
@@ -195,7 +193,7 @@ impl Record {
         Ok(())
     }
 
-    fn endpoint(&self, end: &End, is_outside: bool, vocabulary: &mut Vocabulary) -> EndpointId {
+    fn endpoint(end: &End, is_outside: bool, vocabulary: &mut Vocabulary) -> EndpointId {
         let identity = match (end.pod.is_empty(), is_outside) {
             (false, _) => IdentityKind::Pod,
             (true, true) => IdentityKind::World,

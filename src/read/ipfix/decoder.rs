@@ -119,7 +119,7 @@ impl IpfixDecoder {
             Piece::Record { template, .. } if template.is_options => account.exclude(OPTIONS),
             Piece::Record { template, bytes } => {
                 let mut record = Record { is_tracked: elements::is_tracked(template), ..Record::default() };
-                template.each_value(bytes, |field, value| elements::take(&mut record, field, value));
+                template.each_value(bytes, |field, value| elements::take(&mut record, *field, value));
                 match record.add(with_cluster, vocabulary, batch, account) {
                     Ok(()) => account.accept(),
                     Err(reason) => account.reject(reason, Place::Byte(offset)),

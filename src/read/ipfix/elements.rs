@@ -25,7 +25,7 @@ pub(super) fn is_tracked(template: &Template) -> bool {
 }
 
 /// Takes one field.
-pub(super) fn take(record: &mut Record, field: &Field, value: &[u8]) {
+pub(super) fn take(record: &mut Record, field: Field, value: &[u8]) {
     match (field.enterprise, field.id) {
         (0, 8 | 27) => record.source.address = address(value).or(record.source.address),
         (0, 12 | 28) => record.destination.address = address(value).or(record.destination.address),
