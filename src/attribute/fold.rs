@@ -102,11 +102,17 @@ fn stable_hash(value: &impl std::hash::Hash) -> u64 {
 
 /// The partition hash of an address, the same in every vocabulary.
 pub(crate) fn address_hash(vocabulary: &Vocabulary, address: AddressId) -> u64 {
-    stable_hash(&vocabulary.address_of(address))
+    match vocabulary.stand_in(address) {
+        Some(stand_in) => stable_hash(&stand_in),
+        None => stable_hash(&vocabulary.address_of(address)),
+    }
 }
 
 fn connection_hash(vocabulary: &Vocabulary, key: &ConnectionKey) -> u64 {
-    let end = |end: (AddressId, u16)| stable_hash(&(vocabulary.address_of(end.0), end.1));
+    let end = |end: (AddressId, u16)| match vocabulary.stand_in(end.0) {
+        Some(stand_in) => stable_hash(&(stand_in, end.1)),
+        None => stable_hash(&(vocabulary.address_of(end.0), end.1)),
+    };
     // Addition does not care which end is called low.
     end(key.low).wrapping_add(end(key.high))
 }

@@ -85,6 +85,15 @@ impl AddressId {
     }
 }
 
+/// What stands in for an address that a record left out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum StandIn<'a> {
+    /// The end itself.
+    End(&'a Endpoint),
+    /// The names that the record gives the destination.
+    Names(Vec<&'a str>),
+}
+
 /// Gives each distinct value one number, starting at 0.
 #[derive(Debug, Clone)]
 pub struct Interner<T: Eq + Hash> {
@@ -278,6 +287,18 @@ impl Vocabulary {
     /// The address of a number; `::` for a number of another vocabulary.
     pub fn address_of(&self, id: AddressId) -> IpAddr {
         self.addresses.get(id.0).copied().unwrap_or(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED))
+    }
+
+    /// What stands in for an address that a record left out; `None` for real addresses.
+    pub fn stand_in(&self, id: AddressId) -> Option<StandIn<'_>> {
+        let number = id.0 & !(STAND_IN | NAMES);
+        match (id.is_unrecorded(), id.0 & NAMES == 0) {
+            (false, _) => None,
+            (true, true) => self.endpoint_of(EndpointId(number)).map(StandIn::End),
+            (true, false) => {
+                Some(StandIn::Names(self.chain_of(ChainId(number)).iter().map(|name| self.name_of(*name)).collect()))
+            }
+        }
     }
 
     /// The end of a number; `None` for a number of another vocabulary.

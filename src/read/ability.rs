@@ -3,7 +3,7 @@
 //! In: a format and the account of one input. Out: the limit that matters most, if there is one.
 
 use super::antrea::PARTIAL;
-use super::calico::{NO_CLIENT, NO_DESTINATION_ADDRESS};
+use super::calico::{NO_CLIENT, NO_DESTINATION_ADDRESS, NO_VERDICT};
 use super::input::Format;
 use crate::model::Account;
 
@@ -13,6 +13,9 @@ pub fn limit(format: &str, account: &Account) -> Option<&'static str> {
     match Format::parse(format)? {
         Format::Goldmane => Some(
             "Goldmane records have no addresses: who talks to whom inside the cluster is known, an outside destination only as public or private; add Log rules (calico-log) or flows.log to name destinations",
+        ),
+        Format::CalicoLog if !noted(NO_VERDICT) => Some(
+            "trace lines have uptime for a time unless a shipper adds one, and destinations before service translation: pods are named through --kube",
         ),
         Format::CalicoLog => Some(
             "LOG lines tell attempts and neither verdict nor pod: pods are named through --kube, and rules that rate limits sample prove nothing by silence",

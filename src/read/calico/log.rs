@@ -36,7 +36,7 @@ const CUT_OFF: Rejected = Rejected("line cut off before its addresses or ports")
 const REPEATED: Excluded = Excluded("the same packet logged twice");
 const SUPPRESSED: Excluded = Excluded("report of suppressed log messages");
 
-const NO_VERDICT: &str = "LOG line: a Log rule was hit; whether the packet passed is not known";
+pub(in crate::read) const NO_VERDICT: &str = "LOG line: a Log rule was hit; whether the packet passed is not known";
 const NO_TIME: &str = "line without a time (uptime only)";
 const NO_YEAR: &str = "syslog time without a year: give --until, so that the year before it is taken";
 const YEAR_TAKEN: &str = "syslog time without year and zone, read as UTC and as the last such date before --until";

@@ -16,4 +16,4 @@ pub use flows::CalicoDecoder;
 pub(super) use flows::NO_DESTINATION_ADDRESS;
 pub use goldmane::GoldmaneDecoder;
 pub use log::CalicoLogDecoder;
-pub(super) use log::is_log_line;
+pub(super) use log::{NO_VERDICT, is_log_line};
