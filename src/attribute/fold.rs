@@ -13,7 +13,7 @@ use super::answers::Answer;
 use super::connection::{Connection, ConnectionKey};
 use super::spill::Spill;
 use crate::model::{
-    Activity, AddressId, Batch, EndpointId, FlowRow, IdentityKind, SourceKind, TextId, Timestamp, Vocabulary,
+    Activity, AddressId, Batch, Endpoint, EndpointId, FlowRow, IdentityKind, SourceKind, TextId, Timestamp, Vocabulary,
 };
 
 /// How much a worker keeps in memory, and how connections are told apart.
@@ -102,11 +102,17 @@ fn stable_hash(value: &impl std::hash::Hash) -> u64 {
 
 /// The partition hash of an address, the same in every vocabulary.
 pub(crate) fn address_hash(vocabulary: &Vocabulary, address: AddressId) -> u64 {
-    stable_hash(&vocabulary.address_of(address))
+    match vocabulary.stand_in(address) {
+        Some(stand_in) => stable_hash(&stand_in),
+        None => stable_hash(&vocabulary.address_of(address)),
+    }
 }
 
 fn connection_hash(vocabulary: &Vocabulary, key: &ConnectionKey) -> u64 {
-    let end = |end: (AddressId, u16)| stable_hash(&(vocabulary.address_of(end.0), end.1));
+    let end = |end: (AddressId, u16)| match vocabulary.stand_in(end.0) {
+        Some(stand_in) => stable_hash(&(stand_in, end.1)),
+        None => stable_hash(&(vocabulary.address_of(end.0), end.1)),
+    };
     // Addition does not care which end is called low.
     end(key.low).wrapping_add(end(key.high))
 }
@@ -132,22 +138,15 @@ impl Fold {
     ///
     /// Fails only when a temporary file cannot be written.
     pub fn add(&mut self, batch: &Batch, cluster: TextId) -> io::Result<()> {
-        for row in &batch.flows {
-            let mut row = *row;
-            if row.cluster.is_none() {
-                row.cluster = cluster;
-            }
-            if self.limits.asks_for(row.time) {
-                self.spoke(SourceKind::Flows, row.cluster, row.node, row.time);
-            }
-            self.sight(&row);
-            self.add_flow(&row)?;
+        for record in batch.records() {
+            self.add_record(record, cluster)?;
         }
         for row in &batch.answers {
             let mut answer = Answer::of(row);
             if answer.cluster.is_none() {
                 answer.cluster = cluster;
             }
+            self.sight_claim(answer.cluster, row.client_hint);
             if self.limits.asks_for(row.time) {
                 self.spoke(SourceKind::Dns, answer.cluster, row.resolver, row.time);
             }
@@ -163,8 +162,34 @@ impl Fold {
         Ok(())
     }
 
-    fn add_flow(&mut self, row: &FlowRow) -> io::Result<()> {
-        let observed = Connection::of(row, &self.vocabulary);
+    /// Adds the rows of one record; those of one connection are one observation that lasts from the first to the last.
+    fn add_record(&mut self, rows: &[FlowRow], cluster: TextId) -> io::Result<()> {
+        let mut observed: Option<Connection> = None;
+        for (place, row) in rows.iter().enumerate() {
+            let mut row = *row;
+            if row.cluster.is_none() {
+                row.cluster = cluster;
+            }
+            if place == 0 && self.limits.asks_for(row.time) {
+                self.spoke(SourceKind::Flows, row.cluster, row.node, row.time);
+            }
+            self.sight(&row);
+            let next = Connection::of(&row, &self.vocabulary);
+            match &mut observed {
+                Some(seen) if seen.key == next.key && seen.first.is_known() && next.first.is_known() => {
+                    seen.absorb(&next, &self.vocabulary);
+                }
+                _ => {
+                    if let Some(seen) = observed.replace(next) {
+                        self.add_connection(seen)?;
+                    }
+                }
+            }
+        }
+        observed.map_or(Ok(()), |seen| self.add_connection(seen))
+    }
+
+    fn add_connection(&mut self, observed: Connection) -> io::Result<()> {
         match self.open.entry(observed.key) {
             Entry::Occupied(mut entry) => {
                 let open = entry.get_mut();
@@ -211,6 +236,15 @@ impl Fold {
         }
     }
 
+    /// Remembers a client that a source of answers names by its workload alone.
+    fn sight_claim(&mut self, cluster: TextId, hint: EndpointId) {
+        let is_workload = |end: &Endpoint| end.pod.is_empty() && end.workload.is_some();
+        if !hint.is_none() && self.vocabulary.endpoint_of(hint).is_some_and(is_workload) {
+            let (node, address) = (TextId::NONE, AddressId::NONE);
+            self.sightings.insert(Sighting { cluster, endpoint: hint, node, address });
+        }
+    }
+
     /// Remembers which ends exist where, once each.
     fn sight(&mut self, row: &FlowRow) {
         let seen = (row.cluster, row.node, row.source, row.destination);
@@ -229,7 +263,7 @@ impl Fold {
                 cluster: row.cluster,
                 endpoint,
                 node: if is_node || is_local { row.node } else { TextId::NONE },
-                address: if is_node { address } else { AddressId::NONE },
+                address: if is_node && !address.is_unrecorded() { address } else { AddressId::NONE },
             });
         }
     }

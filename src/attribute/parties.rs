@@ -243,9 +243,23 @@ impl Parties {
         self.by_endpoint.get(&(cluster, endpoint)).copied()
     }
 
-    /// The pod by name.
-    pub(crate) fn by_name(&self, cluster: TextId, namespace: &str, pod: &str) -> Option<PartyId> {
-        self.by_name.get(&(cluster, namespace.into(), pod.into(), None)).copied()
+    /// The pod that a source of answers claims for a client; without a pod's name, the workload's stand-in.
+    pub(crate) fn by_claim(&self, cluster: TextId, hint: &Endpoint) -> Option<PartyId> {
+        let workload = if hint.pod.is_empty() { hint.workload.clone() } else { None };
+        self.by_name.get(&(cluster, hint.namespace.clone(), hint.pod.clone(), workload)).copied()
+    }
+
+    /// The pod behind an end of which only the namespace is known: the one of that namespace that had the address.
+    pub(crate) fn within_namespace(
+        &self,
+        named: PartyId,
+        cluster: TextId,
+        address: AddressId,
+        time: Timestamp,
+    ) -> Option<PartyId> {
+        let known = self.get(named).filter(|known| known.pod.is_empty() && known.guessed)?;
+        let at = self.at(cluster, address, time)?;
+        self.get(at).filter(|pod| pod.namespace == known.namespace).map(|_| at)
     }
 
     /// Whether `party` was ever seen at `address`.

@@ -170,17 +170,19 @@ impl Evidence {
     fn party_of(&self, endpoint: EndpointId, address: AddressId, connection: &Connection) -> Option<PartyId> {
         let cluster = self.cluster_of(endpoint, connection);
         let kind = self.kind_of(endpoint);
-        self.parties.of_endpoint(cluster, endpoint).or_else(|| {
-            match kind {
-                IdentityKind::Unknown | IdentityKind::Init | IdentityKind::Unmanaged | IdentityKind::Pod => {
-                    self.parties.at(cluster, address, connection.first)
-                }
-                // The CNI knows no better identity; only a pod that certainly had the address is one.
-                IdentityKind::World => self.parties.surely_at(cluster, address, connection.first),
-                // Anything else that is named is what the name says, and not the pod that shares the address.
-                _ => None,
+        let named = self.parties.of_endpoint(cluster, endpoint);
+        if let Some(named) = named {
+            return Some(self.parties.within_namespace(named, cluster, address, connection.first).unwrap_or(named));
+        }
+        match kind {
+            IdentityKind::Unknown | IdentityKind::Init | IdentityKind::Unmanaged | IdentityKind::Pod => {
+                self.parties.at(cluster, address, connection.first)
             }
-        })
+            // The CNI knows no better identity; only a pod that certainly had the address is one.
+            IdentityKind::World => self.parties.surely_at(cluster, address, connection.first),
+            // Anything else that is named is what the name says, and not the pod that shares the address.
+            _ => None,
+        }
     }
 
     fn kind_of(&self, endpoint: EndpointId) -> IdentityKind {
@@ -200,7 +202,7 @@ impl Evidence {
             .vocabulary
             .endpoint_of(answer.client_hint)
             .filter(|hint| hint.is_pod())
-            .and_then(|hint| self.parties.by_name(answer.cluster, &hint.namespace, &hint.pod));
+            .and_then(|hint| self.parties.by_claim(answer.cluster, hint));
         if let Some(claimed) = claimed
             && self.parties.ever_at(answer.cluster, answer.client, claimed)
         {

@@ -81,6 +81,18 @@ fn stable_id(evidence: &Evidence, named: &Named<'_>) -> u64 {
     hash.write(&named.port.to_be_bytes());
     hash.write(&[named.protocol.0]);
     hash.write(&named.first.nanos().to_be_bytes());
+    // Where records leave addresses out, only who the ends are tells connections apart.
+    if named.client_address.is_unrecorded() || named.server_address.is_unrecorded() {
+        for party in [named.client, named.server] {
+            if let Some(party) = party.and_then(|party| evidence.parties.get(party)) {
+                hash.write([&*party.namespace, &*party.pod, &*party.workload.to_string()].join("/").as_bytes());
+            }
+            hash.write(b" ");
+        }
+        for name in named.reported {
+            hash.write(vocabulary.name_of(*name).as_bytes());
+        }
+    }
     hash.finish()
 }
 

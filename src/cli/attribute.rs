@@ -9,7 +9,7 @@ use super::traffic::{TrafficArgs, say_account};
 use super::write::write_table;
 use crate::attribute::{AttributedRow, Evidence, Rows, attribute, in_order};
 use crate::error::ExitStatus;
-use crate::model::{Timestamp, columns};
+use crate::model::{AddressId, Timestamp, columns};
 use crate::report::{Column, Columns};
 use crate::summary::is_egress;
 
@@ -55,6 +55,10 @@ fn columns(evidence: &Evidence, rows: &[AttributedRow]) -> Columns {
         // Milliseconds are what clocks of different machines can be trusted for at best.
         known.then(|| (row.time.seconds_since(row.answered_at) * 1_000.0).round() / 1_000.0)
     };
+    // An address that the record leaves out stays empty.
+    let address = |id: AddressId| {
+        if id.is_unrecorded() { String::new() } else { vocabulary.address_of(id).to_string() }
+    };
     let values = [
         text(&id),
         Column::Time(rows.iter().map(|row| nanos(row.time)).collect()),
@@ -62,8 +66,8 @@ fn columns(evidence: &Evidence, rows: &[AttributedRow]) -> Columns {
         text(&|row| party(row).map(|party| party.namespace.to_string()).unwrap_or_default()),
         text(&|row| party(row).map(|party| party.pod.to_string()).unwrap_or_default()),
         text(&|row| party(row).map(|party| party.workload.name.to_string()).unwrap_or_default()),
-        text(&|row| vocabulary.address_of(row.client_address).to_string()),
-        text(&|row| vocabulary.address_of(row.server_address).to_string()),
+        text(&|row| address(row.client_address)),
+        text(&|row| address(row.server_address)),
         Column::Port(rows.iter().map(|row| row.port).collect()),
         text(&|row| row.protocol.to_string()),
         text(&|row| row.verdict.as_str().to_owned()),

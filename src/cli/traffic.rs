@@ -20,10 +20,11 @@ use crate::task::{IngestOptions, Progress, ingest};
 /// Inputs, the same for every command that reads traffic.
 #[derive(Debug, Default, Clone, Args)]
 pub(super) struct TrafficArgs {
-    /// Flow records: file, folder, glob or `-`; NAME= gives the cluster of records that name none.
+    /// Flow records: file, folder, glob or `-`; NAME= gives the cluster of records that name none. FORMAT is recognised
+    /// from the content, or one of hubble, calico, calico-log, goldmane, antrea-log, antrea-csv, ipfix.
     #[arg(long, value_name = "[NAME=][FORMAT:]PATH")]
     pub(super) flows: Vec<String>,
-    /// DNS answers: dnstap captures (Frame Streams), or Hubble layer 7 records.
+    /// DNS answers: dnstap captures (Frame Streams), Calico's dns.log (calico-dns), or Hubble layer 7 records.
     #[arg(long, value_name = "[NAME=][FORMAT:]PATH")]
     pub(super) dns: Vec<String>,
     /// Kubernetes objects as `kubectl get ... -o json` or YAML prints them.

@@ -101,13 +101,37 @@ pub struct Batch {
     pub answers: Vec<AnswerRow>,
     /// Loss reports.
     pub losses: Vec<Loss>,
+    /// Positions in `flows`, ascending, of rows that come from the same record as the row before them: a connection's
+    /// start besides its end, a further address. They are observations and no records.
+    pub further: Vec<usize>,
 }
 
 impl Batch {
+    /// Adds a row that the record of the last row also stands for.
+    pub fn push_further(&mut self, row: FlowRow) {
+        self.further.push(self.flows.len());
+        self.flows.push(row);
+    }
+
+    /// The flow rows of each record.
+    pub fn records(&self) -> impl Iterator<Item = &[FlowRow]> {
+        let mut further = self.further.iter().copied().peekable();
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let start = at;
+            at += 1;
+            while further.next_if(|next| *next <= at).is_some() {
+                at += 1;
+            }
+            self.flows.get(start..at)
+        })
+    }
+
     /// Empties the batch and keeps its memory.
     pub fn clear(&mut self) {
         self.flows.clear();
         self.answers.clear();
         self.losses.clear();
+        self.further.clear();
     }
 }

@@ -24,4 +24,4 @@ pub use flow::{Certainty, Initiator, Protocol, Verdict};
 pub use grade::Grade;
 pub use name::{DomainName, NameError, registrable, within};
 pub use time::{Timestamp, parse_duration_nanos};
-pub use vocabulary::{AddressId, ChainId, EndpointId, Interner, NameId, TextId, Vocabulary, VocabularyMap};
+pub use vocabulary::{AddressId, ChainId, EndpointId, Interner, NameId, StandIn, TextId, Vocabulary, VocabularyMap};

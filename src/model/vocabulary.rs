@@ -61,6 +61,39 @@ id!(
     ChainId
 );
 
+/// Numbers of stand-ins for addresses that a record left out; interned addresses stay far below.
+const STAND_IN: u32 = 1 << 31;
+/// Those that stand for a list of names and for no end.
+const NAMES: u32 = 1 << 30;
+
+impl AddressId {
+    /// A stand-in for the address of `end`, which the record leaves out (aggregated Calico records, Goldmane).
+    ///
+    /// It keeps the connections of different ends apart, reads as `::`, and equals no address of any answer.
+    pub const fn unrecorded(end: EndpointId) -> Self {
+        Self(STAND_IN | (end.0 & !(STAND_IN | NAMES)))
+    }
+
+    /// A stand-in for an address that the record leaves out, of a destination that it names.
+    pub const fn unrecorded_but_named(names: ChainId) -> Self {
+        Self(STAND_IN | NAMES | (names.0 & !(STAND_IN | NAMES)))
+    }
+
+    /// Whether the record left the address out.
+    pub const fn is_unrecorded(self) -> bool {
+        self.0 & STAND_IN != 0
+    }
+}
+
+/// What stands in for an address that a record left out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum StandIn<'a> {
+    /// The end itself.
+    End(&'a Endpoint),
+    /// The names that the record gives the destination.
+    Names(Vec<&'a str>),
+}
+
 /// Gives each distinct value one number, starting at 0.
 #[derive(Debug, Clone)]
 pub struct Interner<T: Eq + Hash> {
@@ -256,6 +289,18 @@ impl Vocabulary {
         self.addresses.get(id.0).copied().unwrap_or(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED))
     }
 
+    /// What stands in for an address that a record left out; `None` for real addresses.
+    pub fn stand_in(&self, id: AddressId) -> Option<StandIn<'_>> {
+        let number = id.0 & !(STAND_IN | NAMES);
+        match (id.is_unrecorded(), id.0 & NAMES == 0) {
+            (false, _) => None,
+            (true, true) => self.endpoint_of(EndpointId(number)).map(StandIn::End),
+            (true, false) => {
+                Some(StandIn::Names(self.chain_of(ChainId(number)).iter().map(|name| self.name_of(*name)).collect()))
+            }
+        }
+    }
+
     /// The end of a number; `None` for a number of another vocabulary.
     pub fn endpoint_of(&self, id: EndpointId) -> Option<&Endpoint> {
         self.endpoints.get(id.0)
@@ -313,8 +358,16 @@ impl VocabularyMap {
         NameId(lookup(&self.names, id.0))
     }
 
-    /// The new number of an address.
+    /// The new number of an address, or of the end that stands in for one.
     pub fn address(&self, id: AddressId) -> AddressId {
+        if id.is_unrecorded() {
+            let number = id.0 & !(STAND_IN | NAMES);
+            return if id.0 & NAMES == 0 {
+                AddressId::unrecorded(self.endpoint(EndpointId(number)))
+            } else {
+                AddressId::unrecorded_but_named(self.chain(ChainId(number)))
+            };
+        }
         AddressId(lookup(&self.addresses, id.0))
     }
 
@@ -347,6 +400,24 @@ mod tests {
         assert_eq!(left.name_of(map.name(other)), "example.com");
         assert_eq!(left.chain_of(map.chain(chain)), [map.name(other), github]);
         assert!(map.text(TextId::NONE).is_none());
+    }
+
+    #[test]
+    fn a_left_out_address_follows_its_end() {
+        let (mut left, mut right) = (Vocabulary::default(), Vocabulary::default());
+        left.endpoint(Endpoint { namespace: "first".into(), ..Endpoint::default() });
+        let end = right.endpoint(Endpoint { namespace: "shop".into(), ..Endpoint::default() });
+        let address = AddressId::unrecorded(end);
+        assert!(address.is_unrecorded() && !right.address("10.0.0.1".parse().unwrap()).is_unrecorded());
+        assert!(right.address_of(address).is_unspecified());
+        let name = right.name("example.com");
+        let chain = right.chain(&[name]);
+        let named = AddressId::unrecorded_but_named(chain);
+        assert!(named.is_unrecorded() && named != AddressId::unrecorded(EndpointId(chain.0)));
+        let map = left.absorb(right);
+        assert_eq!(map.address(address), AddressId::unrecorded(map.endpoint(end)));
+        assert_ne!(map.address(address), address);
+        assert_eq!(map.address(named), AddressId::unrecorded_but_named(map.chain(chain)));
     }
 
     #[test]

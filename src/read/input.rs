@@ -13,12 +13,37 @@ pub enum Format {
     Hubble,
     /// A dnstap capture in Frame Streams.
     Dnstap,
+    /// Calico Enterprise and Cloud: `flows.log`.
+    Calico,
+    /// Calico Enterprise and Cloud: `dns.log`.
+    CalicoDns,
+    /// Kernel LOG lines and eBPF trace lines of any Calico.
+    CalicoLog,
+    /// Goldmane's flows as JSON.
+    Goldmane,
+    /// Antrea's flow log, JSON records, and the policy audit log.
+    AntreaLog,
+    /// Antrea's table exports: S3 objects, `ClickHouse`.
+    AntreaCsv,
+    /// IPFIX messages.
+    Ipfix,
     /// Kubernetes objects.
     Kube,
 }
 
-/// Formats that the command line names and that this version does not read yet.
-const PLANNED: [&str; 7] = ["calico", "calico-log", "calico-dns", "goldmane", "antrea-log", "antrea-csv", "ipfix"];
+/// All formats, in the order in which they are listed to users.
+const ALL: [Format; 10] = [
+    Format::Hubble,
+    Format::Calico,
+    Format::CalicoLog,
+    Format::Goldmane,
+    Format::AntreaLog,
+    Format::AntreaCsv,
+    Format::Ipfix,
+    Format::Dnstap,
+    Format::CalicoDns,
+    Format::Kube,
+];
 
 impl Format {
     /// The word on the command line and in every output.
@@ -26,12 +51,19 @@ impl Format {
         match self {
             Self::Hubble => "hubble",
             Self::Dnstap => "dnstap",
+            Self::Calico => "calico",
+            Self::CalicoDns => "calico-dns",
+            Self::CalicoLog => "calico-log",
+            Self::Goldmane => "goldmane",
+            Self::AntreaLog => "antrea-log",
+            Self::AntreaCsv => "antrea-csv",
+            Self::Ipfix => "ipfix",
             Self::Kube => "kube",
         }
     }
 
-    fn parse(word: &str) -> Option<Self> {
-        [Self::Hubble, Self::Dnstap, Self::Kube].into_iter().find(|format| format.as_str() == word)
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        ALL.into_iter().find(|format| format.as_str() == word)
     }
 }
 
@@ -64,16 +96,10 @@ pub enum InputError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A format that the contract names and this version does not read.
-    #[error("`{path}`: format `{format}` is not read by this version; convert it, or use `hubble` or `dnstap` input")]
-    Planned {
-        /// As the user wrote it.
-        path: String,
-        /// The format's name.
-        format: String,
-    },
     /// A format that nobody names.
-    #[error("`{path}`: unknown format `{format}`; formats are `hubble`, `dnstap` and `kube`, or leave it out")]
+    #[error(
+        "`{path}`: unknown format `{format}`; formats are `hubble`, `calico`, `calico-log`, `goldmane`, `antrea-log`, `antrea-csv`, `ipfix`, `dnstap`, `calico-dns` and `kube`, or leave it out"
+    )]
     UnknownFormat {
         /// As the user wrote it.
         path: String,
@@ -82,7 +108,7 @@ pub enum InputError {
     },
     /// The content is of no known format.
     #[error(
-        "`{path}`: the content is neither Hubble JSON nor a dnstap capture (Frame Streams); if it is one all the same, name the format before the path, as in `hubble:PATH` or `dnstap:PATH`"
+        "`{path}`: the content is neither Hubble JSON nor a dnstap capture (Frame Streams), nor of another known format; if it is one all the same, name the format before the path, as in `hubble:PATH`, `antrea-csv:PATH` or `dnstap:PATH`"
     )]
     Unrecognised {
         /// The file.
@@ -90,9 +116,31 @@ pub enum InputError {
     },
     /// A log of DNS questions, without the answers.
     #[error(
-        "`{path}`: a CoreDNS query log holds no answers, so it cannot name a destination; capture dnstap with `full` instead"
+        "`{path}`: a log of DNS queries holds no answers, so it cannot name a destination; capture dnstap with `full` instead"
     )]
     QueryLog {
+        /// The file.
+        path: String,
+    },
+    /// Space-delimited flow logs of old Calico versions.
+    #[error(
+        "`{path}`: the space-delimited flow log of old Calico Enterprise versions is not read; export the flows as JSON (`flows.log`)"
+    )]
+    OldCalico {
+        /// The file.
+        path: String,
+    },
+    /// A packet capture.
+    #[error(
+        "`{path}`: a packet capture is not read; give flow records of the CNI, or the payload of an IPFIX session as `ipfix:PATH`"
+    )]
+    Packets {
+        /// The file.
+        path: String,
+    },
+    /// The table that a person reads.
+    #[error("`{path}`: a table of `antctl` is not read; print the records with `antctl get flowrecords -o json`")]
+    Table {
         /// The file.
         path: String,
     },
@@ -104,6 +152,13 @@ pub enum InputError {
         /// The system's reason.
         source: std::io::Error,
     },
+}
+
+impl InputError {
+    /// Whether the content of one file is of a kind that is never read, so that its neighbours in a folder still are.
+    pub const fn is_of_one_file(&self) -> bool {
+        matches!(self, Self::OldCalico { .. } | Self::Packets { .. } | Self::Table { .. })
+    }
 }
 
 /// One input as written on the command line.
@@ -162,9 +217,6 @@ impl InputSpec {
         if let Some((word, rest)) = spec.path.split_once(':') {
             if let Some(format) = Format::parse(word) {
                 return Ok(Self { format: Some(format), path: rest.to_owned(), ..spec });
-            }
-            if PLANNED.contains(&word) {
-                return Err(InputError::Planned { path: rest.to_owned(), format: word.to_owned() });
             }
             if word.len() > 1 && Path::new(rest).exists() {
                 return Err(InputError::UnknownFormat { path: rest.to_owned(), format: word.to_owned() });
@@ -245,7 +297,9 @@ mod tests {
         check("prod=dns.fstrm", Some("prod"), None, "dns.fstrm");
         check("a/b=c.log", None, None, "a/b=c.log");
         check("c:/flows.log", None, None, "c:/flows.log");
-        assert!(InputSpec::parse("calico:x").unwrap_err().to_string().contains("not read by this version"));
+        for format in ALL {
+            check(&format!("{format}:x"), None, Some(format), "x");
+        }
     }
 
     #[test]

@@ -3,25 +3,38 @@
 //! In: files and streams of any origin, all of it untrusted. Out: flow rows, answer rows, losses, and an account. Everything that can
 //! be wrong about the outside world is dealt with here; the modules to the right see only rows.
 
+mod ability;
+pub mod antrea;
+pub mod calico;
 mod chunks;
+mod decoders;
 pub mod dns;
 pub mod dns_name;
 pub mod dnstap;
 pub mod envelope;
+mod fields;
 mod frames;
 pub mod framestream;
 mod framestream_control;
 pub mod hubble;
 mod input;
+pub mod ipfix;
+mod json;
+mod json_records;
 mod lines;
+mod log_line;
 mod objects;
 mod open;
+mod recognise;
 
+pub use ability::limit;
 pub use chunks::ChunkSource;
+pub use decoders::{Decoders, Layout};
 pub use dnstap::DnstapDecoder;
 pub use frames::FrameChunks;
 pub use hubble::HubbleDecoder;
 pub use input::{Format, InputError, InputFile, InputSpec};
+pub use ipfix::{IpfixChunks, IpfixDecoder};
 pub use lines::{LINE_BYTES_MAX, LineChunks};
 pub use objects::ObjectChunks;
 pub use open::{Bytes, Framing, Opened, open, open_bytes};

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 
 use super::input::{Format, InputError, InputFile};
-use super::{framestream, hubble};
+use super::recognise::{Unusable, framing, header, recognise, unusable};
 
 /// How much of the decompressed content is looked at to recognise a format.
 const HEAD_BYTES: u64 = 64 << 10;
@@ -26,6 +26,8 @@ pub enum Framing {
     Objects,
     /// Frame Streams.
     Frames,
+    /// IPFIX messages.
+    Messages,
     /// The whole stream is one document.
     Whole,
 }
@@ -36,6 +38,8 @@ pub struct Opened {
     pub format: Format,
     /// How its records are told apart.
     pub framing: Framing,
+    /// The first line, when it names the columns of a table.
+    pub header: Option<String>,
     /// Its decompressed bytes, from the beginning.
     pub bytes: Bytes,
 }
@@ -90,35 +94,31 @@ pub fn open_bytes(file: &InputFile) -> Result<Bytes, InputError> {
 /// Opens a file of flows or DNS messages and recognises what it holds.
 pub fn open(file: &InputFile) -> Result<Opened, InputError> {
     let (head, bytes) = look(open_bytes(file)?, HEAD_BYTES);
-    let as_hubble = hubble::sniff(&head);
+    let path = || file.path.display().to_string();
     let (format, framing) = match file.format {
-        Some(Format::Dnstap) => (Format::Dnstap, Framing::Frames),
-        Some(Format::Kube) => (Format::Kube, Framing::Whole),
-        Some(Format::Hubble) => (Format::Hubble, hubble_framing(as_hubble)),
-        None if framestream::sniff(&head) => (Format::Dnstap, Framing::Frames),
-        None if as_hubble.is_some() || begins_with_object(&head) || head.iter().all(u8::is_ascii_whitespace) => {
-            (Format::Hubble, hubble_framing(as_hubble))
-        }
-        None if is_query_log(&head) => return Err(InputError::QueryLog { path: file.path.display().to_string() }),
-        None => return Err(InputError::Unrecognised { path: file.path.display().to_string() }),
+        Some(format) => (format, framing(format, &head)),
+        None => match recognise(&head) {
+            Some(found) => found,
+            None if begins_with_object(&head) || head.iter().all(u8::is_ascii_whitespace) => {
+                (Format::Hubble, framing(Format::Hubble, &head))
+            }
+            None => {
+                return Err(match unusable(&head) {
+                    Some(Unusable::QueryLog) => InputError::QueryLog { path: path() },
+                    Some(Unusable::OldCalico) => InputError::OldCalico { path: path() },
+                    Some(Unusable::Packets) => InputError::Packets { path: path() },
+                    Some(Unusable::Table) => InputError::Table { path: path() },
+                    None => InputError::Unrecognised { path: path() },
+                });
+            }
+        },
     };
-    Ok(Opened { format, framing, bytes })
+    let header = header(format, &head);
+    Ok(Opened { format, framing, header, bytes })
 }
 
 /// Whether the first line is a JSON object of whatever kind: its records are counted and excluded by name.
 fn begins_with_object(head: &[u8]) -> bool {
     let line = head.split(|byte| *byte == b'\n').find(|line| !line.iter().all(u8::is_ascii_whitespace));
     line.is_some_and(|line| line.starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok())
-}
-
-/// Whether this is what the `log` plugin of CoreDNS writes: `"A IN example.com. udp 41 false 512" NOERROR ...`.
-fn is_query_log(head: &[u8]) -> bool {
-    [b"\"A IN ".as_slice(), b"\"AAAA IN "].iter().any(|mark| memchr::memmem::find(head, mark).is_some())
-}
-
-fn hubble_framing(sniffed: Option<hubble::Framing>) -> Framing {
-    match sniffed {
-        Some(hubble::Framing::Objects) => Framing::Objects,
-        _ => Framing::Lines,
-    }
 }

@@ -24,6 +24,7 @@ pub(super) fn plain(peer: &Peer) -> String {
         Peer::Node => "cluster nodes".to_owned(),
         Peer::Ingress => "ingress gateway".to_owned(),
         Peer::Name(name) => identifier(name),
+        Peer::Address(address) if address.is_unspecified() => "address not recorded".to_owned(),
         Peer::Address(address) => address.to_string(),
         Peer::Outside => "outside the cluster".to_owned(),
     }

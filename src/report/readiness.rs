@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::escape::identifier;
 use super::table::Table;
 use crate::model::{Grade, Timestamp};
-use crate::summary::{Atlas, Cluster, InputAccount, Peer, SourceCoverage, SourceKind};
+use crate::summary::{Atlas, Cluster, InputAccount, LISTED_MAX, Peer, SourceCoverage, SourceKind};
 
 /// Days that a baseline should cover when no window was asked for.
 const BASELINE_DAYS: u32 = 7;
@@ -126,9 +126,11 @@ fn input(input: &InputAccount) -> InputRow {
         account.excluded.iter().map(|(reason, count)| (*count, reason.0.to_owned())).collect();
     reasons.extend(account.rejected.iter().map(|(reason, count)| (count.records, format!("rejected: {}", reason.0))));
     reasons.sort_by(|one, two| two.0.cmp(&one.0).then_with(|| one.1.cmp(&two.1)));
-    let outcome = match (account.used, &input.problem) {
-        (0, _) => Outcome::Fails,
-        (_, Some(_)) => Outcome::NotProven,
+    let limit = crate::read::limit(input.format, account);
+    let outcome = match (account.used, &input.problem, limit) {
+        (0, ..) => Outcome::Fails,
+        (_, Some(_), _) => Outcome::NotProven,
+        (_, _, Some(_)) => Outcome::Limits,
         _ => Outcome::Passes,
     };
     InputRow {
@@ -140,6 +142,7 @@ fn input(input: &InputAccount) -> InputRow {
         excluded: account.excluded_total(),
         outcome,
         reasons: (input.problem.iter().map(|problem| format!("breaks off: {problem}")))
+            .chain(limit.map(str::to_owned))
             .chain(reasons.into_iter().map(|(count, reason)| format!("{count} × {reason}")))
             .collect(),
     }
@@ -148,7 +151,7 @@ fn input(input: &InputAccount) -> InputRow {
 fn check_cluster(atlas: &Atlas, name: &str, cluster: &Cluster) -> ClusterReadiness {
     let window = window(atlas, cluster);
     let sources: Vec<SourceRow> = cluster.coverage.iter().map(|source| row(source, window)).collect();
-    let checks = vec![
+    let mut checks = vec![
         flows(cluster),
         pods(cluster),
         answers(cluster),
@@ -159,6 +162,7 @@ fn check_cluster(atlas: &Atlas, name: &str, cluster: &Cluster) -> ClusterReadine
         coverage(SourceKind::Dns, cluster, window),
         losses(cluster),
     ];
+    checks.extend(addresses(cluster));
     ClusterReadiness { cluster: name.to_owned(), window: (window.0.to_string(), window.1.to_string()), checks, sources }
 }
 
@@ -323,6 +327,34 @@ fn names(cluster: &Cluster) -> Check {
             Outcome::Fails,
             format!("{detail}; is the capture of the same cluster and time as the flows?"),
         ),
+    }
+}
+
+/// Whether connections to outside lack the address that a name could be joined to; nothing to say where none does.
+fn addresses(cluster: &Cluster) -> Option<Check> {
+    let edges = || cluster.namespaces.values().flat_map(|namespace| &namespace.egress);
+    let outside = || edges().filter(|edge| matches!(edge.key.peer, Peer::Name(_) | Peer::Address(_)));
+    let all: u64 = outside().map(|edge| edge.seen.connections()).sum();
+    // An edge lists so many addresses at most; with more, nothing is missing that could be counted.
+    let missing: u64 = outside()
+        .filter(|edge| edge.seen.addresses.len() < LISTED_MAX)
+        .map(|edge| edge.seen.connections().saturating_sub(edge.seen.addresses.values().sum()))
+        .sum();
+    let detail = format!("{missing} of {all} external connections are recorded without the destination's address");
+    match missing {
+        0 => None,
+        _ if missing >= all => Some(check(
+            "addresses",
+            Outcome::Fails,
+            format!(
+                "{detail}: no outside destination can be named by its address; Goldmane alone cannot do it, and flows.log needs flowLogsFileAggregationKindForAllowed 1"
+            ),
+        )),
+        _ => Some(check(
+            "addresses",
+            Outcome::Limits,
+            format!("{detail} (Goldmane, or flows.log at aggregation 2): no DNS answer can name these"),
+        )),
     }
 }
 

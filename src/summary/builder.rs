@@ -121,6 +121,7 @@ impl<'a> Builder<'a> {
         }
         match named.attributed.candidates.first() {
             Some(candidate) => Other::Name(candidate.name),
+            None if named.server_address.is_unrecorded() => Other::Address(AddressId::NONE),
             None => Other::Address(named.server_address),
         }
     }
@@ -136,6 +137,7 @@ impl<'a> Builder<'a> {
             IdentityKind::Host | IdentityKind::RemoteNode => Other::Node,
             IdentityKind::Ingress => Other::Ingress,
             _ if self.inventory.node_at(cluster, address).is_some() => Other::Node,
+            _ if named.client_address.is_unrecorded() => Other::Outside,
             _ if self.networks.is_inside(cluster, address) => Other::Address(named.client_address),
             _ => Other::Outside,
         }
@@ -151,7 +153,10 @@ impl<'a> Builder<'a> {
             seen.days.extend(first..=last.min(first.saturating_add(3_660)));
         }
         let peer_address = if key.ingress { named.client_address } else { named.server_address };
-        *seen.addresses.entry(peer_address).or_default() += 1;
+        // What a record leaves out is no address.
+        if !peer_address.is_unrecorded() {
+            *seen.addresses.entry(peer_address).or_default() += 1;
+        }
         seen.pods.extend(party);
         if key.ingress {
             return;
@@ -189,7 +194,9 @@ fn is_outside(networks: &Networks, evidence: &Evidence, named: &Named<'_>) -> bo
     let address = evidence.vocabulary.address_of(named.client_address);
     named.client.is_none()
         && match named.client_kind {
-            IdentityKind::World => !networks.is_inside(cluster, address) || named.server.is_some(),
+            IdentityKind::World => {
+                named.client_address.is_unrecorded() || !networks.is_inside(cluster, address) || named.server.is_some()
+            }
             IdentityKind::Unknown => !networks.is_inside(cluster, address) && named.server.is_some(),
             _ => false,
         }

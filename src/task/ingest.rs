@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::attribute::{Fold, FoldLimits};
-use crate::model::{Account, Batch, Excluded, TextId};
+use crate::model::{Account, Batch, Excluded, FlowRow, TextId};
 use crate::read::{
-    ChunkSource, DnstapDecoder, Format, FrameChunks, Framing, HubbleDecoder, InputError, InputFile, LineChunks,
+    ChunkSource, Decoders, Format, FrameChunks, Framing, InputError, InputFile, IpfixChunks, Layout, LineChunks,
     ObjectChunks, Opened, open,
 };
 use crate::summary::InputAccount;
@@ -65,6 +65,7 @@ struct Shared {
     number: usize,
     format: Format,
     framing: Framing,
+    header: Option<String>,
     cluster: Option<String>,
     source: Mutex<Box<dyn ChunkSource>>,
 }
@@ -78,8 +79,7 @@ struct Worker<'a> {
     fold: Fold,
     batch: Batch,
     chunk: Vec<u8>,
-    hubble: HubbleDecoder,
-    dnstap: DnstapDecoder,
+    decoders: Decoders,
     accounts: BTreeMap<usize, Settled>,
 }
 
@@ -99,8 +99,7 @@ impl<'a> Worker<'a> {
             fold: Fold::new(options.limits),
             batch: Batch::default(),
             chunk: Vec::new(),
-            hubble: HubbleDecoder::new(options.keep_ids),
-            dnstap: DnstapDecoder::new(),
+            decoders: Decoders::new(options.keep_ids, options.limits.until),
             accounts: BTreeMap::new(),
         }
     }
@@ -136,18 +135,21 @@ impl<'a> Worker<'a> {
 
     fn decode(&mut self, input: &Shared, offset: u64, account: &mut Account) {
         self.batch.clear();
-        let (chunk, vocabulary, batch) = (&self.chunk, &mut self.fold.vocabulary, &mut self.batch);
-        match (input.format, input.framing) {
-            (Format::Dnstap, _) => self.dnstap.decode(chunk, offset, vocabulary, batch, account),
-            (_, Framing::Objects) => self.hubble.decode_objects(chunk, offset, vocabulary, batch, account),
-            _ => self.hubble.decode_lines(chunk, offset, vocabulary, batch, account),
-        }
+        let layout = Layout {
+            format: input.format,
+            framing: input.framing,
+            header: input.header.as_deref(),
+            with_cluster_ids: input.cluster.is_none(),
+        };
+        let (vocabulary, batch) = (&mut self.fold.vocabulary, &mut self.batch);
+        self.decoders.decode(layout, (&self.chunk, offset), vocabulary, batch, account);
     }
 
     /// Flows outside the asked window are left out by name. They still tell who had which address, and answers from outside may
     /// name flows inside.
     fn count_window(&self, account: &mut Account) {
-        let outside = self.batch.flows.iter().filter(|row| !self.options.limits.asks_for(row.time)).count() as u64;
+        let asked = |row: &FlowRow| self.options.limits.asks_for(row.time);
+        let outside = self.batch.records().filter(|rows| !rows.iter().any(asked)).count() as u64;
         if outside > 0 {
             account.used = account.used.saturating_sub(outside);
             *account.excluded.entry(OUTSIDE_WINDOW).or_default() += outside;
@@ -166,6 +168,7 @@ fn chunks(opened: Opened) -> Box<dyn ChunkSource> {
     match opened.framing {
         Framing::Frames => Box::new(FrameChunks::new(opened.bytes)),
         Framing::Objects => Box::new(ObjectChunks::new(opened.bytes)),
+        Framing::Messages => Box::new(IpfixChunks::new(opened.bytes)),
         Framing::Lines | Framing::Whole => Box::new(LineChunks::new(opened.bytes)),
     }
 }
@@ -189,7 +192,14 @@ impl Queue<'_> {
                     self.passed_over
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
-                        .push((path, "it is neither Hubble JSON nor a dnstap capture".to_owned()));
+                        .push((path, "it is of no known format of flows or DNS answers".to_owned()));
+                    continue;
+                }
+                Err(error) if !file.is_named && error.is_of_one_file() => {
+                    let path = file.path.display().to_string();
+                    let reason = error.to_string();
+                    let reason = reason.strip_prefix(&format!("`{path}`: ")).unwrap_or(&reason).to_owned();
+                    self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).push((path, reason));
                     continue;
                 }
                 Err(InputError::Io { path, source }) if !file.is_named => {
@@ -202,6 +212,7 @@ impl Queue<'_> {
                 number,
                 format: opened.format,
                 framing: opened.framing,
+                header: opened.header.clone(),
                 cluster: file.cluster.clone(),
                 source: Mutex::new(chunks(opened)),
             });

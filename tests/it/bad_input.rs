@@ -102,9 +102,9 @@ fn unusable_inputs_end_with_status_2_and_one_line() {
     check(&["attribute", "--out", &out], &["nothing to read", "--flows PATH", "demo"]);
     check(
         &["attribute", "--flows", &format!("foo:{}", path("prose.txt")), "--out", &out],
-        &["unknown format `foo`", "`hubble`, `dnstap`"],
+        &["unknown format `foo`", "`hubble`, `calico`", "`dnstap`"],
     );
-    check(&["attribute", "--flows", "calico:x.log", "--out", &out], &["`calico`", "not read by this version"]);
+    check(&["attribute", "--flows", "calico:x.log", "--out", &out], &["`x.log`", "no such file"]);
     check(
         &["attribute", "--dns", &fixture("dnstap/upstream/fstrm-test.fstrm"), "--out", &out],
         &["fstrm-test.fstrm", "test:hello"],

@@ -10,7 +10,9 @@ fn fixtures(folder: &str) -> Vec<String> {
             let path = entry.unwrap().path();
             match path.extension().and_then(|extension| extension.to_str()) {
                 _ if path.is_dir() => waiting.push(path),
-                Some("ndjson" | "fstrm" | "dnstap") => found.push(path.display().to_string()),
+                Some("ndjson" | "fstrm" | "dnstap" | "log" | "csv" | "json" | "sse" | "ipfix") => {
+                    found.push(path.display().to_string());
+                }
                 _ => {}
             }
         }
@@ -26,6 +28,8 @@ fn every_record_of_every_fixture_is_accounted_for() {
     let mut checked = 0;
     for (flag, path) in fixtures("hubble")
         .into_iter()
+        .chain(fixtures("calico"))
+        .chain(fixtures("antrea"))
         .map(|path| ("--flows", path))
         .chain(fixtures("dnstap").into_iter().map(|path| ("--dns", path)))
     {
@@ -47,7 +51,7 @@ fn every_record_of_every_fixture_is_accounted_for() {
         assert!(read > 0, "{path}");
         checked += 1;
     }
-    assert!(checked > 20, "only {checked} fixtures");
+    assert!(checked > 50, "only {checked} fixtures");
 }
 
 #[test]

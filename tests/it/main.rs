@@ -3,14 +3,20 @@
 
 /// How right the names are, on clusters whose truth is known.
 mod accuracy;
+/// Antrea's text forms.
+mod antrea;
 /// Broken input: messages, statuses, what is kept.
 mod bad_input;
 /// Workloads that a baseline knows nothing of.
 mod blind_spots;
+/// Calico and Goldmane.
+mod calico;
 /// Catalog, settings, reviews, categories and list findings.
 mod catalog;
 /// The account of records over every fixture.
 mod conservation;
+/// Decodes bytes of any format.
+mod decoding;
 /// The demo's documents, byte for byte.
 mod demo;
 /// dnstap captures.
@@ -21,6 +27,8 @@ mod drift;
 mod draft;
 /// Hubble JSON.
 mod hubble;
+/// IPFIX messages.
+mod ipfix;
 /// The join, its oracle, and independence of slicing.
 mod join;
 /// Kubernetes objects.
@@ -35,6 +43,8 @@ mod replay;
 mod report;
 /// Generated data.
 mod simulate;
+/// Every source, end to end.
+mod sources;
 /// Runs commands in this process.
 mod support;
 /// House rules.

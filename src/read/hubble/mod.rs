@@ -10,8 +10,6 @@ mod decoder;
 mod dns;
 mod endpoint;
 mod facts;
-mod json;
-mod line;
 mod memo;
 mod objects;
 mod parse;
@@ -20,6 +18,10 @@ mod rows;
 mod scan;
 mod sniff;
 
+use super::json;
+use super::log_line as line;
+
 pub use decoder::HubbleDecoder;
 pub use objects::whole_objects;
+pub(super) use objects::{Piece, pieces};
 pub use sniff::{Framing, sniff};

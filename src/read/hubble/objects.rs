@@ -7,7 +7,7 @@ use memchr::{memchr, memchr3};
 
 /// One piece of a stream of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Piece<'a> {
+pub(in crate::read) enum Piece<'a> {
     /// Bytes from a `{` to its `}`.
     Object(&'a [u8]),
     /// An object that does not end.
@@ -17,7 +17,7 @@ pub(super) enum Piece<'a> {
 }
 
 /// The pieces of `chunk`, each with its offset.
-pub(super) fn pieces(chunk: &[u8]) -> impl Iterator<Item = (usize, Piece<'_>)> {
+pub(in crate::read) fn pieces(chunk: &[u8]) -> impl Iterator<Item = (usize, Piece<'_>)> {
     let mut at = 0;
     std::iter::from_fn(move || {
         loop {

@@ -286,7 +286,7 @@ macro_rules! loose_object {
                pub(super) $unknown: u32, )?
         }
 
-        impl<'de> $crate::read::hubble::json::LooseObject<'de> for $name<'de> {
+        impl<'de> $crate::read::json::LooseObject<'de> for $name<'de> {
             fn take<A: serde::de::MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
                 match key {
                     $( $($key)|+ => self.$field = map.next_value()?, )*
@@ -301,7 +301,7 @@ macro_rules! loose_object {
 
         impl<'de> serde::Deserialize<'de> for $name<'de> {
             fn deserialize<D: serde::de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_any($crate::read::hubble::json::ObjectVisitor(std::marker::PhantomData))
+                deserializer.deserialize_any($crate::read::json::ObjectVisitor(std::marker::PhantomData))
             }
         }
     };

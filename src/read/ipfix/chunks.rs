@@ -1,0 +1,127 @@
+//! A capture of IPFIX messages as a source of chunks that any worker can decode.
+//!
+//! In: a stream of messages, one behind the other. Out: chunks of whole messages. A data record means nothing without a
+//! template that came long before it, so that every chunk begins with the templates known so far, in messages of our
+//! own; they hold no records and count as nothing.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use super::super::chunks::ChunkSource;
+use super::session::{HEADER_BYTES, Header, Lost, Session};
+use super::template::{OPTIONS_SET, TEMPLATE_SET};
+use crate::model::{Account, Place, Rejected};
+
+const CUT_OFF: Rejected = Rejected("IPFIX message cut off where the input ends");
+/// How many bytes of messages a chunk has, about.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Cuts a capture between messages. What is no message ends it.
+pub struct IpfixChunks<R> {
+    reader: R,
+    session: Session,
+    offset: u64,
+    ended: bool,
+    failed: Option<io::Error>,
+}
+
+impl<R: Read> IpfixChunks<R> {
+    /// Reads from the beginning of a capture.
+    pub fn new(reader: R) -> Self {
+        Self { reader, session: Session::default(), offset: 0, ended: false, failed: None }
+    }
+
+    /// Appends the next message; `None` at the end.
+    fn next_message(&mut self, chunk: &mut Vec<u8>, account: &mut Account) -> io::Result<Option<Header>> {
+        let start = chunk.len();
+        let mut want = HEADER_BYTES;
+        let mut header = None;
+        loop {
+            let have = chunk.len() - start;
+            let missing = want.saturating_sub(have);
+            let read = (&mut self.reader).take(missing as u64).read_to_end(chunk);
+            let have = chunk.len() - start;
+            if have < want {
+                chunk.truncate(start);
+                if have > 0 {
+                    account.reject(CUT_OFF, Place::Byte(self.offset));
+                }
+                return read.map(|_| None);
+            }
+            if let Some(header) = header {
+                return Ok(Some(header));
+            }
+            let Some(found) = Header::read(chunk.get(start..).unwrap_or_default()) else {
+                chunk.truncate(start);
+                return Err(io::Error::other(Lost { offset: self.offset }));
+            };
+            want = found.length;
+            header = Some(found);
+        }
+    }
+
+    /// Writes all templates known so far as messages.
+    fn write_templates(&self, chunk: &mut Vec<u8>) {
+        let mut domains: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
+        for (domain, template) in self.session.templates.iter() {
+            let mut set = Vec::new();
+            set.extend(if template.is_options { OPTIONS_SET } else { TEMPLATE_SET }.to_be_bytes());
+            set.extend(u16::try_from(template.raw.len() + 4).unwrap_or(u16::MAX).to_be_bytes());
+            set.extend_from_slice(&template.raw);
+            domains.entry(domain).or_default().push(set);
+        }
+        for (domain, sets) in domains {
+            let expected = self.session.expected(domain);
+            for set in sets {
+                let header = Header {
+                    length: HEADER_BYTES + set.len(),
+                    // A time of zero says that the sequence is not known.
+                    time: u32::from(expected.is_some()),
+                    sequence: expected.unwrap_or(0),
+                    domain,
+                };
+                header.write(chunk);
+                chunk.extend_from_slice(&set);
+            }
+        }
+    }
+}
+
+impl<R: Read + Send> ChunkSource for IpfixChunks<R> {
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>, account: &mut Account) -> io::Result<Option<u64>> {
+        chunk.clear();
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        if self.ended {
+            return Ok(None);
+        }
+        self.write_templates(chunk);
+        let own = chunk.len();
+        let offset = self.offset;
+        while chunk.len() - own < CHUNK_BYTES {
+            let start = chunk.len();
+            match self.next_message(chunk, account) {
+                Ok(Some(header)) => {
+                    let message = chunk.get(start..).unwrap_or_default();
+                    self.session.message(header, message, &mut |_| {});
+                    self.offset = self.offset.saturating_add(message.len() as u64);
+                }
+                Ok(None) => {
+                    self.ended = true;
+                    break;
+                }
+                Err(error) => {
+                    self.ended = true;
+                    self.failed = Some(error);
+                    break;
+                }
+            }
+        }
+        if chunk.len() == own {
+            return self.failed.take().map_or(Ok(None), Err);
+        }
+        // Places in the chunk count from its first byte, where the templates stand.
+        Ok(Some(offset.saturating_sub(own as u64)))
+    }
+}
