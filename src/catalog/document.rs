@@ -241,6 +241,24 @@ impl<'d> Value<'d> {
         }
     }
 
+    /// A number, with or without a fraction.
+    pub(super) fn number(&self) -> Result<f64, DocumentError> {
+        let text = match self.content {
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+            DeValue::Float(number) => number.as_str(),
+            _ => return Err(self.wrong_type("a number")),
+        };
+        text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| self.refuse(text, "it is no number"))
+    }
+
+    /// True or false.
+    pub(super) fn truth(&self) -> Result<bool, DocumentError> {
+        match self.content {
+            DeValue::Boolean(truth) => Ok(*truth),
+            _ => Err(self.wrong_type("true or false")),
+        }
+    }
+
     /// A day, with or without quotes.
     pub(super) fn date(&self) -> Result<Date, DocumentError> {
         let text = match self.content {

@@ -1,6 +1,8 @@
 //! The two kinds of row that every reader produces, in fixed size, and the batch that carries them.
 
-use super::{AddressId, Certainty, ChainId, EndpointId, Initiator, NameId, Protocol, TextId, Timestamp, Verdict};
+use super::{
+    AddressId, Certainty, ChainId, EndpointId, Initiator, NameId, Protocol, QuestionRow, TextId, Timestamp, Verdict,
+};
 
 /// One flow record, as read: ends in packet order, not yet oriented.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +103,10 @@ pub struct Batch {
     pub answers: Vec<AnswerRow>,
     /// Loss reports.
     pub losses: Vec<Loss>,
+    /// Questions that got no address.
+    pub questions: Vec<QuestionRow>,
+    /// Their names, one behind the other.
+    pub question_text: String,
 }
 
 impl Batch {
@@ -109,5 +115,7 @@ impl Batch {
         self.flows.clear();
         self.answers.clear();
         self.losses.clear();
+        self.questions.clear();
+        self.question_text.clear();
     }
 }

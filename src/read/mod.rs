@@ -16,6 +16,7 @@ mod input;
 mod lines;
 mod objects;
 mod open;
+mod unanswered;
 
 pub use chunks::ChunkSource;
 pub use dnstap::DnstapDecoder;

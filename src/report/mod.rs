@@ -31,4 +31,4 @@ pub use readiness::{
 };
 pub use summary_text::summary_text;
 pub use tables::{Column, Columns, egress_columns, ingress_columns};
-pub use view::{AtlasView, FindingView, Judgement, ReviewView};
+pub use view::{AtlasView, FindingView, Judgement, ReviewView, WorkloadFinding};

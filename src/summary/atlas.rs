@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Edge, SourceCoverage};
+use super::{Domains, Edge, SourceCoverage};
 use crate::model::{Account, Grade, Timestamp, Workload};
 
 /// The map of every destination that workloads talk to.
@@ -70,6 +70,8 @@ pub struct Namespace {
     pub workloads: BTreeMap<Workload, WorkloadSeen>,
     /// Names that its pods got addresses for and never connected to, by name.
     pub asked_only: BTreeMap<Box<str>, Asked>,
+    /// What its workloads asked below each registrable domain.
+    pub domains: Domains,
     /// Counts over the namespace.
     pub totals: Totals,
 }

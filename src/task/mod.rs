@@ -4,4 +4,4 @@ mod ingest;
 mod judge;
 
 pub use ingest::{IngestError, IngestOptions, Ingested, Progress, ingest};
-pub use judge::{judge, worst_open};
+pub use judge::{judge, judge_against, worst_open};

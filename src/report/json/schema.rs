@@ -127,6 +127,22 @@ pub struct NamespaceDocument {
     pub ingress: Vec<EdgeDocument>,
     /// Names resolved and never connected to.
     pub asked_only: Vec<AskedDocument>,
+    /// What is suspect about a workload as a whole.
+    #[serde(default)]
+    pub workload_findings: Vec<WorkloadFindingDocument>,
+}
+
+/// One reason to suspect a workload as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkloadFindingDocument {
+    /// The workload.
+    pub workload: WorkloadName,
+    /// The name that it is about as well; null when there is none.
+    pub subject: Option<String>,
+    /// The finding.
+    pub finding: FindingDocument,
+    /// Where the review stands.
+    pub review: ReviewDocument,
 }
 
 /// A workload by kind and name.
