@@ -218,7 +218,7 @@ known = false                  # true: judge destinations with a category like u
 
 [detect.beaconing]
 connections = 12
-score = 0.8
+score = 0.7
 
 # Address ranges that are inside, in every cluster.
 [networks]

@@ -32,13 +32,14 @@ macro_rules! thresholds {
 
 thresholds! {
     BEACON_CONNECTIONS "beaconing" "connections" 12.0 "connections of one pod at least"
-    BEACON_SCORE "beaconing" "score" 0.8 "score at least, 0 to 1"
+    BEACON_SCORE "beaconing" "score" 0.7 "score at least, 0 to 1"
     BEACON_HOURS "beaconing" "hours" 1.0 "hours from the first connection to the last at least"
+    BEACON_WORKLOADS "beaconing" "workloads" 2.0 "workloads of the cluster that use the destination at most"
     RARE_CONNECTIONS "rare_destination" "connections" 3.0 "connections at most"
     RARE_WORKLOADS "rare_destination" "workloads" 10.0 "workloads of the cluster that talk to the outside at least"
     RARE_DAYS "rare_destination" "days" 3.0 "days of flows at least"
     FIRST_SEEN_DAYS "first_seen" "days" 3.0 "days of flows before the first contact at least, without a baseline"
-    TUNNEL_NAMES "dns_tunnel" "names" 50.0 "different names below one domain at least"
+    TUNNEL_NAMES "dns_tunnel" "names" 30.0 "different names below one domain at least"
     TUNNEL_CHARACTERS "dns_tunnel" "characters" 16.0 "mean characters left of the domain at least"
     TUNNEL_SCORE "dns_tunnel" "score" 0.7 "score at least, 0 to 1"
     GENERATED_SCORE "generated_name" "score" 0.5 "unlikeliness of the letters at least, 0 to 1"
@@ -50,7 +51,7 @@ thresholds! {
     SCAN_ADDRESSES "scanning" "addresses" 30.0 "new addresses on one port within ten minutes at least"
     SCAN_PORTS "scanning" "ports" 15.0 "new ports of one address within ten minutes at least"
     DENIED_ATTEMPTS "denied_burst" "attempts" 20.0 "denied connections within about ten minutes at least"
-    DENIED_TARGETS "denied_burst" "targets" 5.0 "destinations among them at least"
+    DENIED_TARGETS "denied_burst" "targets" 8.0 "destinations among them at least"
     METADATA_SHARE "metadata_access" "share" 0.3 "share of the cluster's workloads that do the same at most"
 }
 

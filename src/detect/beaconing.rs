@@ -7,8 +7,8 @@ use super::finding::Finding;
 use super::raised::Texts;
 use super::surroundings::Observed;
 use crate::catalog::Detect;
-use crate::catalog::settings_detect::{BEACON_CONNECTIONS, BEACON_HOURS, BEACON_SCORE};
-use crate::model::{Confidence, Severity};
+use crate::catalog::settings_detect::{BEACON_CONNECTIONS, BEACON_HOURS, BEACON_SCORE, BEACON_WORKLOADS};
+use crate::model::{Confidence, Protocol, Severity};
 use crate::summary::Starts;
 
 const TEXTS: Texts = Texts {
@@ -109,7 +109,13 @@ fn evenness(starts: &Starts) -> Option<f64> {
 
 /// The finding for the most regular pod.
 pub(super) fn beaconing(observed: &Observed<'_>, detect: &Detect) -> Option<Finding> {
-    if observed.is_scheduled() {
+    let key = &observed.edge.key;
+    let resolves = key.port == 53 && observed.around.is_resolver(observed.namespace, &key.workload);
+    // Clocks are set by a timer, and a resolver asks for others.
+    // What many workloads do alike is a library or an agent.
+    #[expect(clippy::cast_precision_loss, reason = "a number of workloads")]
+    let is_common = observed.users() as f64 > detect.value(&BEACON_WORKLOADS);
+    if is_common || observed.is_scheduled() || resolves || (key.port, key.protocol) == (123, Protocol::UDP) {
         return None;
     }
     let starts = &observed.seen().behaviour.starts;

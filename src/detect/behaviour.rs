@@ -41,13 +41,13 @@ pub fn behaviour(
         own_resolver(observed),
         odd_port(observed, rules.catalog),
         metadata_access(observed, listed.contains(&"cloud_metadata"), detect),
-        upload(observed, detect),
     ];
     let is_platform = listed.contains(&"cloud_metadata");
     if (observed.is_unknown || observed.is_suspect || detect.known) && !is_platform {
         found.extend([
             beaconing(observed, detect),
             long_connection(observed, detect),
+            upload(observed, detect),
             generated_name(observed, detect),
             first_seen(observed, detect).or_else(|| rare_destination(observed, detect)),
             connected_before_asked(observed, detect),

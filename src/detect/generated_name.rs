@@ -9,7 +9,7 @@ use super::raised::Texts;
 use super::surroundings::Observed;
 use crate::catalog::Detect;
 use crate::catalog::settings_detect::{GENERATED_DOMAINS, GENERATED_SCORE};
-use crate::model::{Confidence, Severity, Workload, registrable};
+use crate::model::{Confidence, Severity, Workload, is_below_platform, registrable};
 use crate::summary::Domains;
 
 const TEXTS: Texts = Texts {
@@ -20,9 +20,9 @@ const TEXTS: Texts = Texts {
     advice: "Look up who registered the domain and when; ask the owner of the workload.",
 };
 
-/// The first label of the registrable domain.
+/// The first label of the registrable domain; none below platforms, which generate the labels of their tenants.
 fn own_label(name: &str) -> Option<&str> {
-    registrable(name)?.split('.').next()
+    registrable(name).filter(|_| !is_below_platform(name))?.split('.').next()
 }
 
 /// The finding for a destination with a generated-looking domain.

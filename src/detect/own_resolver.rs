@@ -7,6 +7,7 @@ use super::finding::Finding;
 use super::raised::Texts;
 use super::surroundings::Observed;
 use crate::model::{Confidence, Protocol, Severity, Verdict};
+use crate::summary::is_special;
 
 const TEXTS: Texts = Texts {
     class: "own_resolver",
@@ -29,6 +30,10 @@ pub(super) fn own_resolver(observed: &Observed<'_>) -> Option<Finding> {
         return None;
     }
     let seen = observed.seen();
+    // Resolvers of the organisation and of the cloud, on addresses that nobody outside has.
+    if seen.addresses.keys().all(|address| is_special(*address)) {
+        return None;
+    }
     let connections = seen.connections();
     let denied = seen.with_verdict(Verdict::Denied);
     let severity = if denied == connections { Severity::Low } else { Severity::Medium };

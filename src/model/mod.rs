@@ -25,7 +25,7 @@ pub use distinct::{Distinct, stable_hash};
 pub use endpoint::{Endpoint, IdentityKind, Workload, WorkloadKind};
 pub use flow::{Certainty, Initiator, Protocol, Verdict};
 pub use grade::Grade;
-pub use name::{DomainName, NameError, registrable, within};
+pub use name::{DomainName, NameError, is_below_platform, registrable, within};
 pub use question::{Asking, OTHER_TYPES, QuestionRow, entropy_millibits, left_of};
 pub use time::{Timestamp, parse_duration_nanos};
 pub use vocabulary::{AddressId, ChainId, EndpointId, Interner, NameId, TextId, Vocabulary, VocabularyMap};

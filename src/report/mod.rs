@@ -8,6 +8,8 @@ mod coverage;
 mod digest;
 mod document;
 mod escape;
+mod events;
+mod finding_list;
 mod index;
 pub mod json;
 mod namespace;
@@ -16,12 +18,14 @@ mod peer;
 mod readiness;
 mod review_block;
 mod row;
+mod sarif;
 mod summary_text;
 mod table;
 mod tables;
 mod view;
 mod wording;
 
+pub use events::{EventForm, events};
 pub use index::index_document;
 pub use json::{ATLAS_SCHEMA, AtlasDocument, atlas_document, atlas_json};
 pub use namespace::{documents, namespace_document};
@@ -29,6 +33,7 @@ pub use path::document_path;
 pub use readiness::{
     Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json, readiness_text,
 };
+pub use sarif::sarif;
 pub use summary_text::summary_text;
 pub use tables::{Column, Columns, egress_columns, ingress_columns};
 pub use view::{AtlasView, FindingView, Judgement, ReviewView, WorkloadFinding};

@@ -11,6 +11,8 @@ mod catalog;
 mod conservation;
 /// The demo's documents, byte for byte.
 mod demo;
+/// Detectors of behaviour, their evaluation, and exports of findings.
+mod detect;
 /// dnstap captures.
 mod dnstap;
 /// Hubble JSON.
