@@ -240,7 +240,7 @@ mod tests {
     fn the_example_uses_every_key() {
         let settings = Settings::parse(Settings::example(), "egress-atlas.toml").unwrap();
         assert_eq!(settings.join, Join::default());
-        assert_eq!((settings.categories.len(), settings.suspects.len(), settings.exemptions.len()), (1, 1, 1));
+        assert_eq!((settings.categories.len(), settings.suspects.len(), settings.exemptions.len()), (1, 1, 2));
         assert_eq!(settings.categories[0].reach.ports.len(), 2);
         let east = settings.network("east", "240.10.1.1".parse().unwrap());
         assert_eq!(east, Some(("pods", "240.10.0.0/16".parse().unwrap())));

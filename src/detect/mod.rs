@@ -32,7 +32,7 @@ pub use beaconing::{Rhythm, rhythm};
 pub use behaviour::{behaviour, workload_findings};
 pub use dns_tunnel::{Tunnelling, tunnelling};
 pub use finding::{Exempted, Finding};
-pub use ip_only::ip_only;
+pub use ip_only::{ip_only, with_evidence};
 pub use letters::generated;
 pub use listed::listed;
 pub use reserved::reserved;

@@ -1,6 +1,6 @@
 //! Destinations that one workload of many talked to, a few times, on one day.
 //!
-//! In: one edge and its cluster. Out: a finding of low severity. Prevalence counts workloads, not pods: a DaemonSet is one actor.
+//! In: one edge and its cluster. Out: a finding of low severity. Prevalence counts workloads, not pods: a `DaemonSet` is one actor.
 
 use super::finding::Finding;
 use super::raised::Texts;

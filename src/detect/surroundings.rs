@@ -41,6 +41,8 @@ pub struct Surroundings<'a> {
     users: BTreeMap<Box<str>, BTreeSet<(&'a str, &'a Workload)>>,
     /// Workloads that are called on port 53: resolvers themselves.
     resolvers: BTreeSet<(&'a str, &'a Workload)>,
+    /// Workloads whose questions for names outside were recorded.
+    askers: BTreeSet<(&'a str, &'a Workload)>,
     /// First event of each workload.
     firsts: BTreeMap<(&'a str, &'a Workload), Timestamp>,
     /// What was there before.
@@ -68,6 +70,7 @@ impl<'a> Surroundings<'a> {
             }
             let firsts = seen.workloads.iter().filter_map(|(workload, seen)| Some((workload, seen.first?)));
             around.firsts.extend(firsts.map(|(workload, first)| ((&**namespace, workload), first)));
+            around.askers.extend(seen.domains.keys().map(|(workload, _)| (&**namespace, workload)));
             let resolving = seen.ingress.iter().filter(|edge| edge.key.port == 53);
             around.resolvers.extend(resolving.map(|edge| (&**namespace, &edge.key.workload)));
         }
@@ -84,6 +87,11 @@ impl<'a> Surroundings<'a> {
     pub fn is_resolver(&self, namespace: &str, workload: &Workload) -> bool {
         let by_name = matches!(&*workload.name, "coredns" | "kube-dns" | "node-local-dns" | "nodelocaldns");
         by_name || self.resolvers.contains(&(namespace, workload))
+    }
+
+    /// Whether any question of a workload for a name outside was recorded.
+    pub fn is_heard(&self, namespace: &str, workload: &Workload) -> bool {
+        self.askers.contains(&(namespace, workload))
     }
 
     /// When a workload was first seen.

@@ -186,7 +186,13 @@ mod tests {
     fn any_slicing_gives_the_same_counters() {
         let add = |asking: &mut Asking, number: u32| {
             let kind = u16::try_from(number % 40).unwrap();
-            asking.add(&format!("n{}.example.com", number % 500), "example.com", Some(kind), number % 3 == 0, 1);
+            asking.add(
+                &format!("n{}.example.com", number % 500),
+                "example.com",
+                Some(kind),
+                number.is_multiple_of(3),
+                1,
+            );
             asking.at(Timestamp::from_nanos(i64::from(number) + 1));
         };
         let mut whole = Asking::default();

@@ -78,9 +78,8 @@ pub struct Answer {
     pub unasked_addresses: u32,
     // SRV records in the answer to an SRV question: only with them does the additional section count.
     services: u32,
-    // The name does not exist; there is no address in a good answer.
-    is_missing: bool,
-    is_empty: bool,
+    // A good answer without an address; true when the name does not exist.
+    unanswered: Option<bool>,
 }
 
 /// The outline of one resource record.
@@ -106,7 +105,7 @@ impl Answer {
         self.truncated = flags & 0x02 != 0;
         if let Err(refusal) = check_flags(flags, codes) {
             let is_missing = flags & 0xf8 == 0x80 && codes & 0x0f == 3 && [q1, q0] == [0, 1];
-            self.is_missing = is_missing && self.read_question(message).is_ok();
+            self.unanswered = (is_missing && self.read_question(message).is_ok()).then_some(true);
             return Err(refusal);
         }
         match u16::from_be_bytes([q1, q0]) {
@@ -126,14 +125,14 @@ impl Answer {
         } else if self.broken_off || self.skipped_records > 0 {
             rejected("broken DNS record")
         } else {
-            self.is_empty = true;
+            self.unanswered = Some(false);
             excluded("DNS answer without an address")
         }
     }
 
     /// The queried name of a good response that holds no address, and whether it said that the name does not exist.
     pub fn unanswered(&self) -> Option<(&str, bool)> {
-        (self.is_missing || self.is_empty).then(|| (self.question_name(), self.is_missing))
+        self.unanswered.map(|is_missing| (self.question_name(), is_missing))
     }
 
     fn clear(&mut self) {
@@ -148,8 +147,7 @@ impl Answer {
         self.skipped_records = 0;
         self.unasked_addresses = 0;
         self.services = 0;
-        self.is_missing = false;
-        self.is_empty = false;
+        self.unanswered = None;
     }
 
     /// The queried name, normalised, as it was asked.

@@ -27,9 +27,13 @@ pub(super) fn add_question(name: &str, row: QuestionRow, vocabulary: &mut Vocabu
     }
 }
 
-/// Whether a name is complete without what a resolver has appended: it ends in a public suffix of its own.
+/// Whether a name is complete without what a resolver has appended: up to three labels before its end, it ends in a public suffix of its own.
 fn is_whole_name(left: &str) -> bool {
-    psl::suffix(left.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix.as_bytes().len() < left.len())
+    let has_suffix = |name: &str| {
+        psl::suffix(name.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix.as_bytes().len() < name.len())
+    };
+    let shorter = std::iter::successors(Some(left), |name: &&str| (*name).rsplit_once('.').map(|(rest, _)| rest));
+    shorter.take(4).any(has_suffix)
 }
 
 #[cfg(test)]

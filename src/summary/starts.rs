@@ -163,7 +163,9 @@ impl Starts {
 
 fn histogram(seconds: &[u32]) -> Histogram {
     let mut histogram = Histogram::new(BINS_MAX, 0);
-    seconds.iter().for_each(|second| histogram.add(*second, 1));
+    for second in seconds {
+        histogram.add(*second, 1);
+    }
     histogram
 }
 
@@ -175,7 +177,9 @@ mod tests {
 
     fn of(seconds: &[u32]) -> Starts {
         let mut starts = Starts::default();
-        seconds.iter().for_each(|second| starts.add(*second));
+        for second in seconds {
+            starts.add(*second);
+        }
         starts
     }
 

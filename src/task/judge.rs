@@ -8,7 +8,9 @@ use std::net::IpAddr;
 
 use crate::catalog::{BEHAVIOUR_CLASSES, Catalog, Date, ReviewState, Reviewed, Reviews, Settings};
 use crate::classify::{Destination, Rules, classify};
-use crate::detect::{Baseline, Finding, Observed, Surroundings, behaviour, findings, in_order, workload_findings};
+use crate::detect::{
+    Baseline, Finding, Observed, Surroundings, behaviour, findings, in_order, with_evidence, workload_findings,
+};
 use crate::model::{Category, Severity, Timestamp, Workload};
 use crate::report::{AtlasView, FindingView, Judgement, ReviewView, WorkloadFinding};
 use crate::summary::{Atlas, Edge, Peer};
@@ -128,6 +130,7 @@ fn judge_edge(
         let is_unknown = category.category == Category::Unclassified;
         let observed = Observed { around, namespace, edge, is_unknown, is_suspect };
         let more = behaviour(&observed, &destination, &listed, rules, day);
+        found = found.into_iter().map(|finding| with_evidence(finding, &observed)).collect();
         found.extend(more);
         in_order(&mut found);
     }

@@ -202,7 +202,7 @@ pub(super) fn judged(atlas: &Atlas, settings: &str, baseline: Option<&Baseline>)
     let catalog = Catalog::embedded().unwrap();
     let view = judge_against(atlas, &catalog, &settings, &Reviews::default(), baseline);
     let mut found = Vec::new();
-    for ((cluster, namespace), _) in &view.judgements {
+    for (cluster, namespace) in view.judgements.keys() {
         for (edge, judgement) in view.judged_egress(cluster, namespace) {
             for finding in &judgement.findings {
                 found.push(Found {

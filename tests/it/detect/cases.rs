@@ -41,10 +41,10 @@ fn timer(capture: &mut Capture, pod: (&str, usize), name: &str, times: usize, ga
 #[test]
 fn beaconing() {
     check("beaconing", Some(Severity::Medium), |capture| {
-        timer(capture, (WEB, 0), "cb.one.example.net", 40, 300.0, 0.2)
+        timer(capture, (WEB, 0), "cb.one.example.net", 40, 300.0, 0.2);
     });
     check("beaconing", Some(Severity::Medium), |capture| {
-        timer(capture, (WEB, 0), "cb.one.example.net", 12, 400.0, 0.0)
+        timer(capture, (WEB, 0), "cb.one.example.net", 12, 400.0, 0.0);
     });
     check("beaconing", None, |capture| timer(capture, (WEB, 0), "cb.one.example.net", 11, 400.0, 0.0));
     // Replicas with different phases are scored one by one.
@@ -112,7 +112,7 @@ fn first_seen_without_a_baseline() {
         move |capture: &mut Capture| {
             days_of_shop(capture, 7);
             (0..9).for_each(|n| {
-                capture.visit((WEB, 0), day * DAY + f64::from(n) * 900.0, "new.elsewhere.example.net", 443)
+                capture.visit((WEB, 0), day * DAY + f64::from(n) * 900.0, "new.elsewhere.example.net", 443);
             });
         }
     };
@@ -164,6 +164,28 @@ fn own_resolver() {
     check("own_resolver", None, |capture| {
         capture.connect(("kube-system/coredns", 0), 60.0, ("8.8.8.8", 53, Protocol::UDP), 0.0, Verdict::Allowed);
     });
+}
+
+#[test]
+fn ip_only_says_what_the_evidence_allows() {
+    let check = |heard: bool, dns: bool, expected: &str| {
+        let mut capture = Capture::new(1);
+        capture.connect((WEB, 0), 60.0, ("45.9.8.7", 443, Protocol::TCP), 1.0, Verdict::Allowed);
+        if heard {
+            capture.visit((WEB, 0), 90.0, "api.stripe.com", 443);
+        }
+        if dns {
+            capture.visit(("shop/other", 0), 90.0, "api.stripe.com", 443);
+        }
+        let found = judged(&capture.atlas(), "", None);
+        let found: Vec<&str> =
+            found.iter().filter(|found| found.class == "ip_only").map(|found| &*found.matched).collect();
+        assert_eq!(found.len(), 1);
+        assert!(found[0].contains("1 connections") && found[0].contains(expected), "{found:?}");
+    };
+    check(true, true, "other questions of this workload were recorded");
+    check(false, true, "no question of this workload was recorded");
+    check(false, false, "no DNS source was read");
 }
 
 #[test]
@@ -246,7 +268,7 @@ fn generated_name() {
     check("generated_name", None, |capture| {
         for name in ["atlassian-mirror", "kubernetes-charts", "internalservices", "billing-gateway", "customerportal"] {
             (0..9).for_each(|n| {
-                capture.ask((WEB, 0), f64::from(n), &format!("{name}{}.net", ["", "-eu"][n as usize % 2]), 1, true)
+                capture.ask((WEB, 0), f64::from(n), &format!("{name}{}.net", ["", "-eu"][n as usize % 2]), 1, true);
             });
         }
     });
@@ -321,7 +343,7 @@ fn connected_before_asked() {
     check("connected_before_asked", None, late(2, 3.0 * HOUR));
     // The usual way: asked, then connected, and asked again.
     check("connected_before_asked", None, |capture| {
-        timer(capture, (WEB, 0), "later.elsewhere.example.net", 10, 2_000.0, 0.0)
+        timer(capture, (WEB, 0), "later.elsewhere.example.net", 10, 2_000.0, 0.0);
     });
 }
 
@@ -346,7 +368,7 @@ fn scanning() {
     check("scanning", None, sweep(60, 60.0));
     check("scanning", Some(Severity::High), |capture| {
         (0..20).for_each(|port| {
-            capture.connect((WEB, 0), f64::from(port), ("10.9.3.3", 7_000 + port, Protocol::TCP), 0.0, Verdict::Failed)
+            capture.connect((WEB, 0), f64::from(port), ("10.9.3.3", 7_000 + port, Protocol::TCP), 0.0, Verdict::Failed);
         });
     });
     // A metrics scrape comes back to its targets; a crawler asks for names.

@@ -205,6 +205,11 @@ impl Day {
                 "45.4.4.4",
             );
         }
+        self.hard_names(number);
+        self.hard_movement(number);
+    }
+
+    fn hard_names(&mut self, number: usize) {
         // Domains made of words.
         let workload = self.implant(number, "dga-words-");
         let words = ["table", "river", "cloud", "stone", "paper", "light", "green", "field"];
@@ -219,6 +224,9 @@ impl Day {
             );
         }
         self.label("generated_name", &workload, "");
+    }
+
+    fn hard_movement(&mut self, number: usize) {
         // A sweep of one address in two minutes; walls tried over a day.
         let workload = self.implant(number, "sweep-slow-");
         for target in 0..200 {
