@@ -11,6 +11,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::answers::Answer;
 use super::connection::{Connection, ConnectionKey};
+use super::questions::Questions;
 use super::spill::Spill;
 use crate::model::{
     Activity, AddressId, Batch, Endpoint, EndpointId, FlowRow, IdentityKind, SourceKind, TextId, Timestamp, Vocabulary,
@@ -82,6 +83,8 @@ pub struct Fold {
     current_run: Option<Run>,
     /// Reported losses by (cluster in the record, cluster of the input, node).
     pub(crate) losses: HashMap<(TextId, TextId, TextId), Activity>,
+    /// Questions that got no address.
+    pub(crate) questions: Questions,
 }
 
 /// Successive records of one source in one minute, counted together.
@@ -131,6 +134,7 @@ impl Fold {
             activity: HashMap::new(),
             current_run: None,
             losses: HashMap::new(),
+            questions: Questions::default(),
         }
     }
 
@@ -152,6 +156,7 @@ impl Fold {
             }
             self.answers.push(address_hash(&self.vocabulary, answer.address), answer)?;
         }
+        self.questions.add(batch, cluster, &self.vocabulary, &self.limits);
         for loss in batch.losses.iter().filter(|loss| self.limits.asks_for(loss.time)) {
             let activity = self.losses.entry((loss.cluster, cluster, loss.node)).or_default();
             if loss.time.is_known() {

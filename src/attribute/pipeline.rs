@@ -17,6 +17,7 @@ use super::fold::{Fold, FoldLimits, address_hash};
 use super::join::{AnswerIndex, Attributed, Client, JoinOptions, Joiner, Question, own_candidates};
 use super::orientation::Oriented;
 use super::parties::{Parties, PartyId};
+use super::questions::Questions;
 use super::rank::Habits;
 use super::spill::{PARTITIONS, Spill};
 use crate::kube::Inventory;
@@ -34,6 +35,8 @@ pub struct Evidence {
     pub parties: Parties,
     /// When each source spoke: (kind, cluster, node or resolver).
     pub activity: BTreeMap<(SourceKind, Box<str>, Box<str>), Activity>,
+    /// Questions that got no address.
+    pub questions: Questions,
     connections: Vec<Spill<Connection>>,
     answers: Vec<(Spill<Answer>, VocabularyMap)>,
     clusters: ClusterNames,
@@ -117,6 +120,7 @@ impl Evidence {
         let mut activity: BTreeMap<_, Activity> = BTreeMap::new();
         let mut connections = Vec::new();
         let mut answers = Vec::new();
+        let mut questions = Questions::default();
         let mut losses: BTreeMap<(Option<Box<str>>, Box<str>), Activity> = BTreeMap::new();
         for fold in &mut folds {
             fold.finish()?;
@@ -140,12 +144,14 @@ impl Evidence {
                 let node: Box<str> = vocabulary.text_of(map.text(node)).into();
                 losses.entry((cluster, node)).or_default().absorb(seen);
             }
+            questions.absorb(fold.questions, &map, |cluster| clusters.resolve(cluster));
             connections.push((fold.connections, map.clone()));
             answers.push((fold.answers, map));
         }
         settle_losses(losses, &mut activity, unnamed);
         parties.learn_inventory(inventory, &mut vocabulary);
-        let mut evidence = Self { vocabulary, parties, activity, connections: Vec::new(), answers, clusters, limits };
+        let mut evidence =
+            Self { vocabulary, parties, activity, questions, connections: Vec::new(), answers, clusters, limits };
         let stages = each_partition(threads, |mut partitions| {
             let mut stage = FirstStage::new(&evidence, limits.parked_rows_max);
             partitions.try_for_each(|partition| stage.partition(&connections, partition, limits.idle_nanos))?;

@@ -270,6 +270,16 @@ impl<'d> Value<'d> {
         steps.ok_or_else(|| self.refuse(text, "write a number from 0 to 1, as `0.5`"))
     }
 
+    /// A number, with or without a fraction.
+    pub(super) fn number(&self) -> Result<f64, DocumentError> {
+        let text = match self.content {
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+            DeValue::Float(number) => number.as_str(),
+            _ => return Err(self.wrong_type("a number")),
+        };
+        text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| self.refuse(text, "it is no number"))
+    }
+
     /// A day, with or without quotes.
     pub(super) fn date(&self) -> Result<Date, DocumentError> {
         let text = match self.content {

@@ -17,6 +17,7 @@ mod prefixes;
 mod reviews;
 mod row;
 mod settings;
+pub mod settings_detect;
 mod settings_draft;
 mod settings_rules;
 
@@ -31,5 +32,6 @@ pub use pattern::{Pattern, PatternError, PortRange};
 pub use reviews::{Decision, Review, ReviewState, Reviewed, Reviews};
 pub use row::Scope;
 pub use settings::{Join, Networks, Settings};
+pub use settings_detect::{Detect, THRESHOLDS, Threshold};
 pub use settings_draft::{Database, DraftSettings, Harbor, Ntp, Profile, PublicAccess, VendorRanges};
 pub use settings_rules::{BEHAVIOUR_CLASSES, CATALOG_CLASSES, CategoryRule, Exemption, Reach, SuspectRule};

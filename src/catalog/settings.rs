@@ -12,6 +12,7 @@ use super::address::unwrap_embedded;
 use super::date::Date;
 use super::document::{Document, DocumentError, Table};
 use super::pattern::Pattern;
+use super::settings_detect::Detect;
 use super::settings_draft::DraftSettings;
 use super::settings_rules::{CategoryRule, Exemption, SuspectRule, optional_list};
 use crate::model::parse_duration_nanos;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub suspects: Vec<SuspectRule>,
     /// `[[exempt]]`, in the order of the file.
     pub exemptions: Vec<Exemption>,
+    /// `[detect]`: thresholds of the detectors.
+    pub detect: Detect,
     /// `[networks]`: networks of every cluster.
     pub networks: Networks,
     /// `[clusters.NAME.networks]`: networks of one cluster, in addition.
@@ -111,7 +114,7 @@ impl Settings {
         let document = Document::new(file, text);
         let content = document.parse()?;
         let root = document.root(&content);
-        root.expect_keys(&["join", "category", "suspect", "exempt", "networks", "clusters", "draft"])?;
+        root.expect_keys(&["join", "category", "suspect", "exempt", "detect", "networks", "clusters", "draft"])?;
         let mut settings = Self { file: file.into(), ..Self::default() };
         if let Some(table) = root.table("join")? {
             settings.join = read_join(&table)?;
@@ -124,6 +127,9 @@ impl Settings {
         }
         for (index, table) in root.tables("exempt")?.iter().enumerate() {
             settings.exemptions.push(Exemption::read(table, index + 1, &settings.suspects)?);
+        }
+        if let Some(table) = root.table("detect")? {
+            settings.detect = Detect::read(&table)?;
         }
         if let Some(table) = root.table("networks")? {
             settings.networks = Networks::read(&table)?;
@@ -210,6 +216,24 @@ owner = "sre@example.com"
 reason = "alerts go to the on-call channel"
 expires = 2027-06-30           # the last day on which it holds
 
+# A finding about a workload as a whole has no destination: name the workload instead of a match.
+[[exempt]]
+workloads = ["port-checker"]
+class = "scanning"
+namespaces = ["monitoring"]
+owner = "sre@example.com"
+reason = "it checks every service, on purpose"
+expires = 2027-06-30
+
+# Detectors of behaviour: which are off, and thresholds other than the default.
+[detect]
+off = ["rare_destination"]     # classes that are not judged
+known = false                  # true: judge destinations with a category like unknown ones
+
+[detect.beaconing]
+connections = 12
+score = 0.7
+
 # Address ranges that are inside, in every cluster.
 [networks]
 pods = ["10.244.0.0/16"]
@@ -278,7 +302,7 @@ mod tests {
     fn the_example_uses_every_key() {
         let settings = Settings::parse(Settings::example(), "egress-atlas.toml").unwrap();
         assert_eq!(settings.join, Join::default());
-        assert_eq!((settings.categories.len(), settings.suspects.len(), settings.exemptions.len()), (1, 1, 1));
+        assert_eq!((settings.categories.len(), settings.suspects.len(), settings.exemptions.len()), (1, 1, 2));
         assert_eq!(settings.categories[0].reach.ports.len(), 2);
         let east = settings.network("east", "240.10.1.1".parse().unwrap());
         assert_eq!(east, Some(("pods", "240.10.0.0/16".parse().unwrap())));

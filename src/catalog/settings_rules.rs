@@ -32,7 +32,25 @@ pub const CATALOG_CLASSES: [&str; 17] = [
 ];
 
 /// The classes of findings that come from behaviour or addresses, not from a list.
-pub const BEHAVIOUR_CLASSES: [&str; 2] = ["ip_only", "reserved_range"];
+pub const BEHAVIOUR_CLASSES: [&str; 17] = [
+    "asked_never_connected",
+    "beaconing",
+    "connected_before_asked",
+    "denied_burst",
+    "dns_tunnel",
+    "first_seen",
+    "generated_name",
+    "ip_only",
+    "long_connection",
+    "metadata_access",
+    "metadata_answer",
+    "odd_port",
+    "own_resolver",
+    "rare_destination",
+    "reserved_range",
+    "scanning",
+    "upload",
+];
 
 /// What a rule matches, and for whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +102,8 @@ pub struct Exemption {
     pub reach: Reach,
     /// The classes it clears; empty for all.
     pub classes: Vec<Box<str>>,
+    /// Names of the workloads; empty for all.
+    pub workloads: Vec<Box<str>>,
     /// Who answers for it.
     pub owner: Box<str>,
     /// Why it is in order.
@@ -95,13 +115,19 @@ pub struct Exemption {
 impl Reach {
     fn read(table: &Table<'_>) -> Result<Self, DocumentError> {
         let patterns = table.require("match")?.list()?.into_iter().map(|value| value.read(Pattern::parse));
+        let patterns = patterns.collect::<Result<_, _>>()?;
+        Ok(Self { patterns, ..Self::read_without_match(table)? })
+    }
+
+    /// Namespaces and ports alone.
+    fn read_without_match(table: &Table<'_>) -> Result<Self, DocumentError> {
         let mut ports = Vec::new();
         for value in optional_list(table, "ports")? {
             let text = value.number_or_text()?;
             let range = PortRange::parse(&text);
             ports.push(range.ok_or_else(|| value.refuse(&text, "write a port as `443`, or `\"8000-8100\"`"))?);
         }
-        Ok(Self { patterns: patterns.collect::<Result<_, _>>()?, namespaces: texts(table, "namespaces")?, ports })
+        Ok(Self { patterns: Vec::new(), namespaces: texts(table, "namespaces")?, ports })
     }
 
     /// The first pattern that matches the name, or any of the addresses; also asks for port and namespace.
@@ -136,7 +162,8 @@ impl Reach {
         addresses.iter().all(|address| holding(address).is_some()).then_some(first)
     }
 
-    fn admits(&self, namespace: &str, port: Option<u16>) -> bool {
+    /// Whether the rule is meant for workloads of this namespace and for this port; an unknown port fits every rule.
+    pub fn admits(&self, namespace: &str, port: Option<u16>) -> bool {
         let here = self.namespaces.is_empty() || self.namespaces.iter().any(|name| **name == *namespace);
         here && port.is_none_or(|port| self.ports.is_empty() || self.ports.iter().any(|range| range.contains(port)))
     }
@@ -177,7 +204,8 @@ impl SuspectRule {
 
 impl Exemption {
     pub(super) fn read(table: &Table<'_>, number: usize, suspects: &[SuspectRule]) -> Result<Self, DocumentError> {
-        table.expect_keys(&["match", "class", "namespaces", "ports", "owner", "reason", "expires"])?;
+        table.expect_keys(&["match", "class", "workloads", "namespaces", "ports", "owner", "reason", "expires"])?;
+        let workloads = texts(table, "workloads")?;
         let own = suspects.iter().map(|rule| &*rule.class);
         let known: Vec<&str> = ["all"].into_iter().chain(CATALOG_CLASSES).chain(BEHAVIOUR_CLASSES).chain(own).collect();
         let mut classes: Vec<Box<str>> = Vec::new();
@@ -193,8 +221,14 @@ impl Exemption {
         }
         Ok(Self {
             number,
-            reach: Reach::read(table)?,
+            // Findings about a workload as a whole have no destination to match.
+            reach: if workloads.is_empty() || table.get("match").is_some() {
+                Reach::read(table)?
+            } else {
+                Reach::read_without_match(table)?
+            },
             classes,
+            workloads,
             owner: table.require("owner")?.text()?.into(),
             reason: table.require("reason")?.text()?.into(),
             expires: table.require("expires")?.date()?,

@@ -14,6 +14,8 @@ pub struct Destination<'a> {
     pub cluster: &'a str,
     /// Namespace of the workload; empty when unknown.
     pub namespace: &'a str,
+    /// Name of the workload; empty when unknown.
+    pub workload: &'a str,
     /// The name that was asked for, normalised; `None` for an IP-only destination.
     pub name: Option<&'a str>,
     /// The names that the answer went through (CNAME), normalised, in order.

@@ -11,18 +11,21 @@ use super::preflight::{is_covered, summarise};
 use super::traffic::{TrafficArgs, say_account};
 use super::write::{write_file, write_table, write_text};
 use crate::catalog::{Catalog, Reviews};
+use crate::detect::Baseline;
 use crate::error::ExitStatus;
 use crate::model::Severity;
 use crate::report::{
-    AtlasView, atlas_document, documents, egress_columns, index_document, ingress_columns, summary_text,
+    ATLAS_SCHEMA, AtlasDocument, AtlasView, EventForm, atlas_document, documents, egress_columns, events,
+    index_document, ingress_columns, sarif, summary_text,
 };
-use crate::task::{judge, worst_open};
+use crate::task::{judge_against, known_destinations, worst_open};
 
 /// Arguments of `discover`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     egress-atlas discover --flows 'hubble/*.log*' --dns coredns.fstrm --kube kube.json --out discovery\n  \
-    egress-atlas discover --flows eu=eu/ --dns eu=eu.fstrm --flows us=us/ --dns us=us.fstrm --out discovery")]
+    egress-atlas discover --flows eu=eu/ --dns eu=eu.fstrm --flows us=us/ --dns us=us.fstrm --out discovery\n  \
+    egress-atlas discover --flows hubble/ --dns dns.fstrm --out discovery --sarif findings.sarif --events findings.ndjson")]
 pub(super) struct DiscoverArgs {
     #[command(flatten)]
     pub(super) traffic: TrafficArgs,
@@ -32,6 +35,15 @@ pub(super) struct DiscoverArgs {
     /// The owner gate [default: `reviews.toml` in the working folder, if there is one].
     #[arg(long, value_name = "FILE")]
     pub(super) reviews: Option<PathBuf>,
+    /// An earlier `atlas.json`: destinations that it does not have are findings.
+    #[arg(long, value_name = "FILE")]
+    pub(super) baseline: Option<PathBuf>,
+    /// Write all findings as SARIF 2.1.0 too.
+    #[arg(long, value_name = "FILE")]
+    pub(super) sarif: Option<PathBuf>,
+    /// Write all findings as JSON lines for a SIEM too; `ocsf:FILE` for OCSF instead of ECS.
+    #[arg(long, value_name = "[ecs:|ocsf:]FILE")]
+    pub(super) events: Option<String>,
     /// End with status 1 when a suspect of this severity or above has no approval.
     #[arg(long, value_enum, value_name = "SEVERITY")]
     pub(super) fail_on: Option<FailOn>,
@@ -58,11 +70,13 @@ impl FailOn {
 pub(super) fn run(args: &DiscoverArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
     // Settings and reviews are read before the traffic: a typing error should not cost an hour.
     let reviews = reviews(args.reviews.as_deref())?;
+    let baseline = args.baseline.as_deref().map(baseline).transpose()?;
     let catalog = Catalog::embedded()?;
     let (traffic, evidence) = args.traffic.load(false, context)?;
     let atlas = summarise(&traffic, evidence)?;
-    let view = judge(&atlas, &catalog, &traffic.settings, &reviews);
+    let view = judge_against(&atlas, &catalog, &traffic.settings, &reviews, baseline.as_ref());
     write_baseline(&view, &args.out)?;
+    write_findings(&view, args)?;
     write!(context.out, "{}", summary_text(&view))?;
     say_account(&traffic, context);
     context.say(&format!("open {} first", args.out.join("index.md").display()));
@@ -93,6 +107,35 @@ pub(super) fn write_baseline(view: &AtlasView<'_>, out: &Path) -> anyhow::Result
     })?;
     write_table(&out.join("egress.parquet"), egress_columns(view))?;
     write_table(&out.join("ingress.parquet"), ingress_columns(view))
+}
+
+/// Writes the findings in the forms that were asked for.
+fn write_findings(view: &AtlasView<'_>, args: &DiscoverArgs) -> anyhow::Result<()> {
+    if let Some(path) = &args.sarif {
+        write_text(path, &sarif(view)?)?;
+    }
+    if let Some(target) = &args.events {
+        let (form, path) = match (target.strip_prefix("ocsf:"), target.strip_prefix("ecs:")) {
+            (Some(path), _) => (EventForm::Ocsf, path),
+            (None, Some(path)) => (EventForm::Ecs, path),
+            (None, None) => (EventForm::Ecs, target.as_str()),
+        };
+        write_text(Path::new(path), &events(view, form)?)?;
+    }
+    Ok(())
+}
+
+/// The destinations outside of an earlier `atlas.json`.
+pub(super) fn baseline(path: &Path) -> anyhow::Result<Baseline> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("`{name}`: baseline; check the path given to --baseline"))?;
+    let document: AtlasDocument = serde_json::from_str(&text)
+        .with_context(|| format!("`{name}`: no `atlas.json` of this program; give the file that `discover` wrote"))?;
+    if document.schema != ATLAS_SCHEMA {
+        anyhow::bail!("`{name}`: its form is `{}`, and this program reads `{ATLAS_SCHEMA}`", document.schema);
+    }
+    Ok(known_destinations(&document))
 }
 
 /// The reviews of a file; none when there is no default file.

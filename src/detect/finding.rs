@@ -70,12 +70,9 @@ impl Finding {
         let concerned = rules.settings.exemptions.iter().filter(|exemption| exemption.concerns(&self.class));
         let mut expired = None;
         for exemption in concerned {
-            let Some(pattern) = exemption.reach.finds(destination.namespace, destination.port, &names, &addresses)
-            else {
-                continue;
-            };
+            let Some(matched) = exemption_match(exemption, destination, &names, &addresses) else { continue };
             let file = &rules.settings.file;
-            let exempted = || exempted(exemption, format!("{file} exemption {}: {pattern}", exemption.number));
+            let exempted = || exempted(exemption, format!("{file} exemption {}: {matched}", exemption.number));
             if !exemption.is_expired(day) {
                 return Self { exempted: Some(exempted()), ..self };
             }
@@ -83,6 +80,23 @@ impl Finding {
         }
         Self { expired_exemption: expired, ..self }
     }
+}
+
+/// What of an exemption fits: its pattern, or the workload where it has none.
+fn exemption_match(
+    exemption: &Exemption,
+    destination: &Destination<'_>,
+    names: &[&str],
+    addresses: &[IpAddr],
+) -> Option<String> {
+    let Destination { namespace, workload, port, .. } = *destination;
+    if !exemption.workloads.is_empty() && !exemption.workloads.iter().any(|name| **name == *workload) {
+        return None;
+    }
+    if exemption.reach.patterns.is_empty() {
+        return exemption.reach.admits(namespace, port).then(|| format!("workload {workload}"));
+    }
+    exemption.reach.finds(namespace, port, names, addresses).map(ToString::to_string)
 }
 
 fn exempted(exemption: &Exemption, rule: String) -> Exempted {

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use super::finding::Finding;
+use super::surroundings::Observed;
 use crate::catalog::Date;
 use crate::classify::{Destination, Rules};
 use crate::model::{Category, Confidence, Severity};
@@ -35,6 +36,24 @@ pub fn ip_only(destination: &Destination<'_>, rules: &Rules<'_>, day: Date) -> O
         expired_exemption: None,
     };
     Some(finding.with_exemptions(destination, rules, day))
+}
+
+/// The same finding with what the evidence allows to say: without records of the workload's questions, no name can be expected.
+#[must_use]
+pub fn with_evidence(finding: Finding, observed: &Observed<'_>) -> Finding {
+    if *finding.class != *"ip_only" {
+        return finding;
+    }
+    let (confidence, evidence) =
+        match (observed.around.dns, observed.around.is_heard(observed.namespace, &observed.edge.key.workload)) {
+            (None, _) => (Confidence::Low, "no DNS source was read, so no address has a name"),
+            (Some(_), false) => {
+                (Confidence::Low, "no question of this workload was recorded, so none of its addresses has a name")
+            }
+            (Some(_), true) => (finding.confidence, "other questions of this workload were recorded"),
+        };
+    let matched = format!("{}: {} connections; {evidence}", finding.matched, observed.seen().connections());
+    Finding { confidence, matched: matched.into(), ..finding }
 }
 
 fn is_unknown_outside(address: IpAddr, destination: &Destination<'_>, rules: &Rules<'_>) -> bool {

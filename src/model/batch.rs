@@ -1,6 +1,8 @@
 //! The two kinds of row that every reader produces, in fixed size, and the batch that carries them.
 
-use super::{AddressId, Certainty, ChainId, EndpointId, Initiator, NameId, Protocol, TextId, Timestamp, Verdict};
+use super::{
+    AddressId, Certainty, ChainId, EndpointId, Initiator, NameId, Protocol, QuestionRow, TextId, Timestamp, Verdict,
+};
 
 /// One flow record, as read: ends in packet order, not yet oriented.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +106,10 @@ pub struct Batch {
     /// Positions in `flows`, ascending, of rows that come from the same record as the row before them: a connection's
     /// start besides its end, a further address. They are observations and no records.
     pub further: Vec<usize>,
+    /// Questions that got no address.
+    pub questions: Vec<QuestionRow>,
+    /// Their names, one behind the other.
+    pub question_text: String,
 }
 
 impl Batch {
@@ -133,5 +139,7 @@ impl Batch {
         self.answers.clear();
         self.losses.clear();
         self.further.clear();
+        self.questions.clear();
+        self.question_text.clear();
     }
 }

@@ -101,6 +101,11 @@ pub fn registrable(name: &str) -> Option<&str> {
     psl::domain_str(name)
 }
 
+/// Whether a name lies below a suffix of the list's private section: a platform that gives out the labels itself.
+pub fn is_below_platform(name: &str) -> bool {
+    psl::suffix(name.as_bytes()).is_some_and(|suffix| suffix.typ() == Some(psl::Type::Private))
+}
+
 impl fmt::Display for DomainName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -78,6 +78,8 @@ pub struct Answer {
     pub unasked_addresses: u32,
     // SRV records in the answer to an SRV question: only with them does the additional section count.
     services: u32,
+    // A good answer without an address; true when the name does not exist.
+    unanswered: Option<bool>,
 }
 
 /// The outline of one resource record.
@@ -101,7 +103,11 @@ impl Answer {
         };
         let &[_, _, flags, codes, q1, q0, an1, an0, ns1, ns0, ar1, ar0] = header;
         self.truncated = flags & 0x02 != 0;
-        check_flags(flags, codes)?;
+        if let Err(refusal) = check_flags(flags, codes) {
+            let is_missing = flags & 0xf8 == 0x80 && codes & 0x0f == 3 && [q1, q0] == [0, 1];
+            self.unanswered = (is_missing && self.read_question(message).is_ok()).then_some(true);
+            return Err(refusal);
+        }
         match u16::from_be_bytes([q1, q0]) {
             0 => return excluded("DNS answer without a question"),
             1 => {}
@@ -119,8 +125,14 @@ impl Answer {
         } else if self.broken_off || self.skipped_records > 0 {
             rejected("broken DNS record")
         } else {
+            self.unanswered = Some(false);
             excluded("DNS answer without an address")
         }
+    }
+
+    /// The queried name of a good response that holds no address, and whether it said that the name does not exist.
+    pub fn unanswered(&self) -> Option<(&str, bool)> {
+        self.unanswered.map(|is_missing| (self.question_name(), is_missing))
     }
 
     fn clear(&mut self) {
@@ -135,6 +147,7 @@ impl Answer {
         self.skipped_records = 0;
         self.unasked_addresses = 0;
         self.services = 0;
+        self.unanswered = None;
     }
 
     /// The queried name, normalised, as it was asked.

@@ -14,9 +14,10 @@ use hashbrown::HashMap;
 
 use super::dns::{Answer, Refusal};
 use super::envelope::{Envelope, Message};
+use super::unanswered::add_question;
 use crate::model::{
     Account, AddressId, AnswerRow, Batch, ChainId, Endpoint, EndpointId, Excluded, IdentityKind, NameId, Place,
-    Rejected, TextId, Timestamp, Vocabulary,
+    QuestionRow, Rejected, TextId, Timestamp, Vocabulary,
 };
 
 /// The types that the compiler of Protocol Buffers makes of `proto/dnstap.proto`, for writers and tests.
@@ -95,9 +96,25 @@ impl DnstapDecoder {
         let time = event_time(&message)?;
         let outcome = self.answer.read(response);
         note_oddities(&self.answer, outcome.is_ok(), account);
-        outcome?;
-
+        if outcome.is_err() && self.answer.unanswered().is_none() {
+            return outcome;
+        }
         let client_hint = envelope.extra.map_or(EndpointId::NONE, |extra| self.client_hint(extra, vocabulary));
+        if let Some((name, is_missing)) = self.answer.unanswered() {
+            let row = QuestionRow {
+                time,
+                cluster: TextId::NONE,
+                client: vocabulary.address(client),
+                client_hint,
+                domain: NameId::NONE,
+                kind: self.answer.question_type(),
+                is_missing,
+                start: 0,
+                end: 0,
+            };
+            add_question(name, row, vocabulary, batch);
+        }
+        outcome?;
         let (name, chain) = self.names(vocabulary);
         let row = AnswerRow {
             time,

@@ -26,6 +26,7 @@ mod log_line;
 mod objects;
 mod open;
 mod recognise;
+mod unanswered;
 
 pub use ability::limit;
 pub use chunks::ChunkSource;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::coverage::Coverage;
 use super::row::{Row, rows};
-use super::view::{AtlasView, ReviewView};
+use super::view::{AtlasView, ReviewView, WorkloadFinding};
 use super::wording::size;
 use crate::model::{Category, Grade, Severity, Verdict};
 use crate::summary::{Cluster, Namespace};
@@ -22,6 +22,8 @@ pub(super) struct Digest<'a> {
     pub(super) coverage: &'a Coverage<'a>,
     /// Sentences on clocks that disagree.
     pub(super) clock_notes: &'a [String],
+    /// Findings about workloads as a whole, the most serious first.
+    pub(super) workload_findings: Vec<&'a WorkloadFinding>,
     /// Egress in document order.
     pub(super) rows: Vec<Row<'a>>,
     /// The counts.
@@ -54,8 +56,12 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    fn of(rows: &[Row<'_>]) -> Self {
+    fn of(rows: &[Row<'_>], workloads: &[&WorkloadFinding]) -> Self {
         let mut counts = Self { destinations: size(rows.len()), ..Self::default() };
+        for found in workloads.iter().filter(|found| found.is_open()) {
+            *counts.open.entry(found.finding.severity).or_default() += 1;
+            counts.rejected += u64::from(matches!(found.review, ReviewView::Rejected { .. }));
+        }
         for row in rows {
             *counts.categories.entry(row.category).or_default() += 1;
             counts.ip_only += u64::from(row.is_ip_only());
@@ -106,9 +112,12 @@ pub(super) fn digest<'a>(
 ) -> Option<Digest<'a>> {
     let (name, namespace) = cluster.namespaces.get_key_value(name)?;
     let rows = rows(view.judged_egress(cluster_name, name));
-    let counts = Counts::of(&rows);
+    let mut workload_findings: Vec<&WorkloadFinding> = view.workload_findings(cluster_name, name).iter().collect();
+    // The sort is stable: workloads stay in order among equals.
+    workload_findings.sort_by_key(|found| (std::cmp::Reverse(found.finding.severity), found.review.urgency()));
+    let counts = Counts::of(&rows, &workload_findings);
     let clock_notes = view.clock_notes.get(cluster_name).map_or(&[][..], Vec::as_slice);
-    Some(Digest { cluster_name, name, namespace, coverage, clock_notes, rows, counts })
+    Some(Digest { cluster_name, name, namespace, coverage, clock_notes, workload_findings, rows, counts })
 }
 
 impl Digest<'_> {

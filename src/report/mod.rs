@@ -7,9 +7,11 @@
 mod coverage;
 mod digest;
 mod document;
-mod drift;
 mod draft;
+mod drift;
 mod escape;
+mod events;
+mod finding_list;
 mod index;
 pub mod json;
 mod namespace;
@@ -20,6 +22,7 @@ mod readiness;
 mod replay;
 mod review_block;
 mod row;
+mod sarif;
 mod soak;
 mod summary_text;
 mod table;
@@ -27,11 +30,12 @@ mod tables;
 mod view;
 mod wording;
 
+pub use draft::{DraftRow, draft_columns, draft_json, draft_markdown, draft_text};
 pub use drift::{
     Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Direction, Drift, drift, drift_csv, drift_json, drift_markdown,
     drift_text,
 };
-pub use draft::{DraftRow, draft_columns, draft_json, draft_markdown, draft_text};
+pub use events::{EventForm, events};
 pub use index::index_document;
 pub use json::{
     ATLAS_SCHEMA, AtlasDocument, ClusterDocument, EdgeDocument, JudgementDocument, NamespaceDocument, PeerDocument,
@@ -46,7 +50,8 @@ pub use readiness::{
     Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json, readiness_text,
 };
 pub use replay::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
+pub use sarif::sarif;
 pub use soak::{soak_csv, soak_json, soak_markdown, soak_text};
 pub use summary_text::summary_text;
 pub use tables::{Column, Columns, egress_columns, ingress_columns};
-pub use view::{AtlasView, FindingView, Judgement, ReviewView};
+pub use view::{AtlasView, FindingView, Judgement, ReviewView, WorkloadFinding};

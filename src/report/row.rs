@@ -49,7 +49,7 @@ pub(super) fn rows<'a>(judged: impl Iterator<Item = (&'a Edge, &'a Judgement)>) 
 /// What was seen on several edges.
 pub(super) fn together<'a>(edges: impl Iterator<Item = &'a Edge>) -> EdgeSeen {
     edges.fold(EdgeSeen::default(), |mut all, edge| {
-        all.absorb(edge.seen.clone());
+        all.absorb(edge.seen.without_behaviour());
         all
     })
 }

@@ -87,8 +87,16 @@ fn cells(label: &str, digest: &Digest<'_>) -> [String; 7] {
 type Pointer = (Severity, u64, String);
 
 fn suspects(label: &str, digest: &Digest<'_>) -> Vec<Pointer> {
+    let whole = digest.workload_findings.iter().filter(|found| found.is_open()).map(|found| {
+        let finding = &found.finding;
+        let subject =
+            if found.subject.is_empty() { String::new() } else { format!(" {}", cut(&identifier(&found.subject))) };
+        let who = cut(&identifier(&found.workload.to_string()));
+        let line = format!("{:<6}  {label}  {who}{subject}  {}", finding.severity.as_str(), identifier(&finding.class));
+        (finding.severity, 0, line)
+    });
     let open = digest.rows.iter().filter(|row| row.review().is_open());
-    open.map(|row| {
+    let of_rows = open.map(|row| {
         let severity = row.severity().unwrap_or(Severity::Low);
         let class =
             row.findings().first().map_or_else(String::new, |finding| format!("  {}", identifier(&finding.class)));
@@ -100,8 +108,8 @@ fn suspects(label: &str, digest: &Digest<'_>) -> Vec<Pointer> {
         let line =
             format!("{:<6}  {label}  {} {}{class}{word}", severity.as_str(), cut(&peer::plain(row.peer)), row.port());
         (severity, row.seen.connections(), line)
-    })
-    .collect()
+    });
+    whole.chain(of_rows).collect()
 }
 
 fn where_to_look(mut suspects: Vec<Pointer>) -> String {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Category, Confidence, Severity};
+use crate::model::{Category, Confidence, Severity, Workload};
 use crate::summary::{Atlas, Edge};
 
 /// What was decided about one edge of egress.
@@ -46,6 +46,26 @@ pub struct FindingView {
     pub advice: String,
     /// Why it is not held against this edge, if it is not.
     pub exempted: Option<String>,
+}
+
+/// One reason to suspect a workload as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkloadFinding {
+    /// The workload.
+    pub workload: Workload,
+    /// The name that it is about as well; empty when there is none.
+    pub subject: String,
+    /// The finding.
+    pub finding: FindingView,
+    /// Where the owner's review stands.
+    pub review: ReviewView,
+}
+
+impl WorkloadFinding {
+    /// Whether somebody has to act.
+    pub const fn is_open(&self) -> bool {
+        self.finding.exempted.is_none() && self.review.is_open()
+    }
 }
 
 /// Where the owner's review of a suspect edge stands.
@@ -126,6 +146,8 @@ pub struct AtlasView<'a> {
     pub atlas: &'a Atlas,
     /// By cluster and namespace: one judgement for each edge of `Namespace::egress`, in the same order.
     pub judgements: BTreeMap<(&'a str, &'a str), Vec<Judgement>>,
+    /// By cluster and namespace: findings about workloads as a whole.
+    pub workload_findings: BTreeMap<(&'a str, &'a str), Vec<WorkloadFinding>>,
     /// By cluster: sentences on clocks that disagree between sources.
     pub clock_notes: BTreeMap<&'a str, Vec<String>>,
 }
@@ -141,7 +163,12 @@ static UNJUDGED: Judgement = Judgement {
 impl<'a> AtlasView<'a> {
     /// A view of `atlas` in which nothing is judged yet.
     pub const fn new(atlas: &'a Atlas) -> Self {
-        Self { atlas, judgements: BTreeMap::new(), clock_notes: BTreeMap::new() }
+        Self { atlas, judgements: BTreeMap::new(), workload_findings: BTreeMap::new(), clock_notes: BTreeMap::new() }
+    }
+
+    /// The findings about workloads of a namespace as a whole.
+    pub fn workload_findings<'s>(&'s self, cluster: &'s str, namespace: &'s str) -> &'s [WorkloadFinding] {
+        self.workload_findings.get(&(cluster, namespace)).map_or(&[][..], Vec::as_slice)
     }
 
     /// The egress edges of a namespace, each with its judgement; none when there is no such namespace.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{BlindSpot, Edge, SourceCoverage};
+use super::{BlindSpot, Domains, Edge, SourceCoverage};
 use crate::model::{Account, Grade, Timestamp, Workload};
 
 /// The map of every destination that workloads talk to.
@@ -72,6 +72,8 @@ pub struct Namespace {
     pub asked_only: BTreeMap<Box<str>, Asked>,
     /// Its workloads of whose traffic nothing is known, in their order; empty without Kubernetes objects.
     pub blind_spots: Vec<BlindSpot>,
+    /// What its workloads asked below each registrable domain.
+    pub domains: Domains,
     /// Counts over the namespace.
     pub totals: Totals,
 }

@@ -4,10 +4,13 @@
 //! things are known.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::behaviour::Watched;
 use super::blind_spot;
+use super::domains::{Answered, add_answered, add_unanswered, is_inside_answer};
 use super::place::Networks;
 use super::{
     Asked, Atlas, Cluster, Edge, EdgeKey, EdgeSeen, Namespace, Peer, SourceCoverage, WorkloadSeen, edge::keep_smallest,
@@ -63,6 +66,7 @@ struct Seen {
     candidates: HashMap<NameId, u64>,
     names: HashMap<NameId, u64>,
     chains: HashSet<ChainId>,
+    behaviour: Watched,
 }
 
 /// Who asked for what: cluster, a pod that stands for its workload (none for clients without one), name.
@@ -75,6 +79,7 @@ pub struct Builder<'a> {
     edges: HashMap<Key, Seen>,
     asked: HashMap<Question, (u64, Timestamp, Timestamp)>,
     used: HashSet<Question>,
+    inside_answers: HashMap<Question, IpAddr>,
     guessed: BTreeMap<TextId, u64>,
     answers_to_nodes: BTreeMap<TextId, u64>,
 }
@@ -88,6 +93,7 @@ impl<'a> Builder<'a> {
             edges: HashMap::new(),
             asked: HashMap::new(),
             used: HashSet::new(),
+            inside_answers: HashMap::new(),
             guessed: BTreeMap::new(),
             answers_to_nodes: BTreeMap::new(),
         }
@@ -161,6 +167,7 @@ impl<'a> Builder<'a> {
         if key.ingress {
             return;
         }
+        seen.behaviour.add(named, matches!(key.other, Other::Name(_) | Other::Address(_)));
         let attributed = named.attributed;
         *seen.grades.entry(attributed.grade).or_default() += 1;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a confidence is between 0 and 1")]
@@ -257,6 +264,11 @@ impl Sink for Builder<'_> {
         // An unknown time sorts before every real one and must not hide it.
         asked.1 = if asked.1.is_known() { asked.1.min(answer.time) } else { answer.time };
         asked.2 = asked.2.max(answer.time);
+        let address = evidence.vocabulary.address_of(answer.address);
+        if is_inside_answer(address) {
+            let known = self.inside_answers.entry((answer.cluster, owner, answer.name)).or_insert(address);
+            *known = address.min(*known);
+        }
     }
 }
 
@@ -267,6 +279,7 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>
     let writer = Writer { evidence, inventory };
     let mut asked: HashMap<_, (u64, Timestamp, Timestamp)> = HashMap::new();
     let mut used = HashSet::new();
+    let mut inside_answers: HashMap<Question, IpAddr> = HashMap::new();
     for part in parts {
         for (key, seen) in part.edges {
             let (namespace, edge) = writer.key(&key);
@@ -279,6 +292,10 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>
             *all = (all.0 + answers, first, all.2.max(last));
         }
         used.extend(part.used);
+        for (key, address) in part.inside_answers {
+            let known = inside_answers.entry(key).or_insert(address);
+            *known = address.min(*known);
+        }
         for (cluster, count) in part.guessed {
             atlas.clusters.entry(writer.text(cluster)).or_default().totals.guessed_orientation += count;
         }
@@ -293,9 +310,11 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>
         }
     }
     for ((cluster, owner, name), (answers, first, last)) in asked {
-        let is_used = used.contains(&(cluster, owner, name));
-        writer.asked(&mut atlas, (cluster, owner, name), (answers, first, last), is_used);
+        let question = (cluster, owner, name);
+        let is_used = used.contains(&question);
+        writer.asked(&mut atlas, question, (answers, first, last), (is_used, inside_answers.get(&question).copied()));
     }
+    writer.unanswered(&mut atlas);
     for ((kind, cluster, name), activity) in &evidence.activity {
         let coverage = SourceCoverage { kind: *kind, name: name.clone(), activity: activity.clone() };
         atlas.clusters.entry(cluster.clone()).or_default().coverage.push(coverage);
@@ -427,6 +446,7 @@ impl Writer<'_> {
             candidates: names(seen.candidates),
             names: names(seen.names),
             chains: seen.chains.into_iter().map(chain).collect(),
+            behaviour: seen.behaviour.named(|party| self.evidence.parties.get(party).map(|known| &*known.pod)),
         };
         made.absorb(EdgeSeen::default());
         made
@@ -437,13 +457,16 @@ impl Writer<'_> {
         atlas: &mut Atlas,
         (cluster, owner, name): (TextId, Option<PartyId>, NameId),
         (answers, first, last): (u64, Timestamp, Timestamp),
-        used: bool,
+        (used, inside): (bool, Option<IpAddr>),
     ) {
         let cluster = atlas.clusters.entry(self.text(cluster)).or_default();
         cluster.totals.answers += answers;
         let Some(party) = owner.and_then(|owner| self.evidence.parties.get(owner)) else { return };
         let namespace = cluster.namespaces.entry(party.namespace.clone()).or_default();
         namespace.totals.answers += answers;
+        let text = self.evidence.vocabulary.name_of(name);
+        let answered = Answered { name: text, answers, first, last, is_connected: used, inside };
+        add_answered(&mut namespace.domains, &party.workload, &answered);
         if used {
             return;
         }
@@ -452,6 +475,17 @@ impl Writer<'_> {
         asked.workloads.insert(party.workload.clone());
         asked.first = Timestamp::earliest(asked.first, Some(first));
         asked.last = asked.last.max(Some(last));
+    }
+
+    /// Adds the questions that got no address.
+    fn unanswered(&self, atlas: &mut Atlas) {
+        let Evidence { vocabulary, parties, .. } = self.evidence;
+        self.evidence.questions.each_of_pods(vocabulary, parties, |cluster, party, domain, asking| {
+            let Some(party) = parties.get(party) else { return };
+            let cluster = atlas.clusters.entry(self.text(cluster)).or_default();
+            let namespace = cluster.namespaces.entry(party.namespace.clone()).or_default();
+            add_unanswered(&mut namespace.domains, &party.workload, vocabulary.name_of(domain), asking);
+        });
     }
 
     /// Lists the workloads of every namespace that has traffic, with the labels that all their pods share.

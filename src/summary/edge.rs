@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::Behaviour;
 use crate::model::{Grade, Protocol, Timestamp, Verdict, Workload};
 
 /// The other end of an edge, by the best identity that the evidence gives.
@@ -79,6 +80,8 @@ pub struct EdgeSeen {
     pub names: BTreeMap<Box<str>, u64>,
     /// CNAME chains behind the name, each as its targets joined by ` → `.
     pub chains: BTreeSet<Box<str>>,
+    /// How the destination was used over time.
+    pub behaviour: Behaviour,
 }
 
 /// One row of a namespace's traffic.
@@ -144,6 +147,26 @@ impl EdgeSeen {
         self.chains.extend(other.chains);
         while self.chains.len() > LISTED_MAX {
             self.chains.pop_last();
+        }
+        self.behaviour.absorb(other.behaviour);
+    }
+
+    /// A copy without the behaviour, which is large and needed by detectors only.
+    #[must_use]
+    pub fn without_behaviour(&self) -> Self {
+        Self {
+            verdicts: self.verdicts.clone(),
+            grades: self.grades.clone(),
+            confidence_permille: self.confidence_permille,
+            first: self.first,
+            last: self.last,
+            days: self.days.clone(),
+            addresses: self.addresses.clone(),
+            pods: self.pods.clone(),
+            candidates: self.candidates.clone(),
+            names: self.names.clone(),
+            chains: self.chains.clone(),
+            behaviour: Behaviour::default(),
         }
     }
 }

@@ -4,15 +4,21 @@
 //! the right judges and presents. Adding is commutative and associative, so that any slicing gives the same atlas.
 
 mod atlas;
+mod behaviour;
 mod blind_spot;
 mod builder;
 mod coverage;
+mod domains;
 mod edge;
 mod place;
+mod starts;
 
 pub use atlas::{Asked, Atlas, Cluster, InputAccount, Namespace, Totals, WorkloadSeen};
+pub use behaviour::{Behaviour, Bytes, LONG_SECONDS};
 pub use blind_spot::{BlindSpot, Blindness};
 pub use builder::{Builder, build, is_egress};
 pub use coverage::{Activity, Gap, SourceCoverage, SourceKind};
+pub use domains::{DomainAsked, Domains};
 pub use edge::{Edge, EdgeKey, EdgeSeen, LISTED_MAX, Peer};
 pub use place::{Networks, is_special};
+pub use starts::{EXACT_MAX, Histogram, Starts};

@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::catalog::{Catalog, Date, ReviewState, Reviewed, Reviews, Settings};
+use crate::catalog::{BEHAVIOUR_CLASSES, Catalog, Date, ReviewState, Reviewed, Reviews, Settings};
 use crate::classify::{Destination, Rules, classify};
-use crate::detect::{Finding, findings};
-use crate::model::{Severity, Timestamp};
-use crate::report::{AtlasView, FindingView, Judgement, ReviewView};
+use crate::detect::{
+    Baseline, Finding, Observed, Surroundings, behaviour, findings, in_order, with_evidence, workload_findings,
+};
+use crate::model::{Category, Severity, Timestamp, Workload};
+use crate::report::{AtlasView, FindingView, Judgement, ReviewView, WorkloadFinding};
 use crate::summary::{Atlas, Edge, Peer};
 
 /// The DNS domain that Kubernetes gives a cluster unless it is told otherwise.
@@ -18,22 +20,47 @@ const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// Judges all egress of an atlas.
 pub fn judge<'a>(atlas: &'a Atlas, catalog: &Catalog, settings: &Settings, reviews: &Reviews) -> AtlasView<'a> {
+    judge_against(atlas, catalog, settings, reviews, None)
+}
+
+/// Judges all egress of an atlas, with an earlier one to tell what is new.
+pub fn judge_against<'a>(
+    atlas: &'a Atlas,
+    catalog: &Catalog,
+    settings: &Settings,
+    reviews: &Reviews,
+    baseline: Option<&'a Baseline>,
+) -> AtlasView<'a> {
     let rules = Rules { catalog, settings, cluster_domain: CLUSTER_DOMAIN };
     let day = last_day(atlas);
     let mut view = AtlasView::new(atlas);
     let mut judgements = BTreeMap::new();
+    let mut of_workloads = BTreeMap::new();
     for (cluster, content) in &atlas.clusters {
+        let around = Surroundings::of(cluster, content, baseline);
         for (name, namespace) in &content.namespaces {
-            let judged = namespace.egress.iter().map(|edge| judge_edge(edge, (cluster, name), &rules, reviews, day));
+            let judged = namespace.egress.iter().map(|edge| judge_edge(edge, name, &around, &rules, reviews, day));
             judgements.insert((&**cluster, &**name), judged.collect());
+            let found = workload_findings((cluster, name), namespace, &rules, day);
+            let found: Vec<WorkloadFinding> = found
+                .into_iter()
+                .map(|(workload, finding)| workload_finding(workload, finding, (cluster, name), reviews, day))
+                .collect();
+            if !found.is_empty() {
+                of_workloads.insert((&**cluster, &**name), found);
+            }
         }
     }
     view.judgements = judgements;
+    view.workload_findings = of_workloads;
     view
 }
 
 /// The most serious finding that nobody has answered for, if there is any.
 pub fn worst_open(view: &AtlasView<'_>) -> Option<Severity> {
+    let of_workloads = view.workload_findings.values().flatten().filter(|found| found.review.is_open());
+    let of_workloads =
+        of_workloads.filter(|found| found.finding.exempted.is_none()).map(|found| found.finding.severity);
     view.judgements
         .values()
         .flatten()
@@ -41,6 +68,7 @@ pub fn worst_open(view: &AtlasView<'_>) -> Option<Severity> {
         .flat_map(|judgement| &judgement.findings)
         .filter(|finding| finding.exempted.is_none())
         .map(|finding| finding.severity)
+        .chain(of_workloads)
         .max()
 }
 
@@ -50,9 +78,27 @@ fn last_day(atlas: &Atlas) -> Date {
     Date::of(last.unwrap_or(Timestamp::from_nanos(0)))
 }
 
+/// A finding about a workload; where it is about a name too, a review of that name answers for it.
+fn workload_finding(
+    workload: Workload,
+    finding: Finding,
+    (cluster, namespace): (&str, &str),
+    reviews: &Reviews,
+    day: Date,
+) -> WorkloadFinding {
+    let review = match &*finding.subject {
+        _ if !finding.is_open() => ReviewView::NotNeeded,
+        "" => ReviewView::Pending,
+        name => review(&Peer::Name(name.into()), (cluster, namespace), reviews, day, true),
+    };
+    let subject = finding.subject.to_string();
+    WorkloadFinding { workload, subject, finding: finding_view(finding), review }
+}
+
 fn judge_edge(
     edge: &Edge,
-    (cluster, namespace): (&str, &str),
+    namespace: &str,
+    around: &Surroundings<'_>,
     rules: &Rules<'_>,
     reviews: &Reviews,
     day: Date,
@@ -63,9 +109,11 @@ fn judge_edge(
         Peer::Name(name) => Some(&**name),
         _ => None,
     };
+    let cluster = around.cluster;
     let destination = Destination {
         cluster,
         namespace,
+        workload: &edge.key.workload.name,
         name,
         chain: if name.is_some() { &chains } else { &[] },
         addresses: &dialled,
@@ -74,7 +122,18 @@ fn judge_edge(
         in_cluster: !matches!(edge.key.peer, Peer::Name(_) | Peer::Address(_)),
     };
     let category = classify(&destination, rules);
-    let found = if destination.in_cluster { Vec::new() } else { findings(&destination, rules, day) };
+    let mut found = if destination.in_cluster { Vec::new() } else { findings(&destination, rules, day) };
+    // Ranges that are inside have a category; nobody outside is behind them.
+    if !destination.in_cluster && category.category != Category::Internal {
+        let listed: Vec<&str> = found.iter().map(|finding| &*finding.class).collect();
+        let is_suspect = listed.iter().any(|class| !BEHAVIOUR_CLASSES.contains(class));
+        let is_unknown = category.category == Category::Unclassified;
+        let observed = Observed { around, namespace, edge, is_unknown, is_suspect };
+        let more = behaviour(&observed, &destination, &listed, rules, day);
+        found = found.into_iter().map(|finding| with_evidence(finding, &observed)).collect();
+        found.extend(more);
+        in_order(&mut found);
+    }
     let review = review(&edge.key.peer, (cluster, namespace), reviews, day, found.iter().any(Finding::is_open));
     Judgement {
         category: category.category,

@@ -19,12 +19,14 @@ mod conservation;
 mod decoding;
 /// The demo's documents, byte for byte.
 mod demo;
+/// Detectors of behaviour, their evaluation, and exports of findings.
+mod detect;
 /// dnstap captures.
 mod dnstap;
-/// What is new, gone or changed since a baseline.
-mod drift;
 /// Policy drafts: their files, their checks, and the way back through the replay.
 mod draft;
+/// What is new, gone or changed since a baseline.
+mod drift;
 /// Hubble JSON.
 mod hubble;
 /// IPFIX messages.
@@ -33,10 +35,10 @@ mod ipfix;
 mod join;
 /// Kubernetes objects.
 mod kube;
-/// The enforcement probe.
-mod probe;
 /// Policy files: what is read, what is refused and how it is said.
 mod policy;
+/// The enforcement probe.
+mod probe;
 /// Traffic against policies: truth tables, a second evaluator, the command.
 mod replay;
 /// Documents and tables.

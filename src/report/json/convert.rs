@@ -7,7 +7,7 @@ use super::super::view::{AtlasView, FindingView, Judgement, ReviewView};
 use super::schema::{
     ATLAS_SCHEMA, AskedDocument, AtlasDocument, BlindSpotDocument, ClusterDocument, EdgeDocument, FindingDocument,
     Input, JudgementDocument, NamespaceDocument, PeerDocument, RejectedRecords, ReviewDocument, Source, TotalsDocument,
-    Window, WorkloadDocument, WorkloadName,
+    Window, WorkloadDocument, WorkloadFindingDocument, WorkloadName,
 };
 use crate::model::{Timestamp, Workload};
 use crate::summary::{BlindSpot, Blindness, Cluster, Edge, InputAccount, Namespace, Peer, SourceCoverage, Totals};
@@ -149,6 +149,16 @@ fn namespace_fields(view: &AtlasView<'_>, cluster: &str, name: &str, namespace: 
             })
             .collect(),
         blind_spots: namespace.blind_spots.iter().map(blind_spot).collect(),
+        workload_findings: view
+            .workload_findings(cluster, name)
+            .iter()
+            .map(|found| WorkloadFindingDocument {
+                workload: workload_name(&found.workload),
+                subject: Some(found.subject.clone()).filter(|subject| !subject.is_empty()),
+                finding: finding_document(&found.finding),
+                review: review_document(&found.review),
+            })
+            .collect(),
     }
 }
 

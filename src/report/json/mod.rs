@@ -10,5 +10,5 @@ pub use convert::{atlas_document, atlas_json};
 pub use schema::{
     ATLAS_SCHEMA, AskedDocument, AtlasDocument, BlindSpotDocument, ClusterDocument, EdgeDocument, FindingDocument,
     Input, JudgementDocument, NamespaceDocument, PeerDocument, RejectedRecords, ReviewDocument, Source, TotalsDocument,
-    Window, WorkloadDocument, WorkloadName,
+    Window, WorkloadDocument, WorkloadFindingDocument, WorkloadName,
 };

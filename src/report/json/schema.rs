@@ -130,6 +130,9 @@ pub struct NamespaceDocument {
     /// Workloads of whose traffic nothing is known; empty without Kubernetes objects.
     #[serde(default)]
     pub blind_spots: Vec<BlindSpotDocument>,
+    /// What is suspect about a workload as a whole.
+    #[serde(default)]
+    pub workload_findings: Vec<WorkloadFindingDocument>,
 }
 
 /// A workload of whose traffic a baseline knows nothing.
@@ -143,6 +146,19 @@ pub struct BlindSpotDocument {
     pub schedule: Option<String>,
     /// The first run after the window (`not-due`), or within it (`due-and-never-seen`).
     pub run: Option<String>,
+}
+
+/// One reason to suspect a workload as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkloadFindingDocument {
+    /// The workload.
+    pub workload: WorkloadName,
+    /// The name that it is about as well; null when there is none.
+    pub subject: Option<String>,
+    /// The finding.
+    pub finding: FindingDocument,
+    /// Where the review stands.
+    pub review: ReviewDocument,
 }
 
 /// A workload by kind and name.

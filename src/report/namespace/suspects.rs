@@ -7,7 +7,7 @@ use super::super::peer;
 use super::super::review_block::review_block;
 use super::super::row::Row;
 use super::super::table::Table;
-use super::super::view::{FindingView, ReviewView};
+use super::super::view::{FindingView, ReviewView, WorkloadFinding};
 use super::super::wording::{connections, count, list, time};
 
 /// Writes the section.
@@ -20,15 +20,60 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
         .collect();
     // The sort is stable: among equals the document order stays.
     suspects.sort_by_key(|row| (std::cmp::Reverse(row.severity()), row.review().urgency()));
-    if suspects.is_empty() {
+    if suspects.is_empty() && digest.workload_findings.is_empty() {
         document.paragraph("None.");
-    } else {
+    }
+    whole_workloads(document, digest);
+    if !suspects.is_empty() {
         overview(document, &suspects);
         for (index, row) in suspects.iter().enumerate() {
             suspect(document, digest, index + 1, row);
         }
     }
     exempted(document, digest);
+}
+
+/// What is suspect about workloads as a whole, and not about one destination.
+fn whole_workloads(document: &mut Document, digest: &Digest<'_>) {
+    let held = digest.workload_findings.iter().filter(|found| found.finding.exempted.is_none());
+    for found in held {
+        let about = if found.subject.is_empty() { String::new() } else { format!(" and {}", code(&found.subject)) };
+        document.heading(
+            3,
+            &format!("{} as a whole{about}: {}", peer::workload(&found.workload), code(&found.finding.class)),
+        );
+        why(document, &found.finding);
+        document.bullet(&whole_gate(digest, found));
+    }
+    for found in digest.workload_findings.iter().filter(|found| found.finding.exempted.is_some()) {
+        document.paragraph(&format!(
+            "{} as a whole matched {}, and that is not held against it: {}",
+            peer::workload(&found.workload),
+            code(&found.finding.class),
+            prose(found.finding.exempted.as_deref().unwrap_or_default()),
+        ));
+    }
+}
+
+/// How the owner answers for a workload as a whole.
+fn whole_gate(digest: &Digest<'_>, found: &WorkloadFinding) -> String {
+    let state = found.review.as_str();
+    if !found.review.is_undecided() {
+        return format!("**Review: {state}.**");
+    }
+    let exemption = format!(
+        "an `[[exempt]]` in the settings with `workloads` {}, `namespaces` {} and `class` {}",
+        code(&found.workload.name),
+        code(digest.name),
+        code(&found.finding.class),
+    );
+    if found.subject.is_empty() {
+        return format!("**Review: {state}.** To answer for it: {exemption}.");
+    }
+    format!(
+        "**Review: {state}.** To decide: a `[[review]]` of {} in `reviews.toml`, or {exemption}.",
+        code(&found.subject)
+    )
 }
 
 fn overview(document: &mut Document, suspects: &[&Row<'_>]) {
