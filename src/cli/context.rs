@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::model::Timestamp;
+use crate::report::Paint;
 
 /// Streams and manners. Answers go to `out`, everything else to `err`.
 pub struct Context<'a> {
@@ -19,11 +20,18 @@ pub struct Context<'a> {
     pub progress: bool,
     /// Columns of the terminal.
     pub width: u16,
+    /// Whether answers may be coloured.
+    pub colour: bool,
     /// The time of the run; only durations such as `--since 7d` refer to it.
     pub now: Timestamp,
 }
 
 impl Context<'_> {
+    /// Colour for answers, if they go to a terminal.
+    pub(super) const fn paint(&self) -> Paint {
+        Paint(self.colour)
+    }
+
     /// Says something that is no answer.
     ///
     /// A closed error stream is no reason to fail.

@@ -3,10 +3,13 @@
 //! Names, flags, exit statuses and columns are a contract. Nothing imports this module but the binary.
 
 mod attribute;
+mod baseline;
 mod context;
 mod demo;
 mod discover;
+mod format;
 mod preflight;
+mod review;
 mod traffic;
 mod write;
 
@@ -53,6 +56,8 @@ enum Command {
     Attribute(attribute::AttributeArgs),
     /// Tell whether the inputs can carry the job, and what they cover.
     Preflight(preflight::PreflightArgs),
+    /// List and decide what owners answer for.
+    Review(review::ReviewArgs),
 }
 
 impl Cli {
@@ -78,6 +83,7 @@ impl Cli {
             Command::Discover(args) => discover::run(args, context),
             Command::Attribute(args) => attribute::run(args, context),
             Command::Preflight(args) => preflight::run(args, context),
+            Command::Review(args) => review::run(args, context),
         }
     }
 }

@@ -114,7 +114,7 @@ fn time(nanos: Option<i64>) -> String {
     nanos.map(|nanos| Timestamp::from_nanos(nanos).to_string()).unwrap_or_default()
 }
 
-fn write_csv(out: &mut dyn Write, columns: &Columns) -> anyhow::Result<()> {
+pub(super) fn write_csv(out: &mut dyn Write, columns: &Columns) -> anyhow::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(columns.iter().map(|(name, _)| name))?;
     for row in 0..columns.first().map_or(0, |(_, column)| column.len()) {

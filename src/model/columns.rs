@@ -79,3 +79,17 @@ pub const INGRESS: [&str; 20] = [
     "pods",
     "addresses",
 ];
+
+/// Columns of `review list`, in order.
+pub const REVIEWS: [&str; 10] = [
+    "state",
+    "destination",
+    "cluster",
+    "namespace",
+    "owner",
+    "expires",
+    "severity",
+    "class",
+    "in_use",
+    "reason",
+];

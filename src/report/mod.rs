@@ -11,10 +11,13 @@ mod escape;
 mod index;
 pub mod json;
 mod namespace;
+mod nearest;
+mod paint;
 mod path;
 mod peer;
 mod readiness;
 mod review_block;
+mod review_list;
 mod row;
 mod summary_text;
 mod table;
@@ -25,9 +28,15 @@ mod wording;
 pub use index::index_document;
 pub use json::{ATLAS_SCHEMA, AtlasDocument, atlas_document, atlas_json};
 pub use namespace::{documents, namespace_document};
+pub use nearest::nearest;
+pub use paint::Paint;
 pub use path::document_path;
 pub use readiness::{
     Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json, readiness_text,
+};
+pub use review_list::{
+    DestinationUse, REVIEW_LIST_SCHEMA, ReviewList, ReviewRow, ReviewStanding, destination_use, review_columns, review_list,
+    review_list_markdown, review_list_text,
 };
 pub use summary_text::summary_text;
 pub use tables::{Column, Columns, egress_columns, ingress_columns};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// A module may use only those before it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "error",
     "model",
     "catalog",
@@ -14,6 +14,7 @@ const ORDER: [&str; 15] = [
     "summary",
     "classify",
     "detect",
+    "inquiry",
     "policy",
     "report",
     "simulate",
