@@ -41,7 +41,7 @@ pub(super) fn run(args: &DemoArgs, context: &mut Context<'_>) -> anyhow::Result<
     }
     let documents = args.out.join("discovery");
     let discover =
-        DiscoverArgs { traffic, out: documents.clone(), reviews: Some(data.join("reviews.toml")), fail_on: None };
+        DiscoverArgs { traffic, out: documents.clone(), reviews: Some(data.join("reviews.toml")), html: None, fail_on: None };
     let status = discover::run(&discover, context)?;
     writeln!(
         context.out,

@@ -14,7 +14,7 @@ use crate::catalog::{Catalog, Reviews};
 use crate::error::ExitStatus;
 use crate::model::Severity;
 use crate::report::{
-    AtlasView, atlas_document, documents, egress_columns, index_document, ingress_columns, summary_text,
+    AtlasView, atlas_document, atlas_page, documents, egress_columns, index_document, ingress_columns, summary_text,
 };
 use crate::task::{judge, worst_open};
 
@@ -32,6 +32,9 @@ pub(super) struct DiscoverArgs {
     /// The owner gate [default: `reviews.toml` in the working folder, if there is one].
     #[arg(long, value_name = "FILE")]
     pub(super) reviews: Option<PathBuf>,
+    /// Also write one self-contained page.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
     /// End with status 1 when a suspect of this severity or above has no approval.
     #[arg(long, value_enum, value_name = "SEVERITY")]
     pub(super) fail_on: Option<FailOn>,
@@ -63,6 +66,9 @@ pub(super) fn run(args: &DiscoverArgs, context: &mut Context<'_>) -> anyhow::Res
     let atlas = summarise(&traffic, evidence)?;
     let view = judge(&atlas, &catalog, &traffic.settings, &reviews);
     write_baseline(&view, &args.out)?;
+    if let Some(path) = &args.html {
+        write_text(path, &atlas_page(&atlas_document(&view))?)?;
+    }
     write!(context.out, "{}", summary_text(&view))?;
     say_account(&traffic, context);
     context.say(&format!("open {} first", args.out.join("index.md").display()));

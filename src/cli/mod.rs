@@ -8,7 +8,9 @@ mod context;
 mod demo;
 mod discover;
 mod format;
+mod investigate;
 mod preflight;
+mod report;
 mod review;
 mod traffic;
 mod write;
@@ -56,6 +58,10 @@ enum Command {
     Attribute(attribute::AttributeArgs),
     /// Tell whether the inputs can carry the job, and what they cover.
     Preflight(preflight::PreflightArgs),
+    /// Tell who had to do with a target, when, under which names, and what else they did.
+    Investigate(investigate::InvestigateArgs),
+    /// Write a baseline as one self-contained page.
+    Report(report::ReportArgs),
     /// List and decide what owners answer for.
     Review(review::ReviewArgs),
 }
@@ -83,6 +89,8 @@ impl Cli {
             Command::Discover(args) => discover::run(args, context),
             Command::Attribute(args) => attribute::run(args, context),
             Command::Preflight(args) => preflight::run(args, context),
+            Command::Investigate(args) => investigate::run(args, context),
+            Command::Report(args) => report::run(args, context),
             Command::Review(args) => review::run(args, context),
         }
     }

@@ -93,3 +93,23 @@ pub const REVIEWS: [&str; 10] = [
     "in_use",
     "reason",
 ];
+
+/// Columns of `investigate --format csv`, in order: one row for each connection of the target.
+pub const INVESTIGATED: [&str; 16] = [
+    "first",
+    "last",
+    "role",
+    "cluster",
+    "client",
+    "client_ip",
+    "server",
+    "server_ip",
+    "port",
+    "protocol",
+    "verdict",
+    "name",
+    "candidates",
+    "evidence",
+    "answered_at",
+    "confidence",
+];

@@ -8,7 +8,9 @@ mod coverage;
 mod digest;
 mod document;
 mod escape;
+mod html;
 mod index;
+pub mod investigation;
 pub mod json;
 mod namespace;
 mod nearest;
@@ -25,7 +27,12 @@ mod tables;
 mod view;
 mod wording;
 
+pub use html::{atlas_page, investigation_page};
 pub use index::index_document;
+pub use investigation::{
+    INVESTIGATION_SCHEMA, InvestigationDocument, InvestigationView, connection_columns, investigation_document,
+    investigation_markdown, investigation_text,
+};
 pub use json::{ATLAS_SCHEMA, AtlasDocument, atlas_document, atlas_json};
 pub use namespace::{documents, namespace_document};
 pub use nearest::nearest;
