@@ -15,12 +15,18 @@ mod demo;
 mod dnstap;
 /// Hubble JSON.
 mod hubble;
+/// `investigate` on the demo.
+mod investigate;
 /// The join, its oracle, and independence of slicing.
 mod join;
 /// Kubernetes objects.
 mod kube;
 /// Documents and tables.
 mod report;
+/// Pages in a real browser.
+mod page;
+/// The owner gate.
+mod review;
 /// Generated data.
 mod simulate;
 /// Runs commands in this process.

@@ -53,8 +53,7 @@ const table = dataTable({
     { label: "Suspicion", first: "descending", value: (edge) => (edge.open ? 10 : 0) + edge.severity, cell: (edge) => (edge.severity ? [tag(edge.findings[0].class.replaceAll("_", " "), ["", "low", "medium", "high"][edge.severity]), " ", tag(edge.review.state, REVIEW_KIND[edge.review.state])] : edge.review.state === "not needed" ? "" : tag(edge.review.state, REVIEW_KIND[edge.review.state])) },
     { label: "Evidence", tight: true, value: (edge) => edge.grade, cell: (edge) => (edge.type === "name" ? edge.grade : edge.outside ? "address only" : "identity") },
     { label: "Connections", numeric: true, value: (edge) => edge.connections, cell: (edge) => [n(edge.connections), edge.denied ? h("div", {}, tag(n(edge.denied) + " denied", "high")) : null] },
-    { label: "First seen", tight: true, first: "descending", value: (edge) => edge.first, cell: (edge) => short(edge.first) },
-    { label: "When", value: (edge) => edge.last, first: "descending", cell: timeline },
+    { label: "When, newest first", value: (edge) => edge.first, first: "descending", cell: timeline },
   ],
   detail: (edge) => h("div", {}, edge.raw.findings.map((i) => findingBlock(data.findings[i])),
     edge.review.owner ? h("p", {}, tag(edge.review.state, REVIEW_KIND[edge.review.state]), ` by ${edge.review.owner}: ${edge.review.reason}`, edge.review.expires ? ` (until ${edge.review.expires})` : "") : null,
@@ -73,7 +72,9 @@ const table = dataTable({
 const flow = h("div", { class: "flow card" }), hint = h("p", { class: "sub" });
 const search = h("input", { type: "search", placeholder: "Filter by name, address, workload, port, class", "aria-label": "Filter", autocomplete: "off", spellcheck: "false" });
 let waiting = 0;
-search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(() => { state.text = search.value.trim().toLowerCase(); update(); }, 120); });
+const apply = () => { clearTimeout(waiting); const text = search.value.trim().toLowerCase(); if (text !== state.text) { state.text = text; update(); } };
+search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(apply, 120); });
+search.addEventListener("change", apply);
 const check = (label, key) => { const box = h("input", { type: "checkbox", onchange: () => { state[key] = box.checked; update(); } }); box.checked = state[key]; return [box, h("label", { class: "check" }, box, label)]; };
 const [outsideBox, outsideLabel] = check("Outside only", "outside"), [suspectBox, suspectLabel] = check("Open suspects only", "suspects");
 const clusterSelect = several ? select("Cluster", [["", "All clusters"], ...data.clusters.map((cluster) => [cluster.name, cluster.name])], (value) => { state.cluster = value; update(); }) : null;
@@ -105,9 +106,9 @@ function suspects() {
   const rows = [...groups.values()].sort((a, b) => b.severity - a.severity || b.connections - a.connections);
   if (!rows.length) return section("Look here first", null, h("p", { class: "notice good" }, "No suspect is open."));
   const list = dataTable({ caption: "Open suspects", noun: "open suspect", rows, pageSize: 10, columns: [
-    { label: "Destination", value: (row) => row.peer, cell: (row) => h("button", { type: "button", class: "plain name", onclick: () => go({ text: row.peer.toLowerCase() }) }, row.peer) },
+    { label: "Destination", value: (row) => row.peer, cell: (row) => h("button", { type: "button", class: "plain name" + (row.peer.length > 44 ? "" : " one"), onclick: () => go({ text: row.peer.toLowerCase() }) }, row.peer) },
     { label: "Severity", value: (row) => row.severity, first: "descending", cell: (row) => tag(row.finding.severity, row.finding.severity) },
-    { label: "Why", value: (row) => row.finding.class, cell: (row) => [h("strong", {}, row.finding.class.replaceAll("_", " ")), h("div", { class: "sub" }, row.finding.why)] },
+    { label: "Why", value: (row) => row.finding.class, wide: true, cell: (row) => [h("strong", {}, row.finding.class.replaceAll("_", " ")), h("div", { class: "sub" }, row.finding.why)] },
     { label: "Workloads", value: (row) => row.workloads.size, cell: (row) => [...row.workloads].slice(0, 3).map((name) => h("div", {}, code(name))).concat(row.workloads.size > 3 ? h("div", { class: "sub" }, `and ${n(row.workloads.size - 3)} more`) : []) },
     { label: "Review", value: (row) => [...row.states].join(), cell: (row) => [...row.states].map((word) => [tag(word, REVIEW_KIND[word]), " "]) },
     { label: "Connections", numeric: true, value: (row) => row.connections, cell: (row) => n(row.connections) },
@@ -133,7 +134,7 @@ function overview() {
       open: new Set(list.filter((edge) => edge.open).map((edge) => edge.toId + edge.port)).size, connections: list.reduce((sum, edge) => sum + edge.connections, 0), denied: list.reduce((sum, edge) => sum + edge.denied, 0) };
   }).sort((a, b) => b.open - a.open || b.destinations - a.destinations);
   const namespaces = dataTable({ caption: "Namespaces", noun: "namespace", rows, pageSize: 15, columns: [
-    { label: "Namespace", value: (row) => row.cluster + "/" + row.namespace, cell: (row) => row.namespace ? h("button", { type: "button", class: "plain name", onclick: () => go({ cluster: several ? row.cluster : "", namespace: row.namespace }) }, (several ? row.cluster + ":" : "") + row.namespace) : h("span", { class: "sub" }, (several ? row.cluster + ": " : "") + "clients in no namespace") },
+    { label: "Namespace", value: (row) => row.cluster + "/" + row.namespace, cell: (row) => row.namespace ? h("button", { type: "button", class: "plain name one", onclick: () => go({ cluster: several ? row.cluster : "", namespace: row.namespace }) }, (several ? row.cluster + ":" : "") + row.namespace) : h("span", { class: "sub" }, (several ? row.cluster + ": " : "") + "clients in no namespace") },
     { label: "Open suspects", numeric: true, value: (row) => row.open, cell: (row) => (row.open ? tag(n(row.open), "high") : "0") },
     { label: "Outside", numeric: true, value: (row) => row.destinations, cell: (row) => n(row.destinations) },
     { label: "Categories", cell: (row) => bar(row.list) },

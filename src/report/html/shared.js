@@ -34,7 +34,7 @@ function when(ms) {
 const day = (ms) => when(ms).slice(0, 10);
 const short = (ms) => (ms === null ? "unknown" : when(ms).slice(5));
 const time = (text) => (text === null || text === undefined ? null : Date.parse(text));
-const code = (text) => h("span", { class: "name" }, text);
+const code = (text) => h("span", { class: safe(text).length > 44 ? "name" : "name one" }, text);
 const tag = (text, kind) => h("span", { class: "tag " + (kind || "") }, text);
 const RANK = { high: 3, medium: 2, low: 1 };
 const CATEGORIES = ["internal", "infra", "vendor", "registries", "customer", "unclassified"];
@@ -115,7 +115,7 @@ function dataTable({ caption, columns, rows, detail, pageSize = 50, sort = null,
   }
 
   function line(row) {
-    const cells = columns.map((column, index) => h(index === 0 ? "th" : "td", { class: column.numeric ? "num" : column.tight ? "nowrap" : null, scope: index === 0 ? "row" : null }, column.cell(row)));
+    const cells = columns.map((column, index) => h(index === 0 ? "th" : "td", { class: column.numeric ? "num" : column.tight ? "nowrap" : column.wide ? "wide" : null, scope: index === 0 ? "row" : null }, column.cell(row)));
     const tr = h("tr", { class: "row" });
     if (detail) {
       const button = h("button", { type: "button", "aria-expanded": "false", "aria-label": "Show the evidence", onclick: () => {

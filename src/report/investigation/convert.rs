@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::super::json::{AskedDocument, Window, edge_document, peer_document, rfc3339, source, workload_name};
+use super::super::json::{AskedDocument, PeerDocument, Window, edge_document, peer_document, rfc3339, source, workload_name};
 use super::super::view::AtlasView;
 use super::schema::{
     AddressTold, AroundDocument, AroundRow, BucketDocument, ConnectionRow, ConnectionsDocument, INVESTIGATION_SCHEMA,
@@ -47,6 +47,11 @@ pub struct InvestigationView<'a> {
 pub fn investigation_document(view: &InvestigationView<'_>) -> InvestigationDocument {
     let atlas = view.view.atlas;
     let pairs = pairs(view);
+    let reached = pairs.iter().filter_map(|pair| match &pair.edge.peer {
+        PeerDocument::Workload { namespace, .. } | PeerDocument::Service { namespace, .. } => Some(namespace.clone()),
+        _ => None,
+    });
+    let reached: BTreeSet<String> = reached.collect();
     let (told, siblings) = (&view.found.told, &view.relatives.siblings);
     let own_names: BTreeSet<_> = told.keys().map(|(name, _)| *name).collect();
     let is_other_name = |(name, _): &(_, _)| !own_names.contains(name);
@@ -78,7 +83,7 @@ pub fn investigation_document(view: &InvestigationView<'_>) -> InvestigationDocu
         addresses: addresses_told(view, told),
         sibling_names: names_told(view, &only(siblings, true)),
         sibling_addresses: addresses_told(view, &only(siblings, false)),
-        asked_only: asked_only(view),
+        asked_only: asked_only(view, &reached),
         around: view.matcher.is_destination().then(|| around(view)),
         connections: ConnectionsDocument {
             total: view.found.connections(),
@@ -261,11 +266,18 @@ fn add(all: &mut Told, more: Told) {
     all.last = all.last.max(more.last);
 }
 
-fn asked_only(view: &InvestigationView<'_>) -> Vec<AskedDocument> {
+/// Names that were asked for and not used. Services are reached by their pods, whose flows do not tell by which name.
+fn asked_only(view: &InvestigationView<'_>, reached: &BTreeSet<String>) -> Vec<AskedDocument> {
+    let name_of = |name| view.writer.evidence.vocabulary.name_of(name);
+    let is_reached_service = |name: &str| {
+        let namespace = name.split_once(".svc.").and_then(|(service, _)| service.rsplit('.').next());
+        namespace.is_some_and(|namespace| reached.contains(namespace))
+    };
     let asked = view.found.asked.iter().filter(|(name, _)| !view.found.used.contains(*name));
     let mut rows: Vec<AskedDocument> = asked
+        .filter(|(name, _)| !is_reached_service(name_of(**name)))
         .map(|(name, told)| AskedDocument {
-            name: view.writer.evidence.vocabulary.name_of(*name).to_owned(),
+            name: name_of(*name).to_owned(),
             answers: told.answers,
             workloads: Vec::new(),
             first: rfc3339(told.first),

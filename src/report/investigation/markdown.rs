@@ -6,7 +6,7 @@ use super::super::table::Table;
 use super::super::wording::{count, list};
 use super::schema::InvestigationDocument;
 use super::spark::spark;
-use super::text::{answer, coverage, grades_label, pair_client, port_label, server_label, short_time};
+use super::text::{answer, client_label, coverage, evidence_label, pair_client, port_label, server_label, short_time};
 
 /// Longest list; JSON has all of it.
 const ROWS_MAX: usize = 200;
@@ -33,12 +33,12 @@ pub fn investigation_markdown(document: &InvestigationDocument) -> String {
         let judgement = pair.edge.judgement.as_ref();
         let findings = judgement.iter().flat_map(|judgement| &judgement.findings).filter(|finding| finding.exempted.is_none());
         pairs.row([
-            format!("`{}`", pair_client(document, pair)),
+            format!("`{}`", pair_client(document, pair, client_label)),
             format!("`{}`", server_label(&pair.edge.peer)),
             port_label(pair.edge.port, &pair.edge.protocol),
             count(pair.edge.connections),
             count(pair.edge.verdicts.get("denied").copied().unwrap_or(0)),
-            grades_label(&pair.edge.grades),
+            evidence_label(pair),
             short_time(pair.edge.first.as_deref()),
             short_time(pair.edge.last.as_deref()),
             list(findings.map(|finding| format!("{} ({})", code(&finding.class), finding.severity)), 3),
@@ -59,7 +59,7 @@ pub fn investigation_markdown(document: &InvestigationDocument) -> String {
         let mut table = Table::new(&["Client", "Server", "Port", "#Connections", "#Denied", "#Nearest, min", "First", "Last"]);
         for row in around.rows.iter().take(ROWS_MAX) {
             table.row([
-                format!("`{}`", super::text::client_label(&row.namespace, &row.client.kind, &row.client.name)),
+                format!("`{}`", client_label(&row.namespace, &row.client.kind, &row.client.name)),
                 format!("`{}`", server_label(&row.server)),
                 port_label(row.port, &row.protocol),
                 count(row.connections),

@@ -19,15 +19,18 @@ use crate::report::json::{PeerDocument, Window};
 const PAIR_MARKS_MAX: usize = 24;
 
 /// How much of each list is printed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shown {
-    pub(super) rows: usize,
+#[derive(Clone, Copy)]
+struct Shown {
+    rows: usize,
+    clock: Clock,
+    marks: usize,
 }
 
 /// The investigation for a terminal of `width` columns, at most `rows` lines of each list.
 pub fn investigation_text(document: &InvestigationDocument, width: u16, paint: Paint, rows: usize) -> String {
-    let shown = Shown { rows };
     let width = usize::from(width);
+    let marks = if width < 110 { PAIR_MARKS_MAX / 2 } else { PAIR_MARKS_MAX };
+    let shown = Shown { rows, clock: Clock::of(document), marks };
     let mut out = head(document, width, paint);
     if document.totals.connections > 0 {
         out += &when(document, width, paint);
@@ -72,8 +75,8 @@ fn head(document: &InvestigationDocument, width: usize, paint: Paint) -> String 
     let mut out = format!("{}  {}{place}\n", paint.strong(&identifier(&target.text)), target.kind);
     out += &wrapped(&answer(document), width, "");
     let coverage = coverage(document);
-    let line = if document.covered { coverage } else { paint.warn(&coverage) };
-    out + &line + "\n"
+    let coverage = wrapped(&coverage, width, "");
+    out + &if document.covered { coverage } else { paint.warn(coverage.trim_end()) + "\n" }
 }
 
 /// The answer in a sentence.
@@ -89,7 +92,7 @@ pub(super) fn answer(document: &InvestigationDocument) -> String {
             }
         };
         let what = if document.covered {
-            "Nothing in covered time: no connection from or to it, and the evidence covers what was asked."
+            "Nothing in covered time: no connection from or to it."
         } else {
             "Nothing was seen, and that proves nothing: the evidence does not cover what was asked."
         };
@@ -122,13 +125,16 @@ pub(super) fn answer(document: &InvestigationDocument) -> String {
 pub(super) fn coverage(document: &InvestigationDocument) -> String {
     let gaps: usize = document.coverage.values().flatten().map(|source| source.gaps.len()).sum();
     let lost: u64 = document.coverage.values().flatten().flat_map(|source| source.lost.values()).sum();
-    let state = if document.covered { "covered" } else { "NOT covered" };
-    let asked = if document.window_asked { "asked window" } else { "evidence" };
     let Window { since, until } = &document.window;
+    let span = format!("{} to {}", short_time(since.as_deref()), short_time(until.as_deref()));
+    let state = match (document.window_asked, document.covered) {
+        (true, true) => format!("The asked window, {span}, is covered"),
+        (true, false) => format!("The asked window, {span}, is NOT covered"),
+        (false, true) => format!("No window was asked; the evidence reaches from {span}"),
+        (false, false) => format!("An input broke off, or there are no flows; the evidence reaches from {span}"),
+    };
     format!(
-        "The {asked} is {} to {}: {state}; {}, {} reported lost.",
-        short_time(since.as_deref()),
-        short_time(until.as_deref()),
+        "{state}; {}, {} reported lost.",
         counted(size(gaps), "gap"),
         counted(lost, "event")
     )
@@ -185,6 +191,21 @@ fn more(total: usize, shown: usize, noun: &str) -> String {
     format!("showing {} of {}; --limit N shows more, --format json all that are held\n", count(size(shown)), counted(size(total), noun))
 }
 
+/// A workload as a terminal has room for: without its kind.
+fn short_client(namespace: &str, kind: &str, name: &str) -> String {
+    client_label(namespace, if namespace.is_empty() { kind } else { "" }, name)
+}
+
+fn short_server(server: &PeerDocument) -> String {
+    match server {
+        PeerDocument::Workload { cluster, namespace, name, .. } => {
+            let place = if cluster.is_empty() { String::new() } else { format!("{}:", identifier(cluster)) };
+            format!("{place}{}", client_label(namespace, "", name))
+        }
+        _ => server_label(server),
+    }
+}
+
 pub(super) fn client_label(namespace: &str, kind: &str, name: &str) -> String {
     let workload = if kind.is_empty() { identifier(name) } else { identifier(&format!("{kind}/{name}")) };
     if namespace.is_empty() { workload } else { format!("{}/{workload}", identifier(namespace)) }
@@ -211,7 +232,7 @@ pub(super) fn port_label(port: u16, protocol: &str) -> String {
 }
 
 /// Grades, the most frequent first.
-pub(super) fn grades_label(grades: &BTreeMap<String, u64>) -> String {
+fn grades_label(grades: &BTreeMap<String, u64>) -> String {
     let mut grades: Vec<_> = grades.iter().collect();
     grades.sort_by(|one, two| two.1.cmp(one.1).then_with(|| one.0.cmp(two.0)));
     match grades.as_slice() {
@@ -220,8 +241,21 @@ pub(super) fn grades_label(grades: &BTreeMap<String, u64>) -> String {
     }
 }
 
-pub(super) fn pair_client(document: &InvestigationDocument, pair: &PairDocument) -> String {
-    let label = client_label(&pair.namespace, &pair.edge.workload.kind, &pair.edge.workload.name);
+/// How the server is known: by the grade of its name, or by its identity in the cluster.
+pub(super) fn evidence_label(pair: &PairDocument) -> String {
+    match pair.edge.peer {
+        PeerDocument::Name { .. } => grades_label(&pair.edge.grades),
+        PeerDocument::Address { .. } => "none".to_owned(),
+        _ => "identity".to_owned(),
+    }
+}
+
+pub(super) fn pair_client(
+    document: &InvestigationDocument,
+    pair: &PairDocument,
+    label: impl Fn(&str, &str, &str) -> String,
+) -> String {
+    let label = label(&pair.namespace, &pair.edge.workload.kind, &pair.edge.workload.name);
     let several = document.pairs.iter().any(|other| other.cluster != pair.cluster);
     if several { format!("{}:{label}", identifier(&pair.cluster)) } else { label }
 }
@@ -234,15 +268,15 @@ fn pairs_table(document: &InvestigationDocument, shown: Shown) -> Table {
         let began: Vec<u64> = pair.began.iter().copied().map(u64::from).collect();
         let possible = if pair.roles.contains_key("possible") { "?" } else { "" };
         table.row([
-            pair_client(document, pair),
-            format!("{}{possible}", server_label(&edge.peer)),
+            pair_client(document, pair, short_client),
+            format!("{}{possible}", short_server(&edge.peer)),
             port_label(edge.port, &edge.protocol),
             count(edge.connections),
             count(edge.verdicts.get("denied").copied().unwrap_or(0)),
-            grades_label(&edge.grades),
-            minute(edge.first.as_deref()),
-            minute(edge.last.as_deref()),
-            spark(&began, &covered, PAIR_MARKS_MAX),
+            evidence_label(pair),
+            shown.clock.minute(edge.first.as_deref()),
+            shown.clock.minute(edge.last.as_deref()),
+            spark(&began, &covered, shown.marks),
         ]);
     }
     table
@@ -322,7 +356,7 @@ fn relatives(document: &InvestigationDocument, width: usize, paint: Paint, shown
     if !document.asked_only.is_empty() {
         let mut table = Table::new(&["NAME", "#ANSWERS", "#FIRST", "#LAST"]);
         for asked in document.asked_only.iter().take(shown.rows) {
-            table.row([identifier(&asked.name), count(asked.answers), minute(asked.first.as_deref()), minute(asked.last.as_deref())]);
+            table.row([identifier(&asked.name), count(asked.answers), shown.clock.minute(asked.first.as_deref()), shown.clock.minute(asked.last.as_deref())]);
         }
         out += &section(paint, "Asked for, and never connected to by that name", &table, width, |_, _, cell| cell.to_owned());
         out += &more(document.asked_only.len(), shown.rows, "name");
@@ -337,8 +371,8 @@ fn names_table(rows: &[NameTold], shown: Shown) -> Table {
             identifier(&row.name),
             together(&row.addresses, row.addresses_total),
             count(row.answers),
-            minute(row.first.as_deref()),
-            minute(row.last.as_deref()),
+            shown.clock.minute(row.first.as_deref()),
+            shown.clock.minute(row.last.as_deref()),
         ]);
     }
     table
@@ -351,8 +385,8 @@ fn addresses_table(rows: &[AddressTold], shown: Shown) -> Table {
             identifier(&row.address),
             together(&row.names, row.names_total),
             count(row.answers),
-            minute(row.first.as_deref()),
-            minute(row.last.as_deref()),
+            shown.clock.minute(row.first.as_deref()),
+            shown.clock.minute(row.last.as_deref()),
         ]);
     }
     table
@@ -369,14 +403,14 @@ fn around_table(rows: &[AroundRow], shown: Shown) -> Table {
     let mut table = Table::new(&["CLIENT", "SERVER", "#PORT", "#CONN", "#DENIED", "#NEAREST", "#FIRST", "#LAST"]);
     for row in rows.iter().take(shown.rows) {
         table.row([
-            client_label(&row.namespace, &row.client.kind, &row.client.name),
-            server_label(&row.server),
+            short_client(&row.namespace, &row.client.kind, &row.client.name),
+            short_server(&row.server),
             port_label(row.port, &row.protocol),
             count(row.connections),
             count(row.denied),
             row.nearest_minutes.map_or_else(|| "-".to_owned(), |minutes| format!("{minutes} min")),
-            minute(row.first.as_deref()),
-            minute(row.last.as_deref()),
+            shown.clock.minute(row.first.as_deref()),
+            shown.clock.minute(row.last.as_deref()),
         ]);
     }
     table
@@ -389,11 +423,11 @@ fn connections_table(rows: &[ConnectionRow], shown: Shown) -> Table {
         let name = row.names.first().filter(|_| row.server.is_empty());
         let server = name.or(Some(&row.server).filter(|server| !server.is_empty())).unwrap_or(&row.server_address);
         table.row([
-            short_time(row.first.as_deref()),
+            shown.clock.second(row.first.as_deref()),
             identifier(client),
             format!("{}:{}", identifier(server), row.port),
             row.verdict.to_owned(),
-            row.evidence.to_owned(),
+            if row.server.is_empty() { row.evidence.to_owned() } else { "identity".to_owned() },
             age(row),
         ]);
     }
@@ -415,9 +449,28 @@ pub(super) fn short_time(text: Option<&str>) -> String {
     time.map_or_else(|| "-".to_owned(), Timestamp::to_second)
 }
 
-/// A time to the minute, without the year.
-fn minute(text: Option<&str>) -> String {
-    short_time(text).get(5..16).unwrap_or("-").to_owned()
+/// Writes times as short as the window allows.
+#[derive(Clone, Copy)]
+struct Clock {
+    one_day: bool,
+}
+
+impl Clock {
+    fn of(document: &InvestigationDocument) -> Self {
+        let day = |text: &Option<String>| text.as_deref().and_then(|text| text.get(..10)).map(ToString::to_string);
+        let (since, until) = (day(&document.window.since), day(&document.window.until));
+        Self { one_day: since.is_some() && since == until }
+    }
+
+    /// A time to the minute; without the date where all is of one day, without the year otherwise.
+    fn minute(self, text: Option<&str>) -> String {
+        short_time(text).get(if self.one_day { 11 } else { 5 }..16).unwrap_or("-").to_owned()
+    }
+
+    /// A time to the second.
+    fn second(self, text: Option<&str>) -> String {
+        short_time(text).get(if self.one_day { 11 } else { 0 }..).unwrap_or("-").to_owned()
+    }
 }
 
 /// A paragraph in lines of at most `width` characters; lines after the first begin with `indent`.
