@@ -122,7 +122,9 @@ fn changed(text: &str, number: usize, review: &Review) -> Option<String> {
     ];
     match (entry("expires"), review.expires) {
         (Some((_, value)), Some(day)) => edits.push((value.span(), quoted(&day.to_string()))),
-        (Some((key, value)), None) => edits.push((without_line(text, key.span().start..value.span().end), String::new())),
+        (Some((key, value)), None) => {
+            edits.push((without_line(text, key.span().start..value.span().end), String::new()))
+        }
         (None, Some(day)) => {
             let last = table.values().map(|value| value.span().end).max()?;
             let end = text.get(last..)?.find('\n').map_or(text.len(), |offset| last + offset);
@@ -144,7 +146,8 @@ fn changed(text: &str, number: usize, review: &Review) -> Option<String> {
 /// The whole line when nothing else stands on it; a comment behind the value stays.
 fn without_line(text: &str, entry: Range<usize>) -> Range<usize> {
     let start = text.get(..entry.start).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
-    let end = text.get(entry.end..).and_then(|after| after.find('\n')).map_or(text.len(), |offset| entry.end + offset + 1);
+    let end =
+        text.get(entry.end..).and_then(|after| after.find('\n')).map_or(text.len(), |offset| entry.end + offset + 1);
     let is_blank = |range: Range<usize>| text.get(range).is_some_and(|part| part.trim().is_empty());
     if is_blank(start..entry.start) && is_blank(entry.end..end) { start..end } else { entry }
 }
@@ -214,7 +217,8 @@ mod tests {
 
     #[test]
     fn a_new_decision_is_added_at_the_end() {
-        let recorded = record_review(TEXT, "r.toml", &review("b.example", Decision::Approved, Some("2026-09-01"))).unwrap();
+        let recorded =
+            record_review(TEXT, "r.toml", &review("b.example", Decision::Approved, Some("2026-09-01"))).unwrap();
         assert_eq!(recorded.replaced, None);
         let added = recorded.text.strip_prefix(TEXT).unwrap();
         insta::assert_snapshot!(added, @r#"
@@ -227,7 +231,9 @@ mod tests {
         reason = "orders"
         expires = "2026-09-01"
         "#);
-        assert!(record_review("", "r.toml", &review("b.example", Decision::Approved, None)).unwrap().text.starts_with("[["));
+        assert!(
+            record_review("", "r.toml", &review("b.example", Decision::Approved, None)).unwrap().text.starts_with("[[")
+        );
     }
 
     #[test]

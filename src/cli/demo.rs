@@ -40,8 +40,13 @@ pub(super) fn run(args: &DemoArgs, context: &mut Context<'_>) -> anyhow::Result<
         list.push(input);
     }
     let documents = args.out.join("discovery");
-    let discover =
-        DiscoverArgs { traffic, out: documents.clone(), reviews: Some(data.join("reviews.toml")), html: None, fail_on: None };
+    let discover = DiscoverArgs {
+        traffic,
+        out: documents.clone(),
+        reviews: Some(data.join("reviews.toml")),
+        html: None,
+        fail_on: None,
+    };
     let status = discover::run(&discover, context)?;
     writeln!(
         context.out,

@@ -28,11 +28,13 @@ const MOMENTS_MIN: usize = 1_000;
 
 /// Arguments of `investigate`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 0 found, or nothing in covered time; 3 nothing found and the evidence does not cover what was asked.\n\n\
+#[command(
+    after_help = "Exit status: 0 found, or nothing in covered time; 3 nothing found and the evidence does not cover what was asked.\n\n\
     Examples:\n  \
     egress-atlas investigate webhook.site --flows hubble/ --dns coredns.fstrm --kube kube.json\n  \
     egress-atlas investigate 203.0.113.0/24 --flows hubble/ --dns coredns.fstrm --since 7d --html incident.html\n  \
-    egress-atlas investigate shop/Deployment/cart --in-cluster prod-eu --flows eu=eu/ --flows us=us/ --dns eu=eu.fstrm")]
+    egress-atlas investigate shop/Deployment/cart --in-cluster prod-eu --flows eu=eu/ --flows us=us/ --dns eu=eu.fstrm"
+)]
 pub(super) struct InvestigateArgs {
     /// An address, a range, a name, `*.name`, `namespace`, `namespace/pod`, `namespace/workload` or `namespace/Kind/workload`.
     #[arg(value_name = "TARGET")]
@@ -80,9 +82,10 @@ pub(super) fn run(args: &InvestigateArgs, context: &mut Context<'_>) -> anyhow::
     let writer = Writer { evidence: &evidence, inventory };
     let (mut atlas, times) = writer.atlas(&found, cluster);
     (atlas.since, atlas.until) = (traffic.since, traffic.until);
-    let has_flows = evidence.activity.keys().any(|(kind, name, _)| {
-        *kind == SourceKind::Flows && cluster.is_none_or(|cluster| cluster == &**name)
-    });
+    let has_flows = evidence
+        .activity
+        .keys()
+        .any(|(kind, name, _)| *kind == SourceKind::Flows && cluster.is_none_or(|cluster| cluster == &**name));
     let view = judge(&atlas, &catalog, &traffic.settings, &reviews);
     let document = investigation_document(&InvestigationView {
         target: &target,
@@ -141,16 +144,13 @@ fn span(traffic: &Traffic, evidence: &Evidence, cluster: Option<&str>) -> Timeli
 fn suggestions(target: &Target, evidence: &Evidence, cluster: Option<&str>) -> Vec<String> {
     let vocabulary = &evidence.vocabulary;
     let typed = target.to_string();
-    let in_cluster = |party: &crate::attribute::Party| {
-        cluster.is_none_or(|cluster| vocabulary.text_of(party.cluster) == cluster)
-    };
+    let in_cluster =
+        |party: &crate::attribute::Party| cluster.is_none_or(|cluster| vocabulary.text_of(party.cluster) == cluster);
     let parties = || evidence.parties.iter().map(|(_, party)| party).filter(|party| in_cluster(party));
     let known: std::collections::BTreeSet<String> = match target {
         Target::Network(_) => vocabulary.addresses.values().iter().skip(1).map(ToString::to_string).collect(),
         Target::Name(_) => vocabulary.names.values().iter().map(ToString::to_string).collect(),
-        Target::Workload { .. } => {
-            parties().map(|party| format!("{}/{}", party.namespace, party.workload)).collect()
-        }
+        Target::Workload { .. } => parties().map(|party| format!("{}/{}", party.namespace, party.workload)).collect(),
         Target::InNamespace { .. } => parties()
             .flat_map(|party| [&*party.pod, &*party.workload.name].map(|name| format!("{}/{name}", party.namespace)))
             .filter(|name| !name.ends_with('/'))

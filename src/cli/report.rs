@@ -12,8 +12,10 @@ use crate::report::atlas_page;
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
-#[command(after_help = "The page needs no network and no server; open it from the file system, mail it, or keep it with the incident.\n\n\
-    Example:\n  egress-atlas report --baseline discovery --html egress.html")]
+#[command(
+    after_help = "The page needs no network and no server; open it from the file system, mail it, or keep it with the incident.\n\n\
+    Example:\n  egress-atlas report --baseline discovery --html egress.html"
+)]
 pub(super) struct ReportArgs {
     /// The folder that `discover` wrote.
     #[arg(long, value_name = "DIR")]

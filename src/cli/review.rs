@@ -36,11 +36,15 @@ enum Action {
         egress-atlas review list --baseline discovery --format markdown > open.md")]
     List(ListArgs),
     /// Vouch for a destination: it may be allowed.
-    #[command(after_help = "Example:\n  egress-atlas review approve hooks.vendor.example --namespace shop --owner team-shop \\\n    \
-        --reason 'order confirmations' --baseline discovery")]
+    #[command(
+        after_help = "Example:\n  egress-atlas review approve hooks.vendor.example --namespace shop --owner team-shop \\\n    \
+        --reason 'order confirmations' --baseline discovery"
+    )]
     Approve(DecideArgs),
     /// Rule a destination out: it must not be allowed.
-    #[command(after_help = "Example:\n  egress-atlas review reject webhook.site --owner team-payments --reason 'left over from debugging'")]
+    #[command(
+        after_help = "Example:\n  egress-atlas review reject webhook.site --owner team-payments --reason 'left over from debugging'"
+    )]
     Reject(DecideArgs),
 }
 
@@ -123,14 +127,15 @@ fn decide(args: &DecideArgs, decision: Decision, context: &mut Context<'_>) -> a
     }
     let baseline = args.baseline.as_deref().map(read_baseline).transpose()?;
     let namespace = args.namespace.as_deref().filter(|namespace| *namespace != "*");
-    let used =
-        baseline.as_ref().map(|atlas| destination_use(atlas, &destination, args.cluster.as_deref(), namespace));
+    let used = baseline.as_ref().map(|atlas| destination_use(atlas, &destination, args.cluster.as_deref(), namespace));
     if let Some(used) = &used {
         say_use(&destination, used, context);
     }
     let is_high = used.as_ref().is_some_and(|used| used.severity == Some(Severity::High));
     if is_high && decision == Decision::Approved && namespace.is_none() {
-        bail!("`{destination}` is a suspect of severity high; an approval needs --namespace, so that it does not vouch for everybody");
+        bail!(
+            "`{destination}` is a suspect of severity high; an approval needs --namespace, so that it does not vouch for everybody"
+        );
     }
     let review = Review {
         expires: expiry(args.expires.as_deref(), decision, is_high, context.now)?,
@@ -162,7 +167,10 @@ fn say_use(destination: &Pattern, used: &DestinationUse, context: &mut Context<'
     let near = if used.nearest.is_empty() {
         String::new()
     } else {
-        format!("; did you mean {}?", used.nearest.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+        format!(
+            "; did you mean {}?",
+            used.nearest.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        )
     };
     context.say(&format!("warning: nothing in the baseline talks to `{destination}` there{near}"));
 }
@@ -176,7 +184,9 @@ fn expiry(text: Option<&str>, decision: Decision, is_high: bool, now: Timestamp)
             Ok(Some(Date::of(now.plus_nanos(days * DAY_NANOS))))
         }
         (Some(text), _) => {
-            let Some(day) = Date::parse(text) else { bail!("--expires `{text}`: write a day as `YYYY-MM-DD`, or `never`") };
+            let Some(day) = Date::parse(text) else {
+                bail!("--expires `{text}`: write a day as `YYYY-MM-DD`, or `never`")
+            };
             if day < today {
                 bail!("--expires {day} is over: today is {today}; a decision that has run out decides nothing");
             }
@@ -193,7 +203,9 @@ fn write_decision(path: &Path, review: &Review) -> anyhow::Result<Option<Review>
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             "# Decisions of owners about suspect destinations. Everything that is not listed is pending.\n".to_owned()
         }
-        Err(error) => return Err(error).with_context(|| format!("`{name}`: reviews; check the path given to --reviews")),
+        Err(error) => {
+            return Err(error).with_context(|| format!("`{name}`: reviews; check the path given to --reviews"));
+        }
     };
     let recorded = record_review(&text, &name, review)?;
     write_text(path, &recorded.text)?;

@@ -60,7 +60,11 @@ impl Writer<'_> {
         match ends.server {
             Side::Workload(party) => match self.evidence.parties.get(party) {
                 Some(known) => Peer::Workload {
-                    cluster: if ends.server_cluster.is_none() { "".into() } else { self.text(ends.server_cluster).into() },
+                    cluster: if ends.server_cluster.is_none() {
+                        "".into()
+                    } else {
+                        self.text(ends.server_cluster).into()
+                    },
                     namespace: known.namespace.clone(),
                     workload: known.workload.clone(),
                 },
@@ -84,7 +88,11 @@ impl Writer<'_> {
 
     /// The atlas of what was found, with the coverage of every cluster (or of the one that is meant); and, for each namespace, what
     /// belongs to its edges, in their order.
-    pub fn atlas(&self, found: &Found, cluster: Option<&str>) -> (Atlas, BTreeMap<(Box<str>, Box<str>), Vec<EdgeTimes>>) {
+    pub fn atlas(
+        &self,
+        found: &Found,
+        cluster: Option<&str>,
+    ) -> (Atlas, BTreeMap<(Box<str>, Box<str>), Vec<EdgeTimes>>) {
         let mut all: BTreeMap<(Box<str>, Box<str>, EdgeKey), (EdgeSeen, EdgeTimes)> = BTreeMap::new();
         for (ends, pair) in &found.pairs {
             let (namespace, workload) = self.client(ends);

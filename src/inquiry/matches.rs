@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use hashbrown::{HashMap, HashSet};
 
 use super::bounded::Bounded;
-use super::ends::Ends;
+use super::ends::{Ends, Side};
 use super::pair::Pair;
 use super::target::{Matcher, Role};
 use super::timeline::Timeline;
@@ -227,10 +227,12 @@ impl Sink for Matches<'_> {
         let ends = Ends::of(evidence, self.inventory, named);
         *self.roles.entry(role).or_default() += 1;
         self.clusters.insert(named.cluster);
-        self.timeline.count(named.first, named.last, named.verdict, named.attributed.grade);
+        let is_outside = matches!(ends.server, Side::Name(_) | Side::Address(_));
+        let grade = is_outside.then_some(named.attributed.grade);
+        self.timeline.count(named.first, named.last, named.verdict, grade);
         let (bucket, buckets) = (self.timeline.number(named.first), self.timeline.buckets.len());
         if let Some(pair) = self.pairs.entry(ends) {
-            pair.count(named, role, bucket, buckets, matches!(ends.server, super::Side::Name(_)));
+            pair.count(named, role, bucket, buckets, matches!(ends.server, Side::Name(_)));
         }
         if role == Role::Client
             && let Some(best) = named.attributed.candidates.first()

@@ -33,7 +33,14 @@ pub struct Pair {
 }
 
 impl Pair {
-    pub(super) fn count(&mut self, named: &Named<'_>, role: Role, bucket: Option<usize>, buckets: usize, by_name: bool) {
+    pub(super) fn count(
+        &mut self,
+        named: &Named<'_>,
+        role: Role,
+        bucket: Option<usize>,
+        buckets: usize,
+        by_name: bool,
+    ) {
         *self.roles.entry(role).or_default() += 1;
         self.began.resize(buckets, 0);
         if let Some(began) = bucket.and_then(|bucket| self.began.get_mut(bucket)) {

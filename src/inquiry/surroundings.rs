@@ -79,7 +79,8 @@ impl Sink for Surroundings<'_> {
             return;
         }
         let near = |party: Option<PartyId>| party.and_then(|party| self.distance(party, named.first));
-        let found = near(named.client).map(|minutes| (minutes, false)).or(near(named.server).map(|minutes| (minutes, true)));
+        let found =
+            near(named.client).map(|minutes| (minutes, false)).or(near(named.server).map(|minutes| (minutes, true)));
         let Some((minutes, inward)) = found else { return };
         if self.matcher.role(evidence, named).is_some() {
             return;

@@ -276,7 +276,8 @@ mod tests {
     #[test]
     fn targets_are_told_apart_by_their_form() {
         let check = |text: &str, expected: &str| {
-            let target = Target::parse(text).map_or_else(|error| error.to_string(), |target| format!("{}: {target}", target.kind()));
+            let target = Target::parse(text)
+                .map_or_else(|error| error.to_string(), |target| format!("{}: {target}", target.kind()));
             assert!(target.starts_with(expected), "{text}: {target}");
         };
         check("203.0.113.7", "address: 203.0.113.7");

@@ -23,7 +23,7 @@ pub struct Bucket {
     pub open: u64,
     /// Of those that began, denied.
     pub denied: u64,
-    /// Of those that began, by grade of evidence.
+    /// Of those that began and went outside the cluster, by grade of evidence.
     pub grades: BTreeMap<Grade, u64>,
 }
 
@@ -41,7 +41,8 @@ pub struct Timeline {
 impl Timeline {
     /// An empty timeline over a span; no bucket when the span is not known.
     pub fn over(from: Option<Timestamp>, until: Option<Timestamp>) -> Self {
-        let (Some(from), Some(until)) = (from.filter(|time| time.is_known()), until.filter(|time| time.is_known())) else {
+        let (Some(from), Some(until)) = (from.filter(|time| time.is_known()), until.filter(|time| time.is_known()))
+        else {
             return Self { from: Timestamp::UNKNOWN, step_nanos: MINUTE_NANOS, buckets: Vec::new() };
         };
         let until = until.max(from);
@@ -78,13 +79,15 @@ impl Timeline {
         self.from.plus_nanos(offset)
     }
 
-    /// Counts a connection.
-    pub(super) fn count(&mut self, first: Timestamp, last: Timestamp, verdict: Verdict, grade: Grade) {
+    /// Counts a connection; a grade belongs to those that leave the cluster.
+    pub(super) fn count(&mut self, first: Timestamp, last: Timestamp, verdict: Verdict, grade: Option<Grade>) {
         let began = self.number(first);
         if let Some(bucket) = began.and_then(|number| self.buckets.get_mut(number)) {
             bucket.began += 1;
             bucket.denied += u64::from(verdict == Verdict::Denied);
-            *bucket.grades.entry(grade).or_default() += 1;
+            if let Some(grade) = grade {
+                *bucket.grades.entry(grade).or_default() += 1;
+            }
         }
         // A connection may have begun before the asked window.
         let opened = if first < self.from { Some(0) } else { began };
@@ -120,7 +123,11 @@ mod tests {
     fn buckets_are_round_and_few() {
         let check = |from: &str, until: &str, start: &str, minutes: i64, buckets: usize| {
             let timeline = Timeline::over(Some(time(from)), Some(time(until)));
-            assert_eq!((timeline.step_nanos / MINUTE_NANOS, timeline.buckets.len()), (minutes, buckets), "{from} {until}");
+            assert_eq!(
+                (timeline.step_nanos / MINUTE_NANOS, timeline.buckets.len()),
+                (minutes, buckets),
+                "{from} {until}"
+            );
             assert_eq!(timeline.from, time(start));
         };
         check("2026-03-02T00:00:30Z", "2026-03-02T00:30:00Z", "2026-03-02T00:00:00Z", 1, 31);
@@ -134,9 +141,9 @@ mod tests {
     #[test]
     fn a_long_connection_is_open_in_every_bucket_between() {
         let mut timeline = Timeline::over(Some(time("2026-03-02T00:00:00Z")), Some(time("2026-03-02T00:04:00Z")));
-        timeline.count(time("2026-03-02T00:01:10Z"), time("2026-03-02T00:03:00Z"), Verdict::Denied, Grade::Pod);
-        timeline.count(time("2026-03-01T00:01:10Z"), time("2026-03-02T00:01:00Z"), Verdict::Allowed, Grade::None);
-        timeline.count(Timestamp::UNKNOWN, Timestamp::UNKNOWN, Verdict::Allowed, Grade::None);
+        timeline.count(time("2026-03-02T00:01:10Z"), time("2026-03-02T00:03:00Z"), Verdict::Denied, Some(Grade::Pod));
+        timeline.count(time("2026-03-01T00:01:10Z"), time("2026-03-02T00:01:00Z"), Verdict::Allowed, None);
+        timeline.count(Timestamp::UNKNOWN, Timestamp::UNKNOWN, Verdict::Allowed, None);
         let seen: Vec<_> = timeline.buckets.iter().map(|bucket| (bucket.began, bucket.open, bucket.denied)).collect();
         assert_eq!(seen, [(0, 1, 0), (1, 2, 1), (0, 1, 0), (0, 1, 0), (0, 0, 0)]);
     }

@@ -81,18 +81,8 @@ pub const INGRESS: [&str; 20] = [
 ];
 
 /// Columns of `review list`, in order.
-pub const REVIEWS: [&str; 10] = [
-    "state",
-    "destination",
-    "cluster",
-    "namespace",
-    "owner",
-    "expires",
-    "severity",
-    "class",
-    "in_use",
-    "reason",
-];
+pub const REVIEWS: [&str; 10] =
+    ["state", "destination", "cluster", "namespace", "owner", "expires", "severity", "class", "in_use", "reason"];
 
 /// Columns of `investigate --format csv`, in order: one row for each connection of the target.
 pub const INVESTIGATED: [&str; 16] = [

@@ -42,8 +42,8 @@ pub use readiness::{
     Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json, readiness_text,
 };
 pub use review_list::{
-    DestinationUse, REVIEW_LIST_SCHEMA, ReviewList, ReviewRow, ReviewStanding, destination_use, review_columns, review_list,
-    review_list_markdown, review_list_text,
+    DestinationUse, REVIEW_LIST_SCHEMA, ReviewList, ReviewRow, ReviewStanding, destination_use, review_columns,
+    review_list, review_list_markdown, review_list_text,
 };
 pub use summary_text::summary_text;
 pub use tables::{Column, Columns, egress_columns, ingress_columns};

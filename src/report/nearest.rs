@@ -12,9 +12,8 @@ use crate::model::registrable;
 pub fn nearest<'k>(typed: &str, known: impl Iterator<Item = &'k str>, shown_max: usize) -> Vec<String> {
     let typed = typed.trim_start_matches("*.").trim_start_matches('.').to_ascii_lowercase();
     let address: Option<IpAddr> = typed.split('/').next().and_then(|text| text.parse().ok());
-    let mut ranked: Vec<(usize, &str)> = known
-        .filter_map(|candidate| Some((distance(&typed, address, candidate)?, candidate)))
-        .collect();
+    let mut ranked: Vec<(usize, &str)> =
+        known.filter_map(|candidate| Some((distance(&typed, address, candidate)?, candidate))).collect();
     ranked.sort_unstable();
     ranked.dedup();
     ranked.into_iter().take(shown_max).map(|(_, candidate)| candidate.to_owned()).collect()
@@ -54,8 +53,10 @@ mod tests {
 
     #[test]
     fn near_means_a_slip_or_a_relative() {
-        let known = ["webhook.site", "api.stripe.com", "js.stripe.com", "10.1.2.3", "10.9.0.1", "192.0.2.1", "payments"];
-        let check = |typed: &str, expected: &[&str]| assert_eq!(nearest(typed, known.into_iter(), 3), expected, "{typed}");
+        let known =
+            ["webhook.site", "api.stripe.com", "js.stripe.com", "10.1.2.3", "10.9.0.1", "192.0.2.1", "payments"];
+        let check =
+            |typed: &str, expected: &[&str]| assert_eq!(nearest(typed, known.into_iter(), 3), expected, "{typed}");
         check("webhok.site", &["webhook.site"]);
         check("hooks.stripe.com", &["js.stripe.com", "api.stripe.com"]);
         check("*.stripe.com", &["js.stripe.com", "api.stripe.com"]);

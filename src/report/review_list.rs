@@ -129,7 +129,8 @@ fn uses(baseline: &AtlasDocument) -> impl Iterator<Item = Use<'_>> {
 
 /// Lists every decision, and every open suspect of the baseline that nobody decided.
 pub fn review_list(reviews: &Reviews, baseline: Option<&AtlasDocument>, day: Date) -> ReviewList {
-    let mut rows: Vec<ReviewRow> = reviews.all().iter().map(|review| decided(review, baseline.is_some(), day)).collect();
+    let mut rows: Vec<ReviewRow> =
+        reviews.all().iter().map(|review| decided(review, baseline.is_some(), day)).collect();
     let mut pending: BTreeMap<(String, String, String), ReviewRow> = BTreeMap::new();
     for used in baseline.into_iter().flat_map(uses) {
         let Some(destination) = used.destination() else { continue };
@@ -219,7 +220,8 @@ pub fn destination_use(
     for used in uses(baseline) {
         let meant = used.name.is_some_and(|name| pattern.matches_name(name))
             || used.address.is_some_and(|address| pattern.matches_address(address));
-        let in_scope = cluster.is_none_or(|own| own == used.cluster) && namespace.is_none_or(|own| own == used.namespace);
+        let in_scope =
+            cluster.is_none_or(|own| own == used.cluster) && namespace.is_none_or(|own| own == used.namespace);
         if meant && in_scope {
             found.workloads.insert(used.workload());
             found.severity = found.severity.max(used.open_findings().map(|(severity, _)| severity).max());
@@ -233,7 +235,7 @@ pub fn destination_use(
     found
 }
 
-const HEADER: [&str; 7] = ["STATE", "DESTINATION", "WHERE", "OWNER", "EXPIRES", "SUSPECT", "IN USE BY"];
+const HEADER: [&str; 7] = ["STATE", "!DESTINATION", "WHERE", "OWNER", "EXPIRES", "SUSPECT", "IN USE BY"];
 
 /// The list for a terminal of `width` columns.
 pub fn review_list_text(found: &ReviewList, width: u16, paint: Paint) -> String {
@@ -283,7 +285,8 @@ fn totals(found: &ReviewList) -> String {
 
 /// The list as a Markdown table.
 pub fn review_list_markdown(found: &ReviewList) -> String {
-    let mut table = Table::new(&["State", "Destination", "Where", "Owner", "Expires", "Suspect", "In use by", "Reason"]);
+    let mut table =
+        Table::new(&["State", "Destination", "Where", "Owner", "Expires", "Suspect", "In use by", "Reason"]);
     for row in &found.reviews {
         let reason = row.reason.as_deref().map_or_else(|| "-".to_owned(), prose);
         table.row(cells(row, code).into_iter().chain([reason]));
@@ -313,8 +316,9 @@ fn cells(row: &ReviewRow, show: impl Fn(&str) -> String) -> [String; 7] {
             list(uses.iter().map(short).collect::<BTreeSet<_>>(), 2)
         }
     };
-    let classes = row.classes.iter().map(|class| show(class));
-    let suspect = row.severity.map_or_else(|| "-".to_owned(), |severity| format!("{severity} {}", list(classes, 2)));
+    let class = row.classes.first().map(|class| show(class)).unwrap_or_default();
+    let others = if row.classes.len() > 1 { format!(" +{}", row.classes.len() - 1) } else { String::new() };
+    let suspect = row.severity.map_or_else(|| "-".to_owned(), |severity| format!("{severity} {class}{others}"));
     [
         row.state.as_str().to_owned(),
         show(&row.destination),

@@ -13,14 +13,17 @@ const CUT_MIN: usize = 10;
 pub(super) struct Table {
     header: Vec<&'static str>,
     numeric: Vec<bool>,
+    kept: Vec<bool>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with these columns; a heading that starts with `#` aligns its column to the right, without the `#`.
+    /// A table with these columns; a heading that starts with `#` aligns its column to the right, without the `#`. On a terminal, a column
+    /// whose heading starts with `!` gives way only after all others.
     pub(super) fn new(columns: &[&'static str]) -> Self {
         Self {
-            header: columns.iter().map(|column| column.trim_start_matches('#')).collect(),
+            header: columns.iter().map(|column| column.trim_start_matches(['#', '!'])).collect(),
+            kept: columns.iter().map(|column| column.starts_with('!')).collect(),
             numeric: columns.iter().map(|column| column.starts_with('#')).collect(),
             rows: Vec::new(),
         }
@@ -116,11 +119,14 @@ impl Table {
             .collect();
         let room = width.saturating_sub(2 * widths.len().saturating_sub(1));
         let mut surplus = widths.iter().sum::<usize>().saturating_sub(room);
-        while surplus > 0 {
-            let widest = widths.iter_mut().zip(&least).filter(|(width, least)| **width > **least).max_by_key(|(width, _)| **width);
-            let Some((width, _)) = widest else { break };
-            *width -= 1;
-            surplus -= 1;
+        for last_resort in [false, true] {
+            while surplus > 0 {
+                let columns = widths.iter_mut().zip(least.iter().zip(&self.kept));
+                let can_give = columns.filter(|(width, (least, kept))| **width > **least && (last_resort || !**kept));
+                let Some((width, _)) = can_give.max_by_key(|(width, _)| **width) else { break };
+                *width -= 1;
+                surplus -= 1;
+            }
         }
         widths
     }

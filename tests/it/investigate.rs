@@ -94,7 +94,10 @@ fn every_kind_of_target_finds_the_same_connections() {
     assert_eq!(workload["target"]["kind"], "workload");
     let pair = |document: &serde_json::Value| {
         let pairs = document["pairs"].as_array().unwrap();
-        pairs.iter().find(|pair| pair["edge"]["peer"]["name"] == "webhook.site").map(|pair| pair["edge"]["connections"].clone())
+        pairs
+            .iter()
+            .find(|pair| pair["edge"]["peer"]["name"] == "webhook.site")
+            .map(|pair| pair["edge"]["connections"].clone())
     };
     assert_eq!(pair(&workload).and_then(|count| count.as_u64()), Some(by_name));
     let pod = workload["connections"]["rows"][0]["client"].as_str().unwrap().to_owned();
@@ -109,7 +112,9 @@ fn every_kind_of_target_finds_the_same_connections() {
 fn sums_agree_with_each_other_and_with_the_baseline() {
     let demo = Demo::new();
     let document = demo.json(&["shop", "--in-cluster", "prod-eu"]);
-    let sum = |values: &serde_json::Value| values.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>();
+    let sum = |values: &serde_json::Value| {
+        values.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>()
+    };
     let all = document["totals"]["connections"].as_u64().unwrap();
     let pairs = document["pairs"].as_array().unwrap();
     assert_eq!(pairs.iter().map(|pair| pair["edge"]["connections"].as_u64().unwrap()).sum::<u64>(), all);
@@ -121,10 +126,13 @@ fn sums_agree_with_each_other_and_with_the_baseline() {
     let atlas: serde_json::Value = serde_json::from_str(&atlas).unwrap();
     for edge in atlas["clusters"]["prod-eu"]["namespaces"]["shop"]["egress"].as_array().unwrap() {
         let same = pairs.iter().find(|pair| {
-            ["workload", "peer", "port", "protocol"].iter().all(|key| pair["edge"][key] == edge[key]) && pair["namespace"] == "shop"
+            ["workload", "peer", "port", "protocol"].iter().all(|key| pair["edge"][key] == edge[key])
+                && pair["namespace"] == "shop"
         });
         let same = same.unwrap_or_else(|| panic!("no pair for {}", edge["peer"]));
-        for key in ["connections", "grades", "verdicts", "first", "last", "addresses", "candidates", "chains", "judgement"] {
+        for key in
+            ["connections", "grades", "verdicts", "first", "last", "addresses", "candidates", "chains", "judgement"]
+        {
             assert_eq!(same["edge"][key], edge[key], "{key} of {}", edge["peer"]);
         }
     }
@@ -151,7 +159,12 @@ fn nothing_found_is_proven_or_not() {
     let demo = Demo::new();
     let known = demo.investigate(&["webhok.site"]);
     assert_eq!(known.status, 0);
-    assert!(known.out.contains("Nothing in covered time") && known.out.replace('\n', " ").contains("Did you mean: webhook.site?"), "{}", known.out);
+    assert!(
+        known.out.contains("Nothing in covered time")
+            && known.out.replace('\n', " ").contains("Did you mean: webhook.site?"),
+        "{}",
+        known.out
+    );
     let window = ["--since", "2026-02-20T00:00:00Z", "--until", "2026-03-03T00:00:00Z"];
     let uncovered = demo.investigate(&[&["nothing.example"], &window[..]].concat());
     assert_eq!(uncovered.status, 3, "{}", uncovered.err);
@@ -182,7 +195,8 @@ fn threads_and_forms_change_nothing() {
 #[test]
 fn real_captures_are_investigated_too() {
     let Some(file) = std::fs::read_dir(fixture("hubble")).unwrap().filter_map(Result::ok).find(|entry| {
-        entry.file_name().to_string_lossy().contains("flows") || entry.path().extension().is_some_and(|kind| kind == "json")
+        entry.file_name().to_string_lossy().contains("flows")
+            || entry.path().extension().is_some_and(|kind| kind == "json")
     }) else {
         panic!("no fixture of Hubble flows")
     };

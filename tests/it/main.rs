@@ -21,10 +21,10 @@ mod investigate;
 mod join;
 /// Kubernetes objects.
 mod kube;
-/// Documents and tables.
-mod report;
 /// Pages in a real browser.
 mod page;
+/// Documents and tables.
+mod report;
 /// The owner gate.
 mod review;
 /// Generated data.

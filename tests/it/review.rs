@@ -40,11 +40,21 @@ approved  169.254.169.254  platform        team-platform  2026-08-20  high c..ta
 13 destinations: 10 pending, 1 expired, 1 rejected (1 still in use), 1 approved, as of 2026-03-03.
 "#);
     let ran = run(&["review", "list", "--reviews", &reviews, "--format", "csv"]);
-    assert!(ran.out.starts_with("state,destination,cluster,namespace,owner,expires,severity,class,in_use,reason\n"), "{}", ran.out);
+    assert!(
+        ran.out.starts_with("state,destination,cluster,namespace,owner,expires,severity,class,in_use,reason\n"),
+        "{}",
+        ran.out
+    );
     let ran = run(&["review", "list", "--baseline", &baseline, "--reviews", &reviews, "--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(json["schema"], "egress-atlas-reviews/1");
-    assert!(json["reviews"].as_array().unwrap().iter().any(|row| row["state"] == "rejected" && row["in_use"][0].is_string()));
+    assert!(
+        json["reviews"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|row| row["state"] == "rejected" && row["in_use"][0].is_string())
+    );
     assert!(run(&["review", "list", "--baseline", &baseline, "--format", "markdown"]).out.starts_with("| State"));
 }
 
@@ -53,7 +63,8 @@ fn a_decision_is_written_and_obeyed() {
     let folder = demo();
     let (baseline, reviews) = (text(&folder.path().join("discovery")), text(&folder.path().join("data/reviews.toml")));
     let decide = |arguments: &[&str]| {
-        let fixed = ["--owner", "team-shop", "--reason", "camera at the dock", "--baseline", &baseline, "--reviews", &reviews];
+        let fixed =
+            ["--owner", "team-shop", "--reason", "camera at the dock", "--baseline", &baseline, "--reviews", &reviews];
         run(&[&["review"], arguments, &fixed].concat())
     };
     let high = decide(&["approve", "stock-cam.ddns.net"]);
@@ -90,7 +101,10 @@ fn nonsense_is_refused_and_changes_nothing() {
     let good = ["--owner", "me", "--reason", "because"];
     check(&[&["https://a.example/"][..], &good].concat(), "neither a name nor an address");
     check(&[&["*.github.io"][..], &good].concat(), "Public Suffix List");
-    check(&[&["a.example", "--expires", "2026-03-02"][..], &good].concat(), "--expires 2026-03-02 is over: today is 2026-03-03");
+    check(
+        &[&["a.example", "--expires", "2026-03-02"][..], &good].concat(),
+        "--expires 2026-03-02 is over: today is 2026-03-03",
+    );
     check(&[&["a.example", "--expires", "soon"][..], &good].concat(), "write a day as `YYYY-MM-DD`");
     check(&["a.example", "--owner", " ", "--reason", "b"], "--owner is empty");
     check(&[&["a.example", "--baseline", &file][..], &good].concat(), "not a baseline");

@@ -11,22 +11,26 @@ const edges = data.edges.map((edge) => {
   const peer = (peerCluster ? peerCluster + ":" : "") + (peerNamespace ? peerNamespace + "/" : "") + peerName;
   const outside = type === "name" || type === "address";
   const port = edge.port ? edge.port + "/" + T[edge.protocol] : T[edge.protocol];
-  const grades = pairsOf(edge.grades);
+  let grade = "none", strongest = 0;
+  for (let i = 0; i < edge.grades.length; i += 2) if (edge.grades[i + 1] > strongest) { strongest = edge.grades[i + 1]; grade = T[edge.grades[i]]; }
   return { raw: edge, cluster, namespace, kind, name, type, outside, workload, peer, peerKind, port, protocol: T[edge.protocol], category: edge.category,
     connections: edge.count[0], denied: edge.count[1], first: edge.seen[0], last: edge.seen[1], findings, severity, review,
-    open: severity > 0 && ["pending", "expired", "rejected"].includes(review.state), grade: grades.length ? grades[0][0] : "none", grades,
-    fromId: cluster + "\n" + namespace + "\n" + kind + "\n" + name, toId: type + "\n" + peer,
-    hay: (workload + " " + kind + " " + peer + " " + port + " " + edge.category + " " + findings.map((finding) => finding.class).join(" ") + " " + T[edge.label]).toLowerCase() };
+    open: severity > 0 && ["pending", "expired", "rejected"].includes(review.state), grade, hay: null,
+    fromId: cluster + "\n" + namespace + "\n" + kind + "\n" + name, toId: type + "\n" + peer };
 });
+// Made when the first filter is typed: most readers look before they search.
+const hay = (edge) => edge.hay ?? (edge.hay = [edge.workload, edge.kind, edge.peer, edge.port, edge.category, ...edge.findings.map((finding) => finding.class), T[edge.raw.label]].join(" ").toLowerCase());
 const least = (list) => list.reduce((a, b) => (b !== null && (a === null || b < a) ? b : a), null);
 const most = (list) => list.reduce((a, b) => (b !== null && (a === null || b > a) ? b : a), null);
 const sources = data.clusters.flatMap((cluster) => cluster.coverage);
 const from = time(data.window.since) ?? least(sources.map((source) => time(source.first))) ?? least(edges.map((edge) => edge.first)) ?? 0;
 const until = time(data.window.until) ?? most(sources.map((source) => time(source.last))) ?? most(edges.map((edge) => edge.last)) ?? from + 1;
 
+oneDay = day(from) === day(until);
+
 // Days with traffic where the window has several; else the span from first to last.
 function timeline(edge) {
-  const W = 130, H = 14, whole = Math.max(1, until - from), d0 = Math.floor(from / DAY), d1 = Math.floor(until / DAY), days = d1 - d0 + 1;
+  const W = 120, H = 14, whole = Math.max(1, until - from), d0 = Math.floor(from / DAY), d1 = Math.floor(until / DAY), days = d1 - d0 + 1;
   const said = edge.first === null ? "time unknown" : `${plural(edge.raw.days.length, "day")} with traffic of ${days}, ${when(edge.first)} to ${when(edge.last)}`;
   const marks = [s("rect", { y: 6, width: W, height: 2, class: "fill-line" })];
   if (days > 2 && days <= 65) {
@@ -41,19 +45,19 @@ function timeline(edge) {
 
 const state = { text: "", cluster: "", namespace: "", category: "", review: "", outside: true, suspects: false };
 const fits = (edge) => (!state.outside || edge.outside) && (!state.suspects || edge.open) && (!state.cluster || edge.cluster === state.cluster) && (state.namespace === "" || edge.namespace === state.namespace) &&
-  (!state.category || edge.category === state.category) && (!state.review || edge.review.state === state.review) && state.text.split(/\s+/).every((word) => edge.hay.includes(word));
+  (!state.category || edge.category === state.category) && (!state.review || edge.review.state === state.review) && (!words.length || words.every((word) => hay(edge).includes(word)));
+let words = [];
 
 const table = dataTable({
   caption: "Destinations", noun: "connection pair", sort: null, rows: [], pageSize: 50,
   columns: [
-    { label: "Destination", value: (edge) => edge.peer, cell: (edge) => [code(edge.peer), T[edge.raw.label] && T[edge.raw.label] !== edge.peer ? h("div", { class: "sub" }, T[edge.raw.label]) : null] },
-    { label: "Port", tight: true, value: (edge) => edge.raw.port, cell: (edge) => edge.port },
+    { label: "Destination", value: (edge) => edge.peer + " " + edge.port, cell: (edge) => [code(edge.peer), h("div", { class: "sub" }, edge.port, T[edge.raw.label] && T[edge.raw.label] !== edge.peer ? " · " + T[edge.raw.label] : "")] },
     { label: "Workload", value: (edge) => edge.workload, cell: (edge) => code(edge.workload) },
     { label: "Category", value: (edge) => CATEGORIES.indexOf(edge.category), cell: (edge) => h("span", { class: "cat " + edge.category }, edge.category) },
     { label: "Suspicion", first: "descending", value: (edge) => (edge.open ? 10 : 0) + edge.severity, cell: (edge) => (edge.severity ? [tag(edge.findings[0].class.replaceAll("_", " "), ["", "low", "medium", "high"][edge.severity]), " ", tag(edge.review.state, REVIEW_KIND[edge.review.state])] : edge.review.state === "not needed" ? "" : tag(edge.review.state, REVIEW_KIND[edge.review.state])) },
     { label: "Evidence", tight: true, value: (edge) => edge.grade, cell: (edge) => (edge.type === "name" ? edge.grade : edge.outside ? "address only" : "identity") },
     { label: "Connections", numeric: true, value: (edge) => edge.connections, cell: (edge) => [n(edge.connections), edge.denied ? h("div", {}, tag(n(edge.denied) + " denied", "high")) : null] },
-    { label: "When, newest first", value: (edge) => edge.first, first: "descending", cell: timeline },
+    { label: "When", value: (edge) => edge.first, first: "descending", cell: timeline },
   ],
   detail: (edge) => h("div", {}, edge.raw.findings.map((i) => findingBlock(data.findings[i])),
     edge.review.owner ? h("p", {}, tag(edge.review.state, REVIEW_KIND[edge.review.state]), ` by ${edge.review.owner}: ${edge.review.reason}`, edge.review.expires ? ` (until ${edge.review.expires})` : "") : null,
@@ -61,7 +65,7 @@ const table = dataTable({
       h("div", {}, h("h3", {}, "Category"), h("p", {}, T[edge.raw.rule] ? `${edge.category}: ${T[edge.raw.rule]}` : `${edge.category}: no rule knows it`),
         h("h3", {}, "Seen"), h("p", {}, `${when(edge.first)} to ${when(edge.last)} UTC, ${plural(edge.raw.days.length, "day")}`),
         h("h3", {}, "Client"), h("p", {}, code((edge.namespace ? edge.namespace + "/" : "") + (edge.kind ? edge.kind + "/" : "") + edge.name), several ? ` in ${edge.cluster}` : "")),
-      countList(`Evidence for the name (confidence ${edge.raw.confidence.toFixed(2)})`, edge.grades),
+      countList(`Evidence for the name (confidence ${edge.raw.confidence.toFixed(2)})`, pairsOf(edge.raw.grades)),
       countList("Addresses", pairsOf(edge.raw.addresses), "addresses"),
       countList("Other names the evidence allows", pairsOf(edge.raw.candidates), "names"),
       countList("Also looked up as", pairsOf(edge.raw.names), "names"),
@@ -86,6 +90,7 @@ function reset() { Object.assign(state, { text: "", cluster: "", namespace: "", 
 function sync() { search.value = state.text; if (clusterSelect) clusterSelect.value = state.cluster; namespaceSelect.value = state.namespace; categorySelect.value = state.category; reviewSelect.value = state.review; outsideBox.checked = state.outside; suspectBox.checked = state.suspects; }
 const byUrgency = (a, b) => (b.open - a.open) || (b.open ? b.severity - a.severity : 0) || b.connections - a.connections;
 function update() {
+  words = state.text.split(/\s+/).filter(Boolean);
   const list = edges.filter(fits).sort(byUrgency);
   table.show(list);
   flow.replaceChildren(list.length ? flowMap(list, (side, item) => { state.text = item.label.toLowerCase(); sync(); update(); search.focus(); }) : h("p", { class: "sub" }, "Nothing matches."));
@@ -105,7 +110,7 @@ function suspects() {
   }
   const rows = [...groups.values()].sort((a, b) => b.severity - a.severity || b.connections - a.connections);
   if (!rows.length) return section("Look here first", null, h("p", { class: "notice good" }, "No suspect is open."));
-  const list = dataTable({ caption: "Open suspects", noun: "open suspect", rows, pageSize: 10, columns: [
+  const list = dataTable({ caption: "Open suspects", noun: "destination", rows, pageSize: 10, columns: [
     { label: "Destination", value: (row) => row.peer, cell: (row) => h("button", { type: "button", class: "plain name" + (row.peer.length > 44 ? "" : " one"), onclick: () => go({ text: row.peer.toLowerCase() }) }, row.peer) },
     { label: "Severity", value: (row) => row.severity, first: "descending", cell: (row) => tag(row.finding.severity, row.finding.severity) },
     { label: "Why", value: (row) => row.finding.class, wide: true, cell: (row) => [h("strong", {}, row.finding.class.replaceAll("_", " ")), h("div", { class: "sub" }, row.finding.why)] },
@@ -149,11 +154,11 @@ function overview() {
 const openCount = new Set(edges.filter((edge) => edge.open).map((edge) => edge.cluster + edge.namespace + edge.toId + edge.port)).size;
 const outsideEdges = edges.filter((edge) => edge.outside);
 const outsideTotal = outsideEdges.reduce((sum, edge) => sum + edge.connections, 0);
-const named = outsideEdges.reduce((sum, edge) => sum + edge.grades.reduce((own, [grade, count]) => own + (grade.startsWith("pod") ? count : 0), 0), 0);
+const named = outsideEdges.reduce((sum, edge) => sum + pairsOf(edge.raw.grades).reduce((own, [grade, count]) => own + (grade.startsWith("pod") ? count : 0), 0), 0);
 root.append(
   h("header", { class: "top" }, h("h1", {}, "Egress atlas"), h("p", { class: "sub" }, `${data.clusters.map((cluster) => safe(cluster.name)).join(", ")} · ${when(from)} to ${when(until)} UTC`), h("span", { class: "grow" }), themeButton()),
   h("main", { id: "main" },
-    facts([["Open suspects", n(openCount), openCount > 0], ["Destinations outside", n(new Set(outsideEdges.map((edge) => edge.toId + edge.port)).size)], ["Unclassified", n(new Set(outsideEdges.filter((edge) => edge.category === "unclassified").map((edge) => edge.toId + edge.port)).size)],
+    facts([["Open suspects, by namespace", n(openCount), openCount > 0], ["Destinations outside", n(new Set(outsideEdges.map((edge) => edge.toId + edge.port)).size)], ["Unclassified", n(new Set(outsideEdges.filter((edge) => edge.category === "unclassified").map((edge) => edge.toId + edge.port)).size)],
       ["Workloads", n(new Set(edges.map((edge) => edge.fromId)).size)], ["Connections", n(edges.reduce((sum, edge) => sum + edge.connections, 0))], ["Named by the pod's own answer", outsideTotal ? Math.round(named / outsideTotal * 100) + " %" : "–"]]),
     data.warnings.map((text) => h("p", { class: "notice" }, text)),
     suspects(),

@@ -177,7 +177,11 @@ fn page_edge<'a>(texts: &mut Texts<'a>, (cluster, namespace): (&'a str, &'a str)
         candidates: texts.counts(&edge.candidates),
         names: texts.counts(&edge.names),
         chains: edge.chains.iter().map(|chain| texts.text(chain)).collect(),
-        findings: judgement.iter().flat_map(|judgement| &judgement.findings).map(|finding| texts.finding(finding)).collect(),
+        findings: judgement
+            .iter()
+            .flat_map(|judgement| &judgement.findings)
+            .map(|finding| texts.finding(finding))
+            .collect(),
         review: judgement.map_or(0, |judgement| texts.review(&judgement.review)),
     }
 }

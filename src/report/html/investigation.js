@@ -2,12 +2,14 @@
 const target = data.target, totals = data.totals, buckets = data.timeline.buckets;
 const clusters = Object.entries(data.coverage).map(([name, coverage]) => ({ name, coverage })), several = clusters.length > 1;
 const from = time(data.window.since) ?? 0, until = time(data.window.until) ?? from + 1;
+oneDay = day(from) === day(until);
 const peerText = (peer) => ({ name: () => peer.name, address: () => peer.address, service: () => `${peer.namespace}/${peer.name}`, workload: () => (peer.cluster ? peer.cluster + ":" : "") + `${peer.namespace}/${peer.name}`,
   "kube-apiserver": () => "Kubernetes API server", node: () => "cluster nodes", ingress: () => "ingress gateway", outside: () => "outside the cluster" })[peer.type]();
 const portText = (port, protocol) => (port ? `${port}/${protocol}` : protocol);
 const clientText = (row, client) => (several ? row.cluster + ":" : "") + (row.namespace ? row.namespace + "/" : "") + client.name;
 const held = (edge) => (edge.judgement ? edge.judgement.findings.filter((finding) => !finding.exempted) : []);
 const worst = (edge) => held(edge).reduce((rank, finding) => Math.max(rank, RANK[finding.severity]), 0);
+const grade = (row) => (row.edge.peer.type === "name" || row.edge.peer.type === "address" ? (entries(row.edge.grades)[0] || [""])[0] : "identity");
 const entries = (counts) => Object.entries(counts).sort((a, b) => b[1] - a[1]);
 const step = data.timeline.step_seconds;
 const stepText = step % 86400 === 0 ? plural(step / 86400, "day") : step % 3600 === 0 ? plural(step / 3600, "hour") : plural(step / 60, "minute");
@@ -39,24 +41,25 @@ function spark(began) {
     began.map((count, i) => (count ? s("rect", { x: i * w, y: H - Math.max(2, count / top * H), width: Math.max(1, w - .6), height: Math.max(2, count / top * H), class: "fill-accent" }) : null)));
 }
 
+const grades = entries(totals.grades).map(([name]) => name);
+
 // Evidence over time: which grades the names rest on, bucket by bucket.
 function gradeTimeline() {
-  const grades = entries(totals.grades).map(([grade]) => grade), shades = ["fill-infra", "fill-vendor", "fill-registries", "fill-customer", "fill-unclassified", "fill-internal", "fill-soft", "fill-line", "fill-gap"];
+  const shades = ["fill-infra", "fill-vendor", "fill-registries", "fill-customer", "fill-unclassified", "fill-internal", "fill-soft", "fill-line", "fill-gap"];
   const order = ["pod", "pod-ambiguous", "pod-stale", "pod-later", "workload", "node", "cluster", "reported", "none"], shade = (grade) => shades[order.indexOf(grade)] || "fill-soft";
   const W = 1000, H = 16, w = W / Math.max(1, buckets.length);
   const svg = s("svg", { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", class: "bar", role: "img", "aria-label": "Evidence grades over time: " + entries(totals.grades).map(([grade, count]) => `${grade} ${n(count)}`).join(", ") }, s("rect", { width: W, height: H, class: "fill-faint" }));
-  buckets.forEach((bucket, i) => { let y = 0; for (const grade of order) { const part = (bucket.grades[grade] || 0) / Math.max(1, bucket.began) * H; if (part) svg.append(s("rect", { x: i * w, y, width: Math.max(1, w - .8), height: part, class: shade(grade) }, s("title", {}, `${when(time(bucket.at))}: ${grade} ${n(bucket.grades[grade])}`))); y += part; } });
+  buckets.forEach((bucket, i) => { let y = 0; for (const grade of order) { const part = (bucket.grades[grade] || 0) / Math.max(1, Object.values(bucket.grades).reduce((a, b) => a + b, 0)) * H; if (part) svg.append(s("rect", { x: i * w, y, width: Math.max(1, w - .8), height: part, class: shade(grade) }, s("title", {}, `${when(time(bucket.at))}: ${grade} ${n(bucket.grades[grade])}`))); y += part; } });
   const key = (grade) => { const box = s("svg", { width: 10, height: 10, viewBox: "0 0 10 10", "aria-hidden": "true" }, s("rect", { width: 10, height: 10, rx: 2, class: shade(grade) })); box.style.display = "inline-block"; return box; };
   return [svg, h("ul", { class: "legend" }, grades.map((grade) => h("li", {}, key(grade), ` ${grade} ${n(totals.grades[grade])}`)))];
 }
 
 const pairs = () => dataTable({ caption: "Who with whom", noun: "pair", rows: data.pairs, pageSize: 25, columns: [
   { label: "Client", value: (row) => clientText(row, row.edge.workload), cell: (row) => code(clientText(row, row.edge.workload)) },
-  { label: "Server", value: (row) => peerText(row.edge.peer), cell: (row) => [code(peerText(row.edge.peer)), row.roles.possible ? [" ", tag("possibly", "medium")] : null] },
-  { label: "Port", tight: true, value: (row) => row.edge.port, cell: (row) => portText(row.edge.port, row.edge.protocol) },
+  { label: "Server", value: (row) => peerText(row.edge.peer), cell: (row) => [code(peerText(row.edge.peer)), row.roles.possible ? [" ", tag("possibly", "medium")] : null, h("div", { class: "sub" }, portText(row.edge.port, row.edge.protocol))] },
   { label: "Category", value: (row) => (row.edge.judgement ? row.edge.judgement.category : ""), cell: (row) => (row.edge.judgement ? h("span", { class: "cat " + row.edge.judgement.category }, row.edge.judgement.category) : "") },
   { label: "Suspicion", first: "descending", value: (row) => worst(row.edge), cell: (row) => { const findings = held(row.edge), review = row.edge.judgement ? row.edge.judgement.review.state : "not needed"; return [findings.length ? [tag(findings[0].class.replaceAll("_", " "), findings[0].severity), " "] : null, review === "not needed" ? null : tag(review, REVIEW_KIND[review])]; } },
-  { label: "Evidence", tight: true, value: (row) => (entries(row.edge.grades)[0] || [""])[0], cell: (row) => (entries(row.edge.grades)[0] || [""])[0] },
+  { label: "Evidence", tight: true, value: grade, cell: grade },
   { label: "Connections", numeric: true, value: (row) => row.edge.connections, cell: (row) => [n(row.edge.connections), row.edge.verdicts.denied ? h("div", {}, tag(n(row.edge.verdicts.denied) + " denied", "high")) : null] },
   { label: "First", tight: true, first: "descending", value: (row) => time(row.edge.first), cell: (row) => short(time(row.edge.first)) },
   { label: "Last", tight: true, first: "descending", value: (row) => time(row.edge.last), cell: (row) => short(time(row.edge.last)) },
@@ -92,7 +95,7 @@ const connections = () => dataTable({ caption: "Connections", noun: "connection"
   { label: "Server", value: (row) => row.server || row.names[0] || row.server_address, cell: (row) => [code(row.server || row.names[0] || row.server_address), row.server || row.names.length ? h("div", { class: "sub" }, row.server_address) : null] },
   { label: "Port", tight: true, value: (row) => row.port, cell: (row) => portText(row.port, row.protocol) },
   { label: "Verdict", value: (row) => row.verdict, cell: (row) => (row.verdict === "denied" ? tag("denied", "high") : row.verdict) },
-  { label: "Evidence", tight: true, value: (row) => row.evidence, cell: (row) => [row.evidence, row.names.length > 1 ? h("div", { class: "sub" }, plural(row.names.length, "candidate")) : null] },
+  { label: "Evidence", tight: true, value: (row) => (row.server ? "identity" : row.evidence), cell: (row) => [row.server ? "identity" : row.evidence, row.server ? null : row.names.length > 1 ? h("div", { class: "sub" }, plural(row.names.length, "candidate")) : null] },
   { label: "Answer age", numeric: true, value: (row) => (row.answered_at && row.first ? time(row.first) - time(row.answered_at) : null), cell: (row) => (row.answered_at && row.first ? ((time(row.first) - time(row.answered_at)) / 1000).toFixed(1) + " s" : "–") },
 ] });
 
@@ -107,7 +110,7 @@ root.append(
     found && !data.covered ? h("p", { class: "notice" }, "The evidence does not cover the whole window: there may be more than is shown.") : null,
     target.known ? null : h("p", { class: "notice" }, "The evidence does not know this target at all.", target.nearest.length ? [" Did you mean ", target.nearest.map((name, i) => [i ? ", " : "", code(name)]), "?"] : null),
     found ? facts([["Connections", n(totals.connections)], ...(totals.to_target ? [["To it", n(totals.to_target)]] : []), ...(totals.from_target ? [["From it", n(totals.from_target)]] : []), ...(totals.possibly_to_target ? [["Possibly to it", n(totals.possibly_to_target)]] : []), ["Clients", n(totals.clients)], ["Servers", n(totals.servers)], ["Denied", n(denied), denied > 0]]) : null,
-    found ? section("When", `First ${when(time(totals.first))}, last ${when(time(totals.last))} UTC. A bar is ${stepText}; red is denied, a red foot is time in which nothing could be seen.`, h("div", { class: "card" }, bigTimeline(), h("h3", {}, "Evidence for the names"), gradeTimeline())) : null,
+    found ? section("When", `First ${when(time(totals.first))}, last ${when(time(totals.last))} UTC. A bar is ${stepText}; red is denied, a red foot is time in which nothing could be seen.`, h("div", { class: "card" }, bigTimeline(), grades.length ? [h("h3", {}, "Evidence for names outside the cluster"), gradeTimeline()] : null)) : null,
     findings.size ? section("What is suspect", null, h("div", { class: "card" }, [...findings.values()].sort((a, b) => RANK[b.severity] - RANK[a.severity]).slice(0, 12).map(findingBlock))) : null,
     found ? section("Who with whom", "Open a row for the evidence.", pairs().node) : null,
     data.names.length || data.addresses.length ? section("Names and addresses", "By the DNS answers, whoever asked.", h("div", { class: "two" }, namesTable("Names", data.names), addressTable("Addresses", data.addresses))) : null,

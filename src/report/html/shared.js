@@ -32,7 +32,8 @@ function when(ms) {
   return `${t.getUTCFullYear()}-${pad(t.getUTCMonth() + 1)}-${pad(t.getUTCDate())} ${pad(t.getUTCHours())}:${pad(t.getUTCMinutes())}`;
 }
 const day = (ms) => when(ms).slice(0, 10);
-const short = (ms) => (ms === null ? "unknown" : when(ms).slice(5));
+let oneDay = false;
+const short = (ms) => (ms === null ? "unknown" : when(ms).slice(oneDay ? 11 : 5));
 const time = (text) => (text === null || text === undefined ? null : Date.parse(text));
 const code = (text) => h("span", { class: safe(text).length > 44 ? "name" : "name one" }, text);
 const tag = (text, kind) => h("span", { class: "tag " + (kind || "") }, text);

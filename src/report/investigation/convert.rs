@@ -4,7 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::super::json::{AskedDocument, PeerDocument, Window, edge_document, peer_document, rfc3339, source, workload_name};
+use super::super::json::{
+    AskedDocument, PeerDocument, Window, edge_document, peer_document, rfc3339, source, workload_name,
+};
 use super::super::view::AtlasView;
 use super::schema::{
     AddressTold, AroundDocument, AroundRow, BucketDocument, ConnectionRow, ConnectionsDocument, INVESTIGATION_SCHEMA,
@@ -118,7 +120,10 @@ fn notes(view: &InvestigationView<'_>) -> Vec<String> {
         ));
     }
     if view.found.is_cut || view.relatives.is_cut {
-        notes.push("There are more names, addresses or pods around this target than are held; those lists are not complete.".to_owned());
+        notes.push(
+            "There are more names, addresses or pods around this target than are held; those lists are not complete."
+                .to_owned(),
+        );
     }
     notes.extend(view.warnings.iter().cloned());
     notes
@@ -146,10 +151,12 @@ fn totals(view: &InvestigationView<'_>, pairs: &[PairDocument]) -> TotalsOfTarge
     for pair in pairs {
         clients.insert((&pair.cluster, &pair.namespace, &pair.edge.workload.kind, &pair.edge.workload.name));
         servers.insert(format!("{:?}", pair.edge.peer));
-        for (mine, theirs) in [(&mut totals.verdicts, &pair.edge.verdicts), (&mut totals.grades, &pair.edge.grades)] {
-            for (word, count) in theirs {
-                *mine.entry(word.clone()).or_default() += count;
-            }
+        for (word, count) in &pair.edge.verdicts {
+            *totals.verdicts.entry(word.clone()).or_default() += count;
+        }
+        let is_outside = matches!(pair.edge.peer, PeerDocument::Name { .. } | PeerDocument::Address { .. });
+        for (word, count) in pair.edge.grades.iter().filter(|_| is_outside) {
+            *totals.grades.entry(word.clone()).or_default() += count;
         }
     }
     (totals.clients, totals.servers) = (clients.len(), servers.len());
@@ -165,11 +172,13 @@ fn totals(view: &InvestigationView<'_>, pairs: &[PairDocument]) -> TotalsOfTarge
 fn timeline(view: &InvestigationView<'_>) -> TimelineDocument {
     let timeline = &view.found.timeline;
     let sources = view.view.atlas.clusters.values().flat_map(|cluster| &cluster.coverage);
-    let flows: Vec<_> = sources.filter(|source| source.kind == SourceKind::Flows).map(|source| &source.activity).collect();
+    let flows: Vec<_> =
+        sources.filter(|source| source.kind == SourceKind::Flows).map(|source| &source.activity).collect();
     let gaps: Vec<Vec<_>> = flows.iter().map(|activity| activity.gaps()).collect();
     let is_covered = |from: Timestamp, until: Timestamp| {
         flows.iter().zip(&gaps).any(|(activity, gaps)| {
-            let spans = activity.first.is_some_and(|first| first < until) && activity.last.is_some_and(|last| last >= from);
+            let spans =
+                activity.first.is_some_and(|first| first < until) && activity.last.is_some_and(|last| last >= from);
             spans && !gaps.iter().any(|gap| gap.from <= from && until <= gap.until)
         })
     };
@@ -315,7 +324,8 @@ fn around(view: &InvestigationView<'_>) -> AroundDocument {
     rows.sort_by(|one, two| {
         let near = |row: &AroundRow| (row.nearest_minutes, Reverse(row.connections));
         let text = |row: &AroundRow| {
-            let ends = (row.cluster.clone(), row.namespace.clone(), row.client.name.clone(), format!("{:?}", row.server));
+            let ends =
+                (row.cluster.clone(), row.namespace.clone(), row.client.name.clone(), format!("{:?}", row.server));
             (ends, row.port, row.protocol.clone(), row.inward, row.client.kind.clone())
         };
         near(one).cmp(&near(two)).then_with(|| text(one).cmp(&text(two)))

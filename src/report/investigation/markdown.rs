@@ -28,10 +28,22 @@ pub fn investigation_markdown(document: &InvestigationDocument) -> String {
             document.timeline.step_seconds / 60
         ));
     }
-    let mut pairs = Table::new(&["Client", "Server", "Port", "#Connections", "#Denied", "Evidence", "First", "Last", "Findings", "Review"]);
+    let mut pairs = Table::new(&[
+        "Client",
+        "Server",
+        "Port",
+        "#Connections",
+        "#Denied",
+        "Evidence",
+        "First",
+        "Last",
+        "Findings",
+        "Review",
+    ]);
     for pair in document.pairs.iter().take(ROWS_MAX) {
         let judgement = pair.edge.judgement.as_ref();
-        let findings = judgement.iter().flat_map(|judgement| &judgement.findings).filter(|finding| finding.exempted.is_none());
+        let findings =
+            judgement.iter().flat_map(|judgement| &judgement.findings).filter(|finding| finding.exempted.is_none());
         pairs.row([
             format!("`{}`", pair_client(document, pair, client_label)),
             format!("`{}`", server_label(&pair.edge.peer)),
@@ -56,7 +68,8 @@ pub fn investigation_markdown(document: &InvestigationDocument) -> String {
         section(&mut out, title, &table, rows.len());
     }
     if let Some(around) = &document.around {
-        let mut table = Table::new(&["Client", "Server", "Port", "#Connections", "#Denied", "#Nearest, min", "First", "Last"]);
+        let mut table =
+            Table::new(&["Client", "Server", "Port", "#Connections", "#Denied", "#Nearest, min", "First", "Last"]);
         for row in around.rows.iter().take(ROWS_MAX) {
             table.row([
                 format!("`{}`", client_label(&row.namespace, &row.client.kind, &row.client.name)),

@@ -84,7 +84,7 @@ pub struct TotalsOfTarget {
     pub servers: usize,
     /// Verdict → connections.
     pub verdicts: BTreeMap<String, u64>,
-    /// Evidence grade → connections.
+    /// Evidence grade → connections to destinations outside the cluster.
     pub grades: BTreeMap<String, u64>,
     /// First event.
     pub first: Option<String>,
@@ -114,7 +114,7 @@ pub struct BucketDocument {
     pub open: u64,
     /// Of those that began, denied.
     pub denied: u64,
-    /// Of those that began, by evidence grade.
+    /// Of those that began and went outside the cluster, by evidence grade.
     pub grades: BTreeMap<String, u64>,
     /// Whether some flow source covered some of it.
     pub covered: bool,

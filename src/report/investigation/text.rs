@@ -55,10 +55,16 @@ pub fn investigation_text(document: &InvestigationDocument, width: u16, paint: P
     }
     if !document.connections.rows.is_empty() {
         let title = "Connections, the earliest first";
-        out += &section(paint, title, &connections_table(&document.connections.rows, shown), width, |row, column, cell| {
-            let verdict = document.connections.rows.get(row).map(|row| row.verdict);
-            if column == 3 && verdict == Some("denied") { paint.bad(cell) } else { cell.to_owned() }
-        });
+        out += &section(
+            paint,
+            title,
+            &connections_table(&document.connections.rows, shown),
+            width,
+            |row, column, cell| {
+                let verdict = document.connections.rows.get(row).map(|row| row.verdict);
+                if column == 3 && verdict == Some("denied") { paint.bad(cell) } else { cell.to_owned() }
+            },
+        );
         let total = usize::try_from(document.connections.total).unwrap_or(usize::MAX);
         out += &more(total, shown.rows.min(document.connections.shown), "connection");
     }
@@ -117,7 +123,11 @@ pub(super) fn answer(document: &InvestigationDocument) -> String {
         counted(size(totals.servers), "server"),
         short_time(totals.first.as_deref()),
         short_time(totals.last.as_deref()),
-        if denied == 0 { "none".to_owned() } else { format!("{} ({})", count(denied), share(denied, totals.connections)) },
+        if denied == 0 {
+            "none".to_owned()
+        } else {
+            format!("{} ({})", count(denied), share(denied, totals.connections))
+        },
     )
 }
 
@@ -133,11 +143,7 @@ pub(super) fn coverage(document: &InvestigationDocument) -> String {
         (false, true) => format!("No window was asked; the evidence reaches from {span}"),
         (false, false) => format!("An input broke off, or there are no flows; the evidence reaches from {span}"),
     };
-    format!(
-        "{state}; {}, {} reported lost.",
-        counted(size(gaps), "gap"),
-        counted(lost, "event")
-    )
+    format!("{state}; {}, {} reported lost.", counted(size(gaps), "gap"), counted(lost, "event"))
 }
 
 fn when(document: &InvestigationDocument, width: usize, paint: Paint) -> String {
@@ -188,7 +194,11 @@ fn more(total: usize, shown: usize, noun: &str) -> String {
     if total <= shown {
         return String::new();
     }
-    format!("showing {} of {}; --limit N shows more, --format json all that are held\n", count(size(shown)), counted(size(total), noun))
+    format!(
+        "showing {} of {}; --limit N shows more, --format json all that are held\n",
+        count(size(shown)),
+        counted(size(total), noun)
+    )
 }
 
 /// A workload as a terminal has room for: without its kind.
@@ -237,7 +247,12 @@ fn grades_label(grades: &BTreeMap<String, u64>) -> String {
     grades.sort_by(|one, two| two.1.cmp(one.1).then_with(|| one.0.cmp(two.0)));
     match grades.as_slice() {
         [(only, _)] => identifier(only),
-        several => list(several.iter().map(|(grade, count)| format!("{} {}", identifier(grade), super::super::wording::count(**count))), 2),
+        several => list(
+            several
+                .iter()
+                .map(|(grade, count)| format!("{} {}", identifier(grade), super::super::wording::count(**count))),
+            2,
+        ),
     }
 }
 
@@ -262,7 +277,8 @@ pub(super) fn pair_client(
 
 fn pairs_table(document: &InvestigationDocument, shown: Shown) -> Table {
     let covered: Vec<bool> = document.timeline.buckets.iter().map(|bucket| bucket.covered).collect();
-    let mut table = Table::new(&["CLIENT", "SERVER", "#PORT", "#CONN", "#DENIED", "EVIDENCE", "#FIRST", "#LAST", "#TIMELINE"]);
+    let mut table =
+        Table::new(&["CLIENT", "!SERVER", "#PORT", "#CONN", "#DENIED", "EVIDENCE", "#FIRST", "#LAST", "#TIMELINE"]);
     for pair in document.pairs.iter().take(shown.rows) {
         let edge = &pair.edge;
         let began: Vec<u64> = pair.began.iter().copied().map(u64::from).collect();
@@ -284,11 +300,13 @@ fn pairs_table(document: &InvestigationDocument, shown: Shown) -> Table {
 
 /// Categories, findings and reviews of the destinations, each once.
 fn judged(document: &InvestigationDocument, width: usize, paint: Paint) -> String {
-    let mut lines: BTreeMap<(std::cmp::Reverse<Option<Severity>>, String), Vec<(Option<Severity>, String)>> = BTreeMap::new();
+    let mut lines: BTreeMap<(std::cmp::Reverse<Option<Severity>>, String), Vec<(Option<Severity>, String)>> =
+        BTreeMap::new();
     for pair in &document.pairs {
         let outside = matches!(pair.edge.peer, PeerDocument::Name { .. } | PeerDocument::Address { .. });
         let Some(judgement) = pair.edge.judgement.as_ref().filter(|_| outside) else { continue };
-        let owner = judgement.review.owner.as_deref().map(|owner| format!(" by {}", identifier(owner))).unwrap_or_default();
+        let owner =
+            judgement.review.owner.as_deref().map(|owner| format!(" by {}", identifier(owner))).unwrap_or_default();
         let entry = lines.entry((std::cmp::Reverse(severity(pair)), server_label(&pair.edge.peer))).or_default();
         let rule = if judgement.rule.is_empty() { "no rule knows it".to_owned() } else { identifier(&judgement.rule) };
         let mut push = |severity: Option<Severity>, text: String| {
@@ -298,7 +316,11 @@ fn judged(document: &InvestigationDocument, width: usize, paint: Paint) -> Strin
         };
         push(None, format!("{} ({rule})", judgement.category));
         for finding in &judgement.findings {
-            let exempted = finding.exempted.as_deref().map(|by| format!(" (not held against it: {})", identifier(by))).unwrap_or_default();
+            let exempted = finding
+                .exempted
+                .as_deref()
+                .map(|by| format!(" (not held against it: {})", identifier(by)))
+                .unwrap_or_default();
             push(
                 Some(finding.severity).filter(|_| exempted.is_empty()),
                 format!(
@@ -333,10 +355,8 @@ fn judged(document: &InvestigationDocument, width: usize, paint: Paint) -> Strin
 
 fn relatives(document: &InvestigationDocument, width: usize, paint: Paint, shown: Shown) -> String {
     let mut out = String::new();
-    let names = [
-        ("Names, by the answers", &document.names),
-        ("Other names on the same addresses", &document.sibling_names),
-    ];
+    let names =
+        [("Names, by the answers", &document.names), ("Other names on the same addresses", &document.sibling_names)];
     for (title, rows) in names {
         if !rows.is_empty() {
             out += &section(paint, title, &names_table(rows, shown), width, |_, _, cell| cell.to_owned());
@@ -356,16 +376,23 @@ fn relatives(document: &InvestigationDocument, width: usize, paint: Paint, shown
     if !document.asked_only.is_empty() {
         let mut table = Table::new(&["NAME", "#ANSWERS", "#FIRST", "#LAST"]);
         for asked in document.asked_only.iter().take(shown.rows) {
-            table.row([identifier(&asked.name), count(asked.answers), shown.clock.minute(asked.first.as_deref()), shown.clock.minute(asked.last.as_deref())]);
+            table.row([
+                identifier(&asked.name),
+                count(asked.answers),
+                shown.clock.minute(asked.first.as_deref()),
+                shown.clock.minute(asked.last.as_deref()),
+            ]);
         }
-        out += &section(paint, "Asked for, and never connected to by that name", &table, width, |_, _, cell| cell.to_owned());
+        out += &section(paint, "Asked for, and never connected to by that name", &table, width, |_, _, cell| {
+            cell.to_owned()
+        });
         out += &more(document.asked_only.len(), shown.rows, "name");
     }
     out
 }
 
 fn names_table(rows: &[NameTold], shown: Shown) -> Table {
-    let mut table = Table::new(&["NAME", "ADDRESSES", "#ANSWERS", "#FIRST", "#LAST"]);
+    let mut table = Table::new(&["!NAME", "ADDRESSES", "#ANSWERS", "#FIRST", "#LAST"]);
     for row in rows.iter().take(shown.rows) {
         table.row([
             identifier(&row.name),
@@ -379,7 +406,7 @@ fn names_table(rows: &[NameTold], shown: Shown) -> Table {
 }
 
 fn addresses_table(rows: &[AddressTold], shown: Shown) -> Table {
-    let mut table = Table::new(&["ADDRESS", "NAMES", "#ANSWERS", "#FIRST", "#LAST"]);
+    let mut table = Table::new(&["!ADDRESS", "NAMES", "#ANSWERS", "#FIRST", "#LAST"]);
     for row in rows.iter().take(shown.rows) {
         table.row([
             identifier(&row.address),
@@ -400,7 +427,7 @@ fn together(items: &[String], total: usize) -> String {
 }
 
 fn around_table(rows: &[AroundRow], shown: Shown) -> Table {
-    let mut table = Table::new(&["CLIENT", "SERVER", "#PORT", "#CONN", "#DENIED", "#NEAREST", "#FIRST", "#LAST"]);
+    let mut table = Table::new(&["CLIENT", "!SERVER", "#PORT", "#CONN", "#DENIED", "#NEAREST", "#FIRST", "#LAST"]);
     for row in rows.iter().take(shown.rows) {
         table.row([
             short_client(&row.namespace, &row.client.kind, &row.client.name),
@@ -417,7 +444,7 @@ fn around_table(rows: &[AroundRow], shown: Shown) -> Table {
 }
 
 fn connections_table(rows: &[ConnectionRow], shown: Shown) -> Table {
-    let mut table = Table::new(&["#TIME", "CLIENT", "SERVER", "#VERDICT", "EVIDENCE", "#ANSWER AGE"]);
+    let mut table = Table::new(&["#TIME", "CLIENT", "!SERVER", "#VERDICT", "EVIDENCE", "#ANSWER AGE"]);
     for row in rows.iter().take(shown.rows) {
         let client = if row.client.is_empty() { &row.client_address } else { &row.client };
         let name = row.names.first().filter(|_| row.server.is_empty());
