@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use egress_atlas::cli::{Cli, Context, system_now};
 use egress_atlas::error::ExitStatus;
+use egress_atlas::report::Paint;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
         verbose: cli.verbose(),
         progress: io::stderr().is_terminal() && !cli.quiet(),
         width: terminal_width(),
-        colour: colours(cli.color()),
+        paint: Paint(colours(cli.color())),
         now: system_now(),
     });
     let result = result.and_then(|status| out.flush().map(|()| status).map_err(Into::into));

@@ -49,13 +49,11 @@ pub fn record_review(text: &str, file: &str, decision: &Review) -> Result<Record
     };
     let after = Reviews::parse(&written, file).map_err(|_| form())?;
     let mut expected = before.all().to_vec();
-    let replaced = match found.and_then(|number| expected.get_mut(number)) {
-        Some(old) => Some(std::mem::replace(old, decision.clone())),
-        None => {
-            expected.push(decision.clone());
-            None
-        }
-    };
+    let replaced =
+        found.and_then(|number| expected.get_mut(number)).map(|old| std::mem::replace(old, decision.clone()));
+    if replaced.is_none() {
+        expected.push(decision.clone());
+    }
     if after.all() == expected { Ok(Recorded { text: written, replaced }) } else { Err(form()) }
 }
 
@@ -123,11 +121,11 @@ fn changed(text: &str, number: usize, review: &Review) -> Option<String> {
     match (entry("expires"), review.expires) {
         (Some((_, value)), Some(day)) => edits.push((value.span(), quoted(&day.to_string()))),
         (Some((key, value)), None) => {
-            edits.push((without_line(text, key.span().start..value.span().end), String::new()))
+            edits.push((without_line(text, key.span().start..value.span().end), String::new()));
         }
         (None, Some(day)) => {
-            let last = table.values().map(|value| value.span().end).max()?;
-            let end = text.get(last..)?.find('\n').map_or(text.len(), |offset| last + offset);
+            let written_until = table.values().map(|value| value.span().end).max()?;
+            let end = text.get(written_until..)?.find('\n').map_or(text.len(), |offset| written_until + offset);
             let newline = newline_of(text);
             let end = if newline == "\r\n" && text.get(..end)?.ends_with('\r') { end - 1 } else { end };
             edits.push((end..end, format!("{newline}expires = {}", quoted(&day.to_string()))));

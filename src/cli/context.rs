@@ -20,18 +20,13 @@ pub struct Context<'a> {
     pub progress: bool,
     /// Columns of the terminal.
     pub width: u16,
-    /// Whether answers may be coloured.
-    pub colour: bool,
+    /// Colour for answers, where they go to a terminal.
+    pub paint: Paint,
     /// The time of the run; only durations such as `--since 7d` refer to it.
     pub now: Timestamp,
 }
 
 impl Context<'_> {
-    /// Colour for answers, if they go to a terminal.
-    pub(super) const fn paint(&self) -> Paint {
-        Paint(self.colour)
-    }
-
     /// Says something that is no answer.
     ///
     /// A closed error stream is no reason to fail.

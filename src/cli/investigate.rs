@@ -113,7 +113,7 @@ pub(super) fn run(args: &InvestigateArgs, context: &mut Context<'_>) -> anyhow::
 fn print(args: &InvestigateArgs, document: &InvestigationDocument, context: &mut Context<'_>) -> anyhow::Result<()> {
     match args.format {
         Format::Table => {
-            let text = investigation_text(document, context.width, context.paint(), args.limit.max(1));
+            let text = investigation_text(document, context.width, context.paint, args.limit.max(1));
             write!(context.out, "{text}")?;
         }
         Format::Json => writeln!(context.out, "{}", serde_json::to_string_pretty(document)?)?,

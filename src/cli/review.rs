@@ -104,7 +104,7 @@ fn print_list(args: &ListArgs, context: &mut Context<'_>) -> anyhow::Result<Exit
     let found = review_list(&decisions, baseline.as_ref(), Date::of(context.now));
     match args.format {
         Format::Table => {
-            let text = review_list_text(&found, context.width, context.paint());
+            let text = review_list_text(&found, context.width, context.paint);
             write!(context.out, "{text}")?;
             if baseline.is_none() {
                 context.say("where they are in use is not known without --baseline DIR, nor what is pending");

@@ -21,6 +21,9 @@ pub struct EdgeTimes {
     pub distinct: (usize, usize),
 }
 
+/// By cluster and namespace: what belongs to each edge, in the order of the edges.
+pub type TimesByNamespace = BTreeMap<(Box<str>, Box<str>), Vec<EdgeTimes>>;
+
 /// Turns numbers of the evidence into texts.
 #[derive(Clone, Copy, Debug)]
 pub struct Writer<'a> {
@@ -88,12 +91,9 @@ impl Writer<'_> {
 
     /// The atlas of what was found, with the coverage of every cluster (or of the one that is meant); and, for each namespace, what
     /// belongs to its edges, in their order.
-    pub fn atlas(
-        &self,
-        found: &Found,
-        cluster: Option<&str>,
-    ) -> (Atlas, BTreeMap<(Box<str>, Box<str>), Vec<EdgeTimes>>) {
-        let mut all: BTreeMap<(Box<str>, Box<str>, EdgeKey), (EdgeSeen, EdgeTimes)> = BTreeMap::new();
+    pub fn atlas(&self, found: &Found, cluster: Option<&str>) -> (Atlas, TimesByNamespace) {
+        type Place = (Box<str>, Box<str>, EdgeKey);
+        let mut all: BTreeMap<Place, (EdgeSeen, EdgeTimes)> = BTreeMap::new();
         for (ends, pair) in &found.pairs {
             let (namespace, workload) = self.client(ends);
             let key = EdgeKey { workload, peer: self.server(ends), port: ends.port, protocol: ends.protocol };
@@ -108,7 +108,7 @@ impl Writer<'_> {
             times.distinct = (times.distinct.0 + addresses, times.distinct.1 + pods);
         }
         let mut atlas = Atlas::default();
-        let mut times: BTreeMap<(Box<str>, Box<str>), Vec<EdgeTimes>> = BTreeMap::new();
+        let mut times = TimesByNamespace::new();
         for ((cluster, namespace, key), (seen, edge_times)) in all {
             times.entry((cluster.clone(), namespace.clone())).or_default().push(edge_times);
             let target = atlas.clusters.entry(cluster).or_default().namespaces.entry(namespace).or_default();

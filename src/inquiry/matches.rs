@@ -217,7 +217,7 @@ impl<'a> Matches<'a> {
         self.asked.absorb(other.asked, Told::absorb);
         self.used.extend(other.used);
         self.clusters.extend(other.clusters);
-        self.minutes.absorb(other.minutes, |mine, theirs| mine.extend(theirs));
+        self.minutes.absorb(other.minutes, Extend::extend);
     }
 }
 
@@ -277,7 +277,9 @@ pub fn inquire(
 ) -> io::Result<Found> {
     let parts = attribute(evidence, join, threads, || Matches::new(matcher, inventory, timeline, options))?;
     let mut all = Matches::new(matcher, inventory, timeline, options);
-    parts.into_iter().for_each(|part| all.absorb(part));
+    for part in parts {
+        all.absorb(part);
+    }
     Ok(Found {
         is_cut: all.told.refused + all.asked.refused + all.minutes.refused > 0,
         timeline: all.timeline,

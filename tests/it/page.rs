@@ -126,7 +126,7 @@ fn base64(bytes: &[u8]) -> String {
         .chunks(6)
         .map(|six| letters[six.iter().fold(0, |all, bit| all << 1 | usize::from(*bit)) << (6 - six.len())])
         .collect();
-    while text.len() % 4 > 0 {
+    while !text.len().is_multiple_of(4) {
         text.push('=');
     }
     text

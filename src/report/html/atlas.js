@@ -68,7 +68,7 @@ const table = dataTable({
       countList(`Evidence for the name (confidence ${edge.raw.confidence.toFixed(2)})`, pairsOf(edge.raw.grades)),
       countList("Addresses", pairsOf(edge.raw.addresses), "addresses"),
       countList("Other names the evidence allows", pairsOf(edge.raw.candidates), "names"),
-      countList("Also looked up as", pairsOf(edge.raw.names), "names"),
+      countList("Also looked up as", pairsOf(edge.raw.names).filter(([name]) => name !== edge.peer), "names"),
       countList("CNAME chains", edge.raw.chains.map((i) => [T[i], null])),
       countList("Pods", edge.raw.pods.map((i) => [T[i], null]), "pods"))),
 });

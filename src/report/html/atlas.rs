@@ -106,13 +106,11 @@ impl<'a> Texts<'a> {
     }
 
     fn review(&mut self, review: &'a ReviewDocument) -> usize {
-        match self.reviews.iter().position(|known| *known == review) {
-            Some(number) => number,
-            None => {
-                self.reviews.push(review);
-                self.reviews.len() - 1
-            }
-        }
+        let known = self.reviews.iter().position(|known| *known == review);
+        known.unwrap_or_else(|| {
+            self.reviews.push(review);
+            self.reviews.len() - 1
+        })
     }
 }
 

@@ -90,7 +90,8 @@ mod tests {
             let page = page("t", "void 0", &text).unwrap();
             let (_, rest) = page.split_once("id=\"data\">").unwrap();
             let (block, _) = rest.split_once("</script>").unwrap();
-            prop_assert!(!block.contains(['<', '>', '&', '\u{2028}', '\u{2029}']));
+            let is_inert = !block.contains(['<', '>', '&', '\u{2028}', '\u{2029}']);
+            prop_assert!(is_inert, "{}", block);
             prop_assert_eq!(serde_json::from_str::<String>(block).unwrap(), text);
         }
     }

@@ -13,7 +13,7 @@ use super::schema::{
     InvestigationDocument, NameTold, PairDocument, TargetDocument, TimelineDocument, TotalsOfTarget,
 };
 use crate::attribute::PartyId;
-use crate::inquiry::{EdgeTimes, Found, Matcher, Moment, Relatives, Role, Siblings, Target, Told, Writer};
+use crate::inquiry::{Found, Matcher, Moment, Relatives, Role, Siblings, Target, TimesByNamespace, Told, Writer};
 use crate::model::{Severity, SourceKind, Timestamp};
 use crate::summary::LISTED_MAX;
 
@@ -36,7 +36,7 @@ pub struct InvestigationView<'a> {
     /// The pairs as an atlas, judged.
     pub view: &'a AtlasView<'a>,
     /// By cluster and namespace: what belongs to each edge.
-    pub times: &'a BTreeMap<(Box<str>, Box<str>), Vec<EdgeTimes>>,
+    pub times: &'a TimesByNamespace,
     /// Whether the evidence covers what was asked.
     pub covered: bool,
     /// Targets that look like this one, where it is not known.

@@ -67,6 +67,15 @@ pub fn investigation_markdown(document: &InvestigationDocument) -> String {
         }
         section(&mut out, title, &table, rows.len());
     }
+    around(&mut out, document);
+    out.heading(2, "Notes");
+    for note in &document.notes {
+        out.bullet(&prose(note));
+    }
+    out.finish()
+}
+
+fn around(out: &mut Document, document: &InvestigationDocument) {
     if let Some(around) = &document.around {
         let mut table =
             Table::new(&["Client", "Server", "Port", "#Connections", "#Denied", "#Nearest, min", "First", "Last"]);
@@ -82,13 +91,8 @@ pub fn investigation_markdown(document: &InvestigationDocument) -> String {
                 short_time(row.last.as_deref()),
             ]);
         }
-        section(&mut out, &format!("What the same pods did within {} min", around.minutes), &table, around.rows.len());
+        section(out, &format!("What the same pods did within {} min", around.minutes), &table, around.rows.len());
     }
-    out.heading(2, "Notes");
-    for note in &document.notes {
-        out.bullet(&prose(note));
-    }
-    out.finish()
 }
 
 fn section(out: &mut Document, title: &str, table: &Table, total: usize) {

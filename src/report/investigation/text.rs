@@ -1,8 +1,9 @@
 //! An investigation on a terminal: the answer first, then when, who, under which names, what else.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::super::escape::identifier;
+use super::super::escape::{identifier, prose};
 use super::super::paint::Paint;
 use super::super::peer;
 use super::super::table::{Table, cut_middle};
@@ -13,7 +14,7 @@ use super::schema::{AddressTold, AroundRow, ConnectionRow, InvestigationDocument
 use super::spark::spark;
 use crate::model::columns::INVESTIGATED;
 use crate::model::{Severity, Timestamp};
-use crate::report::json::{PeerDocument, Window};
+use crate::report::json::{JudgementDocument, PeerDocument, Window};
 
 /// Widest timeline of one pair, in marks.
 const PAIR_MARKS_MAX: usize = 24;
@@ -70,7 +71,7 @@ pub fn investigation_text(document: &InvestigationDocument, width: u16, paint: P
     }
     out.push('\n');
     for note in &document.notes {
-        out += &wrapped(&format!("note: {}", super::super::escape::prose(note).replace('\\', "")), width, "      ");
+        out += &wrapped(&format!("note: {}", plain(note)), width, "      ");
     }
     out
 }
@@ -298,59 +299,65 @@ fn pairs_table(document: &InvestigationDocument, shown: Shown) -> Table {
     table
 }
 
-/// Categories, findings and reviews of the destinations, each once.
+/// What is known of one destination, most telling first: lines with the severity that colours them.
+type Facts = Vec<(Option<Severity>, String)>;
+
+/// Destinations whose category and findings are told; JSON and Markdown tell all.
+const JUDGED_MAX: usize = 8;
+
+/// Categories, findings and reviews of the destinations, each once; suspects first.
 fn judged(document: &InvestigationDocument, width: usize, paint: Paint) -> String {
-    let mut lines: BTreeMap<(std::cmp::Reverse<Option<Severity>>, String), Vec<(Option<Severity>, String)>> =
-        BTreeMap::new();
+    let mut destinations: BTreeMap<(Reverse<Option<Severity>>, String), Facts> = BTreeMap::new();
     for pair in &document.pairs {
-        let outside = matches!(pair.edge.peer, PeerDocument::Name { .. } | PeerDocument::Address { .. });
-        let Some(judgement) = pair.edge.judgement.as_ref().filter(|_| outside) else { continue };
-        let owner =
-            judgement.review.owner.as_deref().map(|owner| format!(" by {}", identifier(owner))).unwrap_or_default();
-        let entry = lines.entry((std::cmp::Reverse(severity(pair)), server_label(&pair.edge.peer))).or_default();
-        let rule = if judgement.rule.is_empty() { "no rule knows it".to_owned() } else { identifier(&judgement.rule) };
-        let mut push = |severity: Option<Severity>, text: String| {
-            if !entry.iter().any(|(_, known)| *known == text) {
-                entry.push((severity, text));
+        let is_outside = matches!(pair.edge.peer, PeerDocument::Name { .. } | PeerDocument::Address { .. });
+        let Some(judgement) = pair.edge.judgement.as_ref().filter(|_| is_outside) else { continue };
+        let facts = destinations.entry((Reverse(severity(pair)), server_label(&pair.edge.peer))).or_default();
+        for fact in facts_of(pair, judgement) {
+            if !facts.contains(&fact) {
+                facts.push(fact);
             }
-        };
-        push(None, format!("{} ({rule})", judgement.category));
-        for finding in &judgement.findings {
-            let exempted = finding
-                .exempted
-                .as_deref()
-                .map(|by| format!(" (not held against it: {})", identifier(by)))
-                .unwrap_or_default();
-            push(
-                Some(finding.severity).filter(|_| exempted.is_empty()),
-                format!(
-                    "{} {}: {} [{}]{exempted}",
-                    finding.severity,
-                    identifier(&finding.class),
-                    super::super::escape::prose(&finding.why).replace('\\', ""),
-                    finding.attack.iter().map(|id| identifier(id)).collect::<Vec<_>>().join(" ")
-                ),
-            );
-        }
-        if judgement.review.state != "not needed" {
-            push(None, format!("review in {}: {}{owner}", identifier(&pair.namespace), judgement.review.state));
         }
     }
-    if lines.is_empty() {
+    if destinations.is_empty() {
         return String::new();
     }
     let mut out = format!("\n{}\n", paint.strong("What it is"));
-    for ((_, name), facts) in lines.iter().take(8) {
-        out += &format!("{name}\n");
+    for ((_, name), facts) in destinations.iter().take(JUDGED_MAX) {
+        out += &[name.as_str(), "\n"].concat();
         for (severity, fact) in facts {
             let text = wrapped(&format!("  {fact}"), width, "    ");
             out += &severity.map_or_else(|| text.clone(), |severity| paint.severity(severity, text.trim_end()) + "\n");
         }
     }
-    if lines.len() > 8 {
-        out += &format!("and {} more\n", lines.len() - 8);
+    if destinations.len() > JUDGED_MAX {
+        out += &["and ", &count(size(destinations.len() - JUDGED_MAX)), " more\n"].concat();
     }
     out
+}
+
+fn facts_of(pair: &PairDocument, judgement: &JudgementDocument) -> Facts {
+    let rule = if judgement.rule.is_empty() { "no rule knows it".to_owned() } else { identifier(&judgement.rule) };
+    let mut facts = vec![(None, format!("{} ({rule})", judgement.category))];
+    for finding in &judgement.findings {
+        let exempted = finding.exempted.as_deref();
+        let exemption = exempted.map(|by| format!(" (not held against it: {})", identifier(by))).unwrap_or_default();
+        let attack: Vec<String> = finding.attack.iter().map(|id| identifier(id)).collect();
+        let why = plain(&finding.why);
+        let fact =
+            format!("{} {}: {why} [{}]{exemption}", finding.severity, identifier(&finding.class), attack.join(" "));
+        facts.push((Some(finding.severity).filter(|_| exempted.is_none()), fact));
+    }
+    if judgement.review.state != "not needed" {
+        let owner =
+            judgement.review.owner.as_deref().map(|owner| format!(" by {}", identifier(owner))).unwrap_or_default();
+        facts.push((None, format!("review in {}: {}{owner}", identifier(&pair.namespace), judgement.review.state)));
+    }
+    facts
+}
+
+/// A sentence for a terminal: harmless, and without the marks that Markdown needs.
+fn plain(sentence: &str) -> String {
+    prose(sentence).replace('\\', "")
 }
 
 fn relatives(document: &InvestigationDocument, width: usize, paint: Paint, shown: Shown) -> String {
