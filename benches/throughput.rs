@@ -192,6 +192,7 @@ fn discover(bencher: Bencher<'_, '_>) {
             verbose: false,
             progress: false,
             width: 100,
+            paint: egress_atlas::report::Paint(false),
             now: Timestamp::UNKNOWN,
         };
         cli.run(&mut context).unwrap()

@@ -26,6 +26,7 @@
 //! - [`classify`]: destination to category, with the rule that decided.
 //! - [`detect`]: destination to findings, each with reason, severity, confidence and remedy.
 //! - [`policy`]: drafts of network policies in five dialects, from what was seen and what owners decided.
+//! - [`inquiry`]: one target instead of all: who talked to it, when, how the name is known, what else they did.
 //! - [`report`]: finished values in, text out: documents, index, JSON, the columns of tables.
 //! - [`simulate`]: data that we make ourselves: the demo, and random clusters whose truth is known. Its encoders share
 //!   nothing with the decoders of [`read`], so that each checks the other.
@@ -56,6 +57,7 @@ pub mod classify;
 pub mod cli;
 pub mod detect;
 pub mod error;
+pub mod inquiry;
 pub mod kube;
 pub mod model;
 pub mod policy;

@@ -320,7 +320,7 @@ pub(crate) fn suggestion(word: &str, known: &[&str]) -> String {
 }
 
 /// How many letters have to be changed, added or removed to turn one word into the other (Levenshtein).
-fn edits(left: &str, right: &str) -> usize {
+pub(crate) fn edits(left: &str, right: &str) -> usize {
     // Longer words are no typing errors of ours, and the table would grow with hostile input.
     if left.len() > 64 || right.len() > 64 {
         return usize::MAX;

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::model::Timestamp;
+use crate::report::Paint;
 
 /// Streams and manners. Answers go to `out`, everything else to `err`.
 pub struct Context<'a> {
@@ -19,6 +20,8 @@ pub struct Context<'a> {
     pub progress: bool,
     /// Columns of the terminal.
     pub width: u16,
+    /// Colour for answers, where they go to a terminal.
+    pub paint: Paint,
     /// The time of the run; only durations such as `--since 7d` refer to it.
     pub now: Timestamp,
 }

@@ -48,6 +48,7 @@ pub(super) fn run(args: &DemoArgs, context: &mut Context<'_>) -> anyhow::Result<
         baseline: None,
         sarif: None,
         events: None,
+        html: None,
     };
     let status = discover::run(&discover, context)?;
     writeln!(

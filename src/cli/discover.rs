@@ -15,7 +15,7 @@ use crate::detect::Baseline;
 use crate::error::ExitStatus;
 use crate::model::Severity;
 use crate::report::{
-    ATLAS_SCHEMA, AtlasDocument, AtlasView, EventForm, atlas_document, documents, egress_columns, events,
+    ATLAS_SCHEMA, AtlasDocument, AtlasView, EventForm, atlas_document, atlas_page, documents, egress_columns, events,
     index_document, ingress_columns, sarif, summary_text,
 };
 use crate::task::{judge_against, known_destinations, worst_open};
@@ -44,6 +44,9 @@ pub(super) struct DiscoverArgs {
     /// Write all findings as JSON lines for a SIEM too; `ocsf:FILE` for OCSF instead of ECS.
     #[arg(long, value_name = "[ecs:|ocsf:]FILE")]
     pub(super) events: Option<String>,
+    /// Also write one self-contained page.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
     /// End with status 1 when a suspect of this severity or above has no approval.
     #[arg(long, value_enum, value_name = "SEVERITY")]
     pub(super) fail_on: Option<FailOn>,
@@ -77,6 +80,9 @@ pub(super) fn run(args: &DiscoverArgs, context: &mut Context<'_>) -> anyhow::Res
     let view = judge_against(&atlas, &catalog, &traffic.settings, &reviews, baseline.as_ref());
     write_baseline(&view, &args.out)?;
     write_findings(&view, args)?;
+    if let Some(path) = &args.html {
+        write_text(path, &atlas_page(&atlas_document(&view))?)?;
+    }
     write!(context.out, "{}", summary_text(&view))?;
     say_account(&traffic, context);
     context.say(&format!("open {} first", args.out.join("index.md").display()));

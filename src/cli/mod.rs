@@ -9,10 +9,14 @@ mod demo;
 mod discover;
 mod draft;
 mod drift;
+mod format;
+mod investigate;
 mod plan;
 mod preflight;
 mod probe;
 mod replay;
+mod report;
+mod review;
 mod soak;
 mod traffic;
 mod write;
@@ -72,6 +76,12 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Print the manifest of a probe that proves whether policies are enforced.
     Probe(probe::ProbeArgs),
+    /// Tell who had to do with a target, when, under which names, and what else they did.
+    Investigate(investigate::InvestigateArgs),
+    /// Write a baseline as one self-contained page.
+    Report(report::ReportArgs),
+    /// List and decide what owners answer for.
+    Review(review::ReviewArgs),
 }
 
 impl Cli {
@@ -103,6 +113,9 @@ impl Cli {
             Command::Soak(args) => soak::run(args, context),
             Command::Plan(args) => plan::run(args, context),
             Command::Probe(args) => probe::run(args, context),
+            Command::Investigate(args) => investigate::run(args, context),
+            Command::Report(args) => report::run(args, context),
+            Command::Review(args) => review::run(args, context),
         }
     }
 }

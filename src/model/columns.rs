@@ -114,3 +114,27 @@ pub const DRAFT: [&str; 10] = [
     "decisions",
     "questions",
 ];
+
+/// Columns of `review list`, in order.
+pub const REVIEWS: [&str; 10] =
+    ["state", "destination", "cluster", "namespace", "owner", "expires", "severity", "class", "in_use", "reason"];
+
+/// Columns of `investigate --format csv`, in order: one row for each connection of the target.
+pub const INVESTIGATED: [&str; 16] = [
+    "first",
+    "last",
+    "role",
+    "cluster",
+    "client",
+    "client_ip",
+    "server",
+    "server_ip",
+    "port",
+    "protocol",
+    "verdict",
+    "name",
+    "candidates",
+    "evidence",
+    "answered_at",
+    "confidence",
+];

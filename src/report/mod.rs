@@ -12,15 +12,20 @@ mod drift;
 mod escape;
 mod events;
 mod finding_list;
+mod html;
 mod index;
+pub mod investigation;
 pub mod json;
 mod namespace;
+mod nearest;
+mod paint;
 mod path;
 mod peer;
 mod plan;
 mod readiness;
 mod replay;
 mod review_block;
+mod review_list;
 mod row;
 mod sarif;
 mod soak;
@@ -36,12 +41,19 @@ pub use drift::{
     drift_text,
 };
 pub use events::{EventForm, events};
+pub use html::{atlas_page, investigation_page};
 pub use index::index_document;
+pub use investigation::{
+    INVESTIGATION_SCHEMA, InvestigationDocument, InvestigationView, connection_columns, investigation_document,
+    investigation_markdown, investigation_text,
+};
 pub use json::{
     ATLAS_SCHEMA, AtlasDocument, ClusterDocument, EdgeDocument, JudgementDocument, NamespaceDocument, PeerDocument,
     WorkloadDocument, WorkloadName, atlas_document, atlas_json,
 };
 pub use namespace::{documents, namespace_document};
+pub use nearest::nearest;
+pub use paint::Paint;
 pub use path::{cluster_folder, document_path};
 pub use plan::{
     Environment, NamespaceRisk, Plan, PlanInput, PolicyObject, Reason, Step, plan, plan_json, plan_markdown,
@@ -50,6 +62,10 @@ pub use readiness::{
     Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json, readiness_text,
 };
 pub use replay::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
+pub use review_list::{
+    DestinationUse, REVIEW_LIST_SCHEMA, ReviewList, ReviewRow, ReviewStanding, destination_use, review_columns,
+    review_list, review_list_markdown, review_list_text,
+};
 pub use sarif::sarif;
 pub use soak::{soak_csv, soak_json, soak_markdown, soak_text};
 pub use summary_text::summary_text;

@@ -5,20 +5,25 @@
 
 /// Widest padding, in characters.
 const PADDED_MAX: usize = 44;
+/// A column of a terminal is never made narrower than this, in characters.
+const CUT_MIN: usize = 10;
 
 /// A table under construction.
 #[derive(Debug)]
 pub(super) struct Table {
     header: Vec<&'static str>,
     numeric: Vec<bool>,
+    kept: Vec<bool>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with these columns; a heading that starts with `#` aligns its column to the right, without the `#`.
+    /// A table with these columns; a heading that starts with `#` aligns its column to the right, without the `#`. On a terminal, a column
+    /// whose heading starts with `!` gives way only after all others.
     pub(super) fn new(columns: &[&'static str]) -> Self {
         Self {
-            header: columns.iter().map(|column| column.trim_start_matches('#')).collect(),
+            header: columns.iter().map(|column| column.trim_start_matches(['#', '!'])).collect(),
+            kept: columns.iter().map(|column| column.starts_with('!')).collect(),
             numeric: columns.iter().map(|column| column.starts_with('#')).collect(),
             rows: Vec::new(),
         }
@@ -71,6 +76,61 @@ impl Table {
         out
     }
 
+    /// The table in at most `width` columns where that is possible: the widest columns give way, and their cells lose the middle.
+    /// `paint` gets each padded cell with its row (none for the header) and column.
+    pub(super) fn to_terminal(&self, width: usize, paint: impl Fn(Option<usize>, usize, &str) -> String) -> String {
+        let widths = self.fitted(width);
+        let mut out = String::new();
+        let mut line = |row: Option<usize>, cells: Vec<String>| {
+            // The last cell is not padded: nothing follows it.
+            let last = cells.iter().rposition(|cell| !cell.trim_end().is_empty()).map_or(0, |index| index + 1);
+            let painted: Vec<String> = (cells.iter().take(last).enumerate())
+                .map(|(column, cell)| paint(row, column, if column + 1 == last { cell.trim_end() } else { cell }))
+                .collect();
+            out.push_str(&painted.join("  "));
+            out.push('\n');
+        };
+        let cut = |cells: &mut dyn Iterator<Item = &str>| -> Vec<String> {
+            cells.zip(&widths).map(|(cell, width)| cut_middle(cell, *width)).collect()
+        };
+        let header = cut(&mut self.header.iter().copied());
+        line(None, self.padded(header.iter().map(String::as_str), &widths));
+        for (index, row) in self.rows.iter().enumerate() {
+            let cells = cut(&mut row.iter().map(String::as_str));
+            line(Some(index), self.padded(cells.iter().map(String::as_str), &widths));
+        }
+        out
+    }
+
+    /// Widths that add up to `width`, as far as no column becomes unreadable. Numbers and headings stay whole.
+    fn fitted(&self, width: usize) -> Vec<usize> {
+        let least: Vec<usize> = (self.header.iter().zip(&self.numeric).enumerate())
+            .map(|(index, (header, numeric))| {
+                let content = self.rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count()).max();
+                let floor = if *numeric { usize::MAX } else { CUT_MIN.max(header.chars().count()) };
+                floor.min(content.unwrap_or(0).max(header.chars().count()))
+            })
+            .collect();
+        let mut widths: Vec<usize> = (self.header.iter().enumerate())
+            .map(|(index, header)| {
+                let cells = self.rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count());
+                cells.fold(header.chars().count(), usize::max)
+            })
+            .collect();
+        let room = width.saturating_sub(2 * widths.len().saturating_sub(1));
+        let mut surplus = widths.iter().sum::<usize>().saturating_sub(room);
+        for last_resort in [false, true] {
+            while surplus > 0 {
+                let columns = widths.iter_mut().zip(least.iter().zip(&self.kept));
+                let can_give = columns.filter(|(width, (least, kept))| **width > **least && (last_resort || !**kept));
+                let Some((width, _)) = can_give.max_by_key(|(width, _)| **width) else { break };
+                *width -= 1;
+                surplus -= 1;
+            }
+        }
+        widths
+    }
+
     fn widths(&self, least: usize) -> Vec<usize> {
         let column = |index: usize, header: &str| {
             let cells = self.rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count());
@@ -90,6 +150,19 @@ impl Table {
             )
             .collect()
     }
+}
+
+/// A text that fits its column; the middle gives way, so that start and end stay readable.
+pub(super) fn cut_middle(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width {
+        return text.to_owned();
+    }
+    let kept = width.saturating_sub(2);
+    let (head, tail) = (kept.div_ceil(2), kept / 2);
+    let start: String = text.chars().take(head).collect();
+    let end: String = text.chars().skip(length - tail).collect();
+    format!("{start}..{end}")
 }
 
 #[cfg(test)]
@@ -112,5 +185,21 @@ mod tests {
         a           1,234
         bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb            5
         ");
+    }
+
+    #[test]
+    fn a_terminal_table_gives_way_in_its_widest_column() {
+        let mut table = Table::new(&["NAME", "#CONNECTIONS", "STATE"]);
+        table.row(["a-rather-long-name-of-a-workload.example".to_owned(), "1,234".to_owned(), "pending".to_owned()]);
+        table.row(["b".to_owned(), "5".to_owned(), String::new()]);
+        let plain = |_: Option<usize>, _: usize, cell: &str| cell.to_owned();
+        insta::assert_snapshot!(table.to_terminal(44, plain), @r"
+        NAME                    CONNECTIONS  STATE
+        a-rather-lo..d.example        1,234  pending
+        b                                 5
+        ");
+        assert!(table.to_terminal(20, plain).lines().next().unwrap().contains("CONNECTIONS"));
+        assert_eq!(cut_middle("abcdef", 5), "ab..f");
+        assert_eq!(cut_middle("abc", 1), "..");
     }
 }

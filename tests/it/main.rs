@@ -29,12 +29,16 @@ mod draft;
 mod drift;
 /// Hubble JSON.
 mod hubble;
+/// `investigate` on the demo.
+mod investigate;
 /// IPFIX messages.
 mod ipfix;
 /// The join, its oracle, and independence of slicing.
 mod join;
 /// Kubernetes objects.
 mod kube;
+/// Pages in a real browser.
+mod page;
 /// Policy files: what is read, what is refused and how it is said.
 mod policy;
 /// The enforcement probe.
@@ -43,6 +47,8 @@ mod probe;
 mod replay;
 /// Documents and tables.
 mod report;
+/// The owner gate.
+mod review;
 /// Generated data.
 mod simulate;
 /// Every source, end to end.

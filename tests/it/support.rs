@@ -24,6 +24,7 @@ pub(crate) fn run(arguments: &[&str]) -> Ran {
         verbose: cli.verbose(),
         progress: false,
         width: 100,
+        paint: egress_atlas::report::Paint(false),
         now: Timestamp::parse(b"2026-03-03T00:00:00Z").unwrap(),
     };
     let status = match cli.run(&mut context) {

@@ -14,6 +14,7 @@ const ORDER: [&str; 16] = [
     "summary",
     "classify",
     "detect",
+    "inquiry",
     "policy",
     "replay",
     "report",

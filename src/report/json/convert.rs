@@ -39,7 +39,7 @@ pub fn atlas_document(view: &AtlasView<'_>) -> AtlasDocument {
     }
 }
 
-fn rfc3339(time: Option<Timestamp>) -> Option<String> {
+pub(in crate::report) fn rfc3339(time: Option<Timestamp>) -> Option<String> {
     time.filter(|time| time.is_known()).map(|time| time.to_string())
 }
 
@@ -52,7 +52,7 @@ fn texts(texts: &BTreeSet<Box<str>>) -> Vec<String> {
 }
 
 /// Counts by the text of their keys; keys with the same text add up.
-fn counts<K: ToString>(counts: &BTreeMap<K, u64>) -> BTreeMap<String, u64> {
+pub(in crate::report) fn counts<K: ToString>(counts: &BTreeMap<K, u64>) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for (key, count) in counts {
         *sums.entry(key.to_string()).or_default() += count;
@@ -92,7 +92,7 @@ fn cluster_document(view: &AtlasView<'_>, name: &str, cluster: &Cluster) -> Clus
     }
 }
 
-fn source(source: &SourceCoverage) -> Source {
+pub(in crate::report) fn source(source: &SourceCoverage) -> Source {
     let activity = &source.activity;
     Source {
         kind: source.kind.as_str().to_owned(),
@@ -179,11 +179,11 @@ fn blind_spot(spot: &BlindSpot) -> BlindSpotDocument {
     }
 }
 
-fn workload_name(workload: &Workload) -> WorkloadName {
+pub(in crate::report) fn workload_name(workload: &Workload) -> WorkloadName {
     WorkloadName { kind: workload.kind.0.to_string(), name: workload.name.to_string() }
 }
 
-fn peer_document(peer: &Peer) -> PeerDocument {
+pub(in crate::report) fn peer_document(peer: &Peer) -> PeerDocument {
     match peer {
         Peer::Workload { cluster, namespace, workload } => PeerDocument::Workload {
             cluster: cluster.to_string(),
@@ -203,7 +203,7 @@ fn peer_document(peer: &Peer) -> PeerDocument {
     }
 }
 
-fn edge_document(edge: &Edge, judgement: Option<&Judgement>) -> EdgeDocument {
+pub(in crate::report) fn edge_document(edge: &Edge, judgement: Option<&Judgement>) -> EdgeDocument {
     let seen = &edge.seen;
     let mut verdicts = BTreeMap::new();
     for (verdict, connections) in &seen.verdicts {

@@ -1,0 +1,163 @@
+//! `investigate`: everything that the evidence says about one target.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Context;
+use super::discover::reviews;
+use super::format::Format;
+use super::preflight::window_is_covered;
+use super::traffic::{Traffic, TrafficArgs, say_account};
+use super::write::{write_csv, write_text};
+use crate::attribute::Evidence;
+use crate::catalog::Catalog;
+use crate::error::ExitStatus;
+use crate::inquiry::{InquiryOptions, Matcher, Target, Timeline, Writer, inquire, look_around};
+use crate::model::{SourceKind, parse_duration_nanos};
+use crate::report::{
+    InvestigationDocument, InvestigationView, connection_columns, investigation_document, investigation_markdown,
+    investigation_page, investigation_text, nearest,
+};
+use crate::task::judge;
+
+/// Suggestions for a target that the evidence does not know.
+const NEAREST_MAX: usize = 5;
+/// Connections that are held one by one, at least.
+const MOMENTS_MIN: usize = 1_000;
+
+/// Arguments of `investigate`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 found, or nothing in covered time; 3 nothing found and the evidence does not cover what was asked.\n\n\
+    Examples:\n  \
+    egress-atlas investigate webhook.site --flows hubble/ --dns coredns.fstrm --kube kube.json\n  \
+    egress-atlas investigate 203.0.113.0/24 --flows hubble/ --dns coredns.fstrm --since 7d --html incident.html\n  \
+    egress-atlas investigate shop/Deployment/cart --in-cluster prod-eu --flows eu=eu/ --flows us=us/ --dns eu=eu.fstrm"
+)]
+pub(super) struct InvestigateArgs {
+    /// An address, a range, a name, `*.name`, `namespace`, `namespace/pod`, `namespace/workload` or `namespace/Kind/workload`.
+    #[arg(value_name = "TARGET")]
+    target: String,
+    /// Only this cluster (--cluster names inputs that name none).
+    #[arg(long, value_name = "NAME")]
+    in_cluster: Option<String>,
+    /// How far around each connection the same pods are looked at.
+    #[arg(long, value_name = "DURATION", default_value = "10m")]
+    around: String,
+    /// Lines of each list on a terminal; connections that are held one by one, where that is more than 1,000.
+    #[arg(long, value_name = "N", default_value_t = 15)]
+    limit: usize,
+    /// How to print.
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Also write one self-contained page.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// The owner gate [default: `reviews.toml` in the working folder, if there is one].
+    #[arg(long, value_name = "FILE")]
+    reviews: Option<PathBuf>,
+    #[command(flatten)]
+    traffic: TrafficArgs,
+}
+
+pub(super) fn run(args: &InvestigateArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
+    // Typing errors are told before hours of traffic are read.
+    let target = Target::parse(&args.target)?;
+    let around_nanos = parse_duration_nanos(&args.around)
+        .ok_or_else(|| anyhow::anyhow!("--around `{}`: write a duration such as 10m or 1h", args.around))?;
+    let around_minutes = u32::try_from(around_nanos / 60_000_000_000).unwrap_or(u32::MAX);
+    let options =
+        InquiryOptions { moments_max: args.limit.max(MOMENTS_MIN), around_minutes, ..InquiryOptions::default() };
+    let reviews = reviews(args.reviews.as_deref())?;
+    let catalog = Catalog::embedded()?;
+    let (traffic, evidence) = args.traffic.load(false, context)?;
+
+    let cluster = args.in_cluster.as_deref();
+    let matcher = Matcher::new(&target, &evidence, cluster);
+    let timeline = span(&traffic, &evidence, cluster);
+    let Traffic { inventory, join, threads, .. } = &traffic;
+    let found = inquire(&evidence, inventory, join, *threads, (&matcher, &timeline, options))?;
+    let relatives = look_around(&evidence, inventory, join, *threads, (&matcher, &found, options))?;
+    let writer = Writer { evidence: &evidence, inventory };
+    let (mut atlas, times) = writer.atlas(&found, cluster);
+    (atlas.since, atlas.until) = (traffic.since, traffic.until);
+    let has_flows = evidence
+        .activity
+        .keys()
+        .any(|(kind, name, _)| *kind == SourceKind::Flows && cluster.is_none_or(|cluster| cluster == &**name));
+    let view = judge(&atlas, &catalog, &traffic.settings, &reviews);
+    let document = investigation_document(&InvestigationView {
+        target: &target,
+        cluster,
+        matcher: &matcher,
+        writer,
+        found: &found,
+        relatives: &relatives,
+        around_minutes,
+        view: &view,
+        times: &times,
+        covered: has_flows && !traffic.is_broken() && window_is_covered(&traffic, &atlas),
+        nearest: if matcher.is_known() { Vec::new() } else { suggestions(&target, &evidence, cluster) },
+        warnings: &traffic.warnings,
+    });
+    print(args, &document, context)?;
+    say_account(&traffic, context);
+    if document.totals.connections == 0 && !document.covered {
+        context.say("status 3: not proven: nothing was found, and the evidence does not cover what was asked");
+        return Ok(ExitStatus::NotProven);
+    }
+    Ok(ExitStatus::Good)
+}
+
+fn print(args: &InvestigateArgs, document: &InvestigationDocument, context: &mut Context<'_>) -> anyhow::Result<()> {
+    match args.format {
+        Format::Table => {
+            let text = investigation_text(document, context.width, context.paint, args.limit.max(1));
+            write!(context.out, "{text}")?;
+        }
+        Format::Json => writeln!(context.out, "{}", serde_json::to_string_pretty(document)?)?,
+        Format::Csv => write_csv(context.out, &connection_columns(document))?,
+        Format::Markdown => write!(context.out, "{}", investigation_markdown(document))?,
+    }
+    if let Some(path) = &args.html {
+        write_text(path, &investigation_page(document)?)?;
+        context.say(&format!("page: {}", path.display()));
+    }
+    Ok(())
+}
+
+/// The asked window, else the span of the flows.
+fn span(traffic: &Traffic, evidence: &Evidence, cluster: Option<&str>) -> Timeline {
+    let flows = || {
+        let sources = evidence.activity.iter().filter(|((kind, name, _), _)| {
+            *kind == SourceKind::Flows && cluster.is_none_or(|cluster| cluster == &**name)
+        });
+        sources.map(|(_, activity)| activity)
+    };
+    let from = traffic.since.or_else(|| flows().filter_map(|activity| activity.first).min());
+    let until = traffic.until.or_else(|| flows().filter_map(|activity| activity.last).max());
+    Timeline::over(from, until)
+}
+
+/// What the evidence knows that looks like the target.
+fn suggestions(target: &Target, evidence: &Evidence, cluster: Option<&str>) -> Vec<String> {
+    let vocabulary = &evidence.vocabulary;
+    let typed = target.to_string();
+    let in_cluster =
+        |party: &crate::attribute::Party| cluster.is_none_or(|cluster| vocabulary.text_of(party.cluster) == cluster);
+    let parties = || evidence.parties.iter().map(|(_, party)| party).filter(|party| in_cluster(party));
+    let known: std::collections::BTreeSet<String> = match target {
+        Target::Network(_) => vocabulary.addresses.values().iter().skip(1).map(ToString::to_string).collect(),
+        Target::Name(_) => vocabulary.names.values().iter().map(ToString::to_string).collect(),
+        Target::Workload { .. } => parties().map(|party| format!("{}/{}", party.namespace, party.workload)).collect(),
+        Target::InNamespace { .. } => parties()
+            .flat_map(|party| [&*party.pod, &*party.workload.name].map(|name| format!("{}/{name}", party.namespace)))
+            .filter(|name| !name.ends_with('/'))
+            .collect(),
+        Target::Namespace(_) => parties()
+            .flat_map(|party| [party.namespace.to_string(), format!("{}/{}", party.namespace, party.workload)])
+            .collect(),
+    };
+    nearest(&typed, known.iter().map(String::as_str), NEAREST_MAX)
+}

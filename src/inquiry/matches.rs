@@ -1,0 +1,296 @@
+//! The first pass: every connection and answer that concerns the target.
+//!
+//! In: evidence and a matcher. Out: connections folded into pairs of ends and a timeline, the earliest of them one by one, the answers
+//! that name the target, and when each pod of the other side had to do with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::bounded::Bounded;
+use super::ends::{Ends, Side};
+use super::pair::Pair;
+use super::target::{Matcher, Role};
+use super::timeline::Timeline;
+use crate::attribute::{Answer, Evidence, JoinOptions, Named, PartyId, Sink, attribute};
+use crate::kube::Inventory;
+use crate::model::{AddressId, Grade, NameId, Protocol, TextId, Timestamp, Verdict};
+
+/// Bounds of an investigation.
+#[derive(Clone, Copy, Debug)]
+pub struct InquiryOptions {
+    /// Connections that are kept one by one: the earliest.
+    pub moments_max: usize,
+    /// Distinct pairs, names, addresses and pods that are kept of each.
+    pub keys_max: usize,
+    /// How far around a matching connection the same pods are looked at, in minutes.
+    pub around_minutes: u32,
+}
+
+impl Default for InquiryOptions {
+    fn default() -> Self {
+        Self { moments_max: 1_000, keys_max: 200_000, around_minutes: 10 }
+    }
+}
+
+/// One matching connection.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// How it concerns the target.
+    pub role: Role,
+    /// Its ends.
+    pub ends: Ends,
+    /// First record.
+    pub first: Timestamp,
+    /// Last record.
+    pub last: Timestamp,
+    /// The client's pod.
+    pub client: Option<PartyId>,
+    /// The client's address.
+    pub client_address: AddressId,
+    /// The server's pod.
+    pub server: Option<PartyId>,
+    /// The server's address.
+    pub server_address: AddressId,
+    /// What the CNI did.
+    pub verdict: Verdict,
+    /// How the name is known.
+    pub grade: Grade,
+    /// Every name that the evidence allows, best first.
+    pub names: Box<[NameId]>,
+    /// When the answer behind the best name came.
+    pub answered_at: Timestamp,
+    /// How likely the best name is right.
+    pub confidence: f64,
+}
+
+/// What orders moments whatever the order of reading.
+type MomentKey = (Timestamp, Box<str>, IpAddr, u16, IpAddr, u16, Protocol);
+
+/// How often something was told, and when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Answers.
+    pub answers: u64,
+    /// The first; unknown when no answer has a time.
+    pub first: Option<Timestamp>,
+    /// The last.
+    pub last: Option<Timestamp>,
+}
+
+impl Told {
+    pub(super) fn count(&mut self, time: Timestamp) {
+        self.answers += 1;
+        if time.is_known() {
+            self.first = Timestamp::earliest(self.first, Some(time));
+            self.last = self.last.max(Some(time));
+        }
+    }
+
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.answers += other.answers;
+        self.first = Timestamp::earliest(self.first, other.first);
+        self.last = self.last.max(other.last);
+    }
+}
+
+/// Names and addresses that belong together by the answers.
+pub type Siblings = HashMap<(NameId, AddressId), Told>;
+
+/// What the first pass found.
+#[derive(Debug)]
+pub struct Found {
+    /// When.
+    pub timeline: Timeline,
+    /// By ends.
+    pub pairs: HashMap<Ends, Pair>,
+    /// Connections of pairs beyond the bound: in the totals, and in no pair.
+    pub pairs_refused: u64,
+    /// Matching connections by role.
+    pub roles: BTreeMap<Role, u64>,
+    /// The earliest matching connections, in order.
+    pub moments: Vec<Moment>,
+    /// Answers that concern the target.
+    pub told: Siblings,
+    /// Names that pods of the target asked for.
+    pub asked: HashMap<NameId, Told>,
+    /// Names by which pods of the target connected.
+    pub used: HashSet<NameId>,
+    /// Clusters that the target was seen in.
+    pub clusters: HashSet<TextId>,
+    /// The pods at the other end, and the minutes in which they had to do with the target.
+    pub minutes: HashMap<PartyId, BTreeSet<u32>>,
+    /// Whether some list of answers or pods was full.
+    pub is_cut: bool,
+}
+
+impl Found {
+    /// All matching connections.
+    pub fn connections(&self) -> u64 {
+        self.roles.values().sum()
+    }
+}
+
+struct Matches<'a> {
+    matcher: &'a Matcher,
+    inventory: &'a Inventory,
+    options: InquiryOptions,
+    timeline: Timeline,
+    pairs: Bounded<Ends, Pair>,
+    roles: BTreeMap<Role, u64>,
+    moments: BTreeMap<MomentKey, Moment>,
+    told: Bounded<(NameId, AddressId), Told>,
+    asked: Bounded<NameId, Told>,
+    used: HashSet<NameId>,
+    clusters: HashSet<TextId>,
+    minutes: Bounded<PartyId, BTreeSet<u32>>,
+}
+
+impl<'a> Matches<'a> {
+    fn new(matcher: &'a Matcher, inventory: &'a Inventory, timeline: &Timeline, options: InquiryOptions) -> Self {
+        Self {
+            matcher,
+            inventory,
+            options,
+            timeline: timeline.clone(),
+            pairs: Bounded::new(options.keys_max),
+            roles: BTreeMap::new(),
+            moments: BTreeMap::new(),
+            told: Bounded::new(options.keys_max),
+            asked: Bounded::new(options.keys_max),
+            used: HashSet::new(),
+            clusters: HashSet::new(),
+            minutes: Bounded::new(options.keys_max),
+        }
+    }
+
+    fn keep_moment(&mut self, evidence: &Evidence, named: &Named<'_>, role: Role, ends: Ends) {
+        let is_full = self.moments.len() >= self.options.moments_max;
+        if is_full && self.moments.last_key_value().is_none_or(|(last, _)| last.0 < named.first) {
+            return;
+        }
+        let attributed = named.attributed;
+        let address = |address| evidence.vocabulary.address_of(address);
+        let key = (
+            named.first,
+            evidence.vocabulary.text_of(named.cluster).into(),
+            address(named.client_address),
+            named.client_port,
+            address(named.server_address),
+            named.port,
+            named.protocol,
+        );
+        let moment = Moment {
+            role,
+            ends,
+            first: named.first,
+            last: named.last,
+            client: named.client,
+            client_address: named.client_address,
+            server: named.server,
+            server_address: named.server_address,
+            verdict: named.verdict,
+            grade: attributed.grade,
+            names: attributed.candidates.iter().map(|candidate| candidate.name).collect(),
+            answered_at: attributed.candidates.first().map_or(Timestamp::UNKNOWN, |best| best.answered_at),
+            confidence: attributed.confidence,
+        };
+        self.moments.insert(key, moment);
+        if self.moments.len() > self.options.moments_max {
+            self.moments.pop_last();
+        }
+    }
+
+    fn absorb(&mut self, other: Self) {
+        self.timeline.absorb(&other.timeline);
+        self.pairs.absorb(other.pairs, Pair::absorb);
+        for (role, count) in other.roles {
+            *self.roles.entry(role).or_default() += count;
+        }
+        self.moments.extend(other.moments);
+        while self.moments.len() > self.options.moments_max {
+            self.moments.pop_last();
+        }
+        self.told.absorb(other.told, Told::absorb);
+        self.asked.absorb(other.asked, Told::absorb);
+        self.used.extend(other.used);
+        self.clusters.extend(other.clusters);
+        self.minutes.absorb(other.minutes, Extend::extend);
+    }
+}
+
+impl Sink for Matches<'_> {
+    fn connection(&mut self, evidence: &Evidence, named: &Named<'_>) {
+        let Some(role) = self.matcher.role(evidence, named) else { return };
+        let ends = Ends::of(evidence, self.inventory, named);
+        *self.roles.entry(role).or_default() += 1;
+        self.clusters.insert(named.cluster);
+        let is_outside = matches!(ends.server, Side::Name(_) | Side::Address(_));
+        let grade = is_outside.then_some(named.attributed.grade);
+        self.timeline.count(named.first, named.last, named.verdict, grade);
+        let (bucket, buckets) = (self.timeline.number(named.first), self.timeline.buckets.len());
+        if let Some(pair) = self.pairs.entry(ends) {
+            pair.count(named, role, bucket, buckets, matches!(ends.server, Side::Name(_)));
+        }
+        if role == Role::Client
+            && let Some(best) = named.attributed.candidates.first()
+        {
+            self.used.insert(best.name);
+        }
+        let other = if role == Role::Client { named.server } else { named.client };
+        if self.matcher.is_destination()
+            && let Some(party) = other
+            && named.first.is_known()
+            && let Some(minutes) = self.minutes.entry(party)
+        {
+            minutes.extend([named.first.minute(), named.last.minute()]);
+        }
+        self.keep_moment(evidence, named, role, ends);
+    }
+
+    fn answer(&mut self, evidence: &Evidence, answer: &Answer, client: Option<PartyId>) {
+        if self.matcher.concerns(evidence, answer) {
+            self.clusters.insert(answer.cluster);
+            if let Some(told) = self.told.entry((answer.name, answer.address)) {
+                told.count(answer.time);
+            }
+        }
+        if self.matcher.is_party(client)
+            && let Some(told) = self.asked.entry(answer.name)
+        {
+            told.count(answer.time);
+        }
+    }
+}
+
+/// Collects everything that concerns the target.
+///
+/// Fails only when a temporary file cannot be read.
+pub fn inquire(
+    evidence: &Evidence,
+    inventory: &Inventory,
+    join: &JoinOptions,
+    threads: usize,
+    (matcher, timeline, options): (&Matcher, &Timeline, InquiryOptions),
+) -> io::Result<Found> {
+    let parts = attribute(evidence, join, threads, || Matches::new(matcher, inventory, timeline, options))?;
+    let mut all = Matches::new(matcher, inventory, timeline, options);
+    for part in parts {
+        all.absorb(part);
+    }
+    Ok(Found {
+        is_cut: all.told.refused + all.asked.refused + all.minutes.refused > 0,
+        timeline: all.timeline,
+        pairs_refused: all.pairs.refused,
+        pairs: all.pairs.known,
+        roles: all.roles,
+        moments: all.moments.into_values().collect(),
+        told: all.told.known,
+        asked: all.asked.known,
+        used: all.used,
+        clusters: all.clusters,
+        minutes: all.minutes.known,
+    })
+}

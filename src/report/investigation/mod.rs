@@ -1,0 +1,18 @@
+//! An investigation as a document: who had to do with a target, when, how the name is known, and what else happened around it.
+//!
+//! In: what the two passes of [`crate::inquiry`] found, judged. Out: one [`InvestigationDocument`], and its text for a terminal, Markdown
+//! and columns. Names stand in the document as they were recorded; every text escapes them.
+
+mod convert;
+mod markdown;
+mod schema;
+mod spark;
+mod text;
+
+pub use convert::{InvestigationView, investigation_document};
+pub use markdown::investigation_markdown;
+pub use schema::{
+    AddressTold, AroundDocument, AroundRow, BucketDocument, ConnectionRow, ConnectionsDocument, INVESTIGATION_SCHEMA,
+    InvestigationDocument, NameTold, PairDocument, TargetDocument, TimelineDocument, TotalsOfTarget,
+};
+pub use text::{connection_columns, investigation_text};

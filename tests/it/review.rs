@@ -1,0 +1,111 @@
+//! `review`: what is open, and decisions that keep the file of the people who wrote it.
+
+use std::path::Path;
+
+use crate::support::{folder, run};
+
+/// The demo's folder; its baseline is in `discovery`, its decisions in `data/reviews.toml`.
+fn demo() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run(&["demo", "--out", folder.path().to_str().unwrap()]).status, 0);
+    folder
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[test]
+fn the_list_shows_what_is_open_first() {
+    let folder = demo();
+    let (baseline, reviews) = (text(&folder.path().join("discovery")), text(&folder.path().join("data/reviews.toml")));
+    let ran = run(&["review", "list", "--baseline", &baseline, "--reviews", &reviews]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    insta::assert_snapshot!(ran.out, @r#"
+STATE     DESTINATION      WHERE           OWNER          EXPIRES     SUSPECT         IN USE BY
+pending   169.254.169.254  prod-us:shop    -              -           high c..tadata  cart
+pending   pastebin.com     prod-e..atform  -              -           high paste      build-runner
+pending   pastebin.com     prod-u..atform  -              -           high paste      build-runner
+pending   stock-c..ns.net  prod-eu:shop    -              -           high d..ic_dns  search
+pending   8.8.8.8          prod-e..atform  -              -           medium..p_only  build-runner
+pending   8.8.8.8          prod-u..atform  -              -           medium..p_only  build-runner
+pending   44.208.254.194   prod-e..space)  -              -           low ip_only     node
+pending   44.208.254.194   prod-u..space)  -              -           low ip_only     node
+pending   93.184.216.77    prod-eu:shop    -              -           low ip_only     search
+pending   93.184.216.77    prod-us:shop    -              -           low ip_only     search
+expired   a1b2c3d..ee.app  platform        team-platform  2026-02-14  high tunnel     build-runner
+rejected  webhook.site     payments        team-payments  2026-03-26  high w..ceiver  settle..worker
+approved  169.254.169.254  platform        team-platform  2026-08-20  high c..tadata  teleme..-agent
+
+13 destinations: 10 pending, 1 expired, 1 rejected (1 still in use), 1 approved, as of 2026-03-03.
+"#);
+    let ran = run(&["review", "list", "--reviews", &reviews, "--format", "csv"]);
+    assert!(
+        ran.out.starts_with("state,destination,cluster,namespace,owner,expires,severity,class,in_use,reason\n"),
+        "{}",
+        ran.out
+    );
+    let ran = run(&["review", "list", "--baseline", &baseline, "--reviews", &reviews, "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(json["schema"], "egress-atlas-reviews/1");
+    assert!(
+        json["reviews"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|row| row["state"] == "rejected" && row["in_use"][0].is_string())
+    );
+    assert!(run(&["review", "list", "--baseline", &baseline, "--format", "markdown"]).out.starts_with("| State"));
+}
+
+#[test]
+fn a_decision_is_written_and_obeyed() {
+    let folder = demo();
+    let (baseline, reviews) = (text(&folder.path().join("discovery")), text(&folder.path().join("data/reviews.toml")));
+    let decide = |arguments: &[&str]| {
+        let fixed =
+            ["--owner", "team-shop", "--reason", "camera at the dock", "--baseline", &baseline, "--reviews", &reviews];
+        run(&[&["review"], arguments, &fixed].concat())
+    };
+    let high = decide(&["approve", "stock-cam.ddns.net"]);
+    assert_eq!(high.status, 2);
+    assert!(high.err.contains("needs --namespace"), "{}", high.err);
+    let before = std::fs::read_to_string(&reviews).unwrap();
+    let approved = decide(&["approve", "stock-cam.ddns.net", "--namespace", "shop"]);
+    assert_eq!(approved.status, 0, "{}", approved.err);
+    insta::assert_snapshot!(approved.out.replace(&reviews, "reviews.toml"), @r#"
+approved: stock-cam.ddns.net for namespace shop, holds until 2026-04-02 → reviews.toml
+"#);
+    assert!(approved.err.contains("in use by prod-eu:shop/Deployment/search"), "{}", approved.err);
+    let after = std::fs::read_to_string(&reviews).unwrap();
+    assert!(after.starts_with(&before) && after.contains("expires = \"2026-04-02\""), "{after}");
+    let list = run(&["review", "list", "--baseline", &baseline, "--reviews", &reviews]).out;
+    assert!(list.lines().any(|line| line.starts_with("approved  stock-cam.ddns.net")), "{list}");
+
+    let unknown = decide(&["reject", "webhok.site"]);
+    assert_eq!(unknown.status, 0);
+    assert!(unknown.err.contains("did you mean `webhook.site`?"), "{}", unknown.err);
+}
+
+#[test]
+fn nonsense_is_refused_and_changes_nothing() {
+    let folder = folder(&[("reviews.toml", b"# ours\n")]);
+    let file = text(&folder.path().join("reviews.toml"));
+    let check = |arguments: &[&str], expected: &str| {
+        let fixed = ["--reviews", &file];
+        let ran = run(&[&["review", "approve"], arguments, &fixed].concat());
+        assert_eq!(ran.status, 2, "{arguments:?}");
+        assert!(ran.err.contains(expected), "{arguments:?}: {}", ran.err);
+        assert_eq!(std::fs::read(&file).unwrap(), b"# ours\n");
+    };
+    let good = ["--owner", "me", "--reason", "because"];
+    check(&[&["https://a.example/"][..], &good].concat(), "neither a name nor an address");
+    check(&[&["*.github.io"][..], &good].concat(), "Public Suffix List");
+    check(
+        &[&["a.example", "--expires", "2026-03-02"][..], &good].concat(),
+        "--expires 2026-03-02 is over: today is 2026-03-03",
+    );
+    check(&[&["a.example", "--expires", "soon"][..], &good].concat(), "write a day as `YYYY-MM-DD`");
+    check(&["a.example", "--owner", " ", "--reason", "b"], "--owner is empty");
+    check(&[&["a.example", "--baseline", &file][..], &good].concat(), "not a baseline");
+}
