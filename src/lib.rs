@@ -56,6 +56,7 @@ pub mod cli;
 pub mod detect;
 pub mod error;
 pub mod kube;
+pub mod lake;
 pub mod model;
 pub mod read;
 pub mod report;

@@ -6,7 +6,9 @@ mod attribute;
 mod context;
 mod demo;
 mod discover;
+mod import;
 mod preflight;
+mod stored;
 mod traffic;
 mod write;
 
@@ -51,6 +53,8 @@ enum Command {
     Discover(discover::DiscoverArgs),
     /// Write one row per client-side flow, with its name and the evidence.
     Attribute(attribute::AttributeArgs),
+    /// Put files into a store, each content once.
+    Import(import::ImportArgs),
     /// Tell whether the inputs can carry the job, and what they cover.
     Preflight(preflight::PreflightArgs),
 }
@@ -77,6 +81,7 @@ impl Cli {
             Command::Demo(args) => demo::run(args, context),
             Command::Discover(args) => discover::run(args, context),
             Command::Attribute(args) => attribute::run(args, context),
+            Command::Import(args) => import::run(args, context),
             Command::Preflight(args) => preflight::run(args, context),
         }
     }
