@@ -5,6 +5,7 @@
 //! or asks the network.
 
 mod address;
+mod collect_settings;
 mod date;
 mod document;
 mod embedded;
@@ -20,6 +21,7 @@ mod settings;
 mod settings_rules;
 
 pub use address::unwrap_embedded;
+pub use collect_settings::{CollectSettings, DnstapListener, HubbleFiles, Listen};
 pub use date::Date;
 pub use document::{DocumentError, Line};
 pub use embedded::{CatalogError, Source};

@@ -3,6 +3,7 @@
 //! Names, flags, exit statuses and columns are a contract. Nothing imports this module but the binary.
 
 mod attribute;
+mod collect;
 mod context;
 mod demo;
 mod discover;
@@ -53,6 +54,8 @@ enum Command {
     Discover(discover::DiscoverArgs),
     /// Write one row per client-side flow, with its name and the evidence.
     Attribute(attribute::AttributeArgs),
+    /// Collect from live sources into a store, until it is stopped.
+    Collect(collect::CollectArgs),
     /// Put files into a store, each content once.
     Import(import::ImportArgs),
     /// Tell whether the inputs can carry the job, and what they cover.
@@ -81,6 +84,7 @@ impl Cli {
             Command::Demo(args) => demo::run(args, context),
             Command::Discover(args) => discover::run(args, context),
             Command::Attribute(args) => attribute::run(args, context),
+            Command::Collect(args) => collect::run(args, context),
             Command::Import(args) => import::run(args, context),
             Command::Preflight(args) => preflight::run(args, context),
         }

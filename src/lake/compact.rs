@@ -16,6 +16,7 @@ use super::imports::{Digest, Imports};
 use super::layout::{Partition, Table};
 use super::scan::{REPLACED, REPLACES, files, is_compacted, metadata, read_whole, replaces};
 use super::write::{is_unfinished, sync_folder, write_frame};
+use crate::collect::durable::UNFINISHED;
 use crate::model::columns::STORED_FLOWS;
 use crate::model::Timestamp;
 
@@ -99,7 +100,7 @@ fn merge_files(paths: &[PathBuf], now: SystemTime, tidied: &mut Tidied) -> Resul
     let order = SortMultipleOptions::default().with_maintain_order(true);
     let mut sorted = whole.sort([time], order).map_err(|error| LakeError::broken(&path, error))?;
     drop(whole);
-    let unfinished = path.with_extension("unfinished");
+    let unfinished = path.with_extension(UNFINISHED);
     let note = super::codec::join_list(names.iter().map(String::as_str));
     let written = write_frame(&unfinished, &mut sorted, vec![(REPLACES.to_owned(), note)])
         .and_then(|()| fs::rename(&unfinished, &path).map_err(LakeError::io(&path)))

@@ -21,4 +21,4 @@ pub use imports::{Digest, ImportRecord, Imports};
 pub use layout::{BUCKETS, Partition, Table, bucket_of, is_store};
 pub use ledger::{LedgerRow, read_ledger};
 pub use scan::{Piece, Plan, Reader, ScanOptions, remove_files_of, scan};
-pub use write::{LakeWriter, Written, write_atomically};
+pub use write::{LakeWriter, Written, make_store, write_atomically};

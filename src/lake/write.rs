@@ -15,14 +15,13 @@ use super::error::LakeError;
 use super::layout::{Partition, Table, bucket_of, mark};
 use super::ledger::{LedgerRow, ledger_frame};
 use super::rows::{answer_frame, flow_frame, loss_frame};
+use crate::collect::durable::{self, UNFINISHED};
 use crate::model::{AnswerRow, Batch, FlowRow, Initiator, Loss, TextId, Timestamp, Vocabulary};
 
 /// Rows of a row group: small enough that a reader of an hour skips most of a busy day.
 pub(super) const GROUP_ROWS: usize = 1 << 15;
 /// Rows that are held before they go to files.
 const HELD_ROWS_MAX: usize = 1 << 19;
-/// The ending of files that are not finished; no pattern for `*.parquet` finds them.
-const UNFINISHED: &str = "unfinished";
 
 /// What a writer put down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -194,8 +193,8 @@ fn day(time: Timestamp) -> Option<u32> {
     time.is_known().then(|| time.day())
 }
 
-/// Makes the folder of a store with its mark.
-fn make_store(root: &Path) -> Result<(), LakeError> {
+/// Makes the folder of a store with its mark, if it is not there.
+pub fn make_store(root: &Path) -> Result<(), LakeError> {
     let (name, content) = mark();
     if root.join(name).is_file() {
         return Ok(());
@@ -255,28 +254,11 @@ impl<W: Write> Write for Noticed<W> {
 
 /// Writes a small file through a temporary one beside it, and syncs file and folder.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<(), LakeError> {
-    let failed = || LakeError::io(path);
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    fs::create_dir_all(folder).map_err(failed())?;
-    let unfinished = path.with_extension(UNFINISHED);
-    let write = || -> io::Result<()> {
-        let mut file = File::create(&unfinished)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)
-    };
-    let written = write();
-    if written.is_err() {
-        drop(fs::remove_file(&unfinished));
-    }
-    written.map_err(failed())?;
-    sync_folder(folder)
+    durable::write_atomically(path, content).map_err(LakeError::io(path))
 }
 
-/// A new name survives a crash only when its folder is on the disk, too.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), LakeError> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    File::open(folder).and_then(|file| file.sync_all()).map_err(LakeError::io(folder))
+    durable::sync_folder(folder).map_err(LakeError::io(folder))
 }
 
 /// Whether a file is one that somebody did not finish.

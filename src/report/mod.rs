@@ -4,6 +4,7 @@
 //! namespace, the index, `atlas.json`, the columns of the two tables, and the summary for a terminal. Everything here is
 //! a function of its arguments: no file, no clock, and the same bytes for the same view.
 
+mod collected;
 mod coverage;
 mod digest;
 mod document;
@@ -22,6 +23,7 @@ mod tables;
 mod view;
 mod wording;
 
+pub use collected::{CollectedRow, collected, collected_text};
 pub use index::index_document;
 pub use json::{ATLAS_SCHEMA, AtlasDocument, atlas_document, atlas_json};
 pub use namespace::{documents, namespace_document};

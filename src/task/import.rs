@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use super::ingest::{Progress, chunks};
-use crate::lake::{Digest, ImportRecord, Imports, LakeError, LakeWriter, remove_files_of};
+use crate::lake::{Digest, ImportRecord, Imports, LakeError, LakeWriter, make_store, remove_files_of};
 use crate::model::{Account, Batch, TextId};
 use crate::read::{Bytes, DnstapDecoder, Format, Framing, HubbleDecoder, InputError, InputFile, Opened, open, open_bytes, start_frame};
 
@@ -71,6 +71,7 @@ pub fn import(
     threads: usize,
     progress: &Progress,
 ) -> Result<Vec<Imported>, ImportError> {
+    make_store(root)?;
     let known = Imports::read(root)?;
     let groups = Mutex::new(groups(files)?.into_values());
     let results: Vec<Result<Vec<(usize, Imported)>, ImportError>> = std::thread::scope(|scope| {

@@ -11,6 +11,8 @@ mod catalog;
 mod conservation;
 /// The demo's documents, byte for byte.
 mod demo;
+/// The live collector, as a process: senders, files, crashes.
+mod collect;
 /// dnstap captures.
 mod dnstap;
 /// Hubble JSON.
@@ -19,6 +21,8 @@ mod hubble;
 mod join;
 /// Kubernetes objects.
 mod kube;
+/// The store: import, reading back, pruning.
+mod lake;
 /// Documents and tables.
 mod report;
 /// Generated data.

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 /// A module may use only those before it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "error",
     "model",
     "catalog",
     "kube",
     "read",
+    "collect",
     "lake",
     "attribute",
     "summary",
