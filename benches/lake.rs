@@ -4,7 +4,11 @@
 //! all of it is on disk; its CPU time is printed, since the sender shares the machine. `seal` is what comes behind the log.
 //! Size by the environment: `ATLAS_BENCH_MESSAGES` (default 1,000,000).
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a benchmark may stop where it stands, and says what divan cannot count")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a benchmark may stop where it stands, and says what divan cannot count"
+)]
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -16,9 +20,9 @@ use std::time::{Duration, Instant};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use egress_atlas::attribute::FoldLimits;
+use egress_atlas::collect::Sealer;
 use egress_atlas::collect::session::{Event, Session};
 use egress_atlas::collect::wal::Record;
-use egress_atlas::collect::Sealer;
 use egress_atlas::lake::ScanOptions;
 use egress_atlas::model::Timestamp;
 use egress_atlas::simulate::{Scenario, Sink, dnstap, generate};
@@ -161,10 +165,12 @@ fn segment(folder: &Path) -> std::path::PathBuf {
 fn seal(bencher: Bencher<'_, '_>) {
     let folder = tempfile::tempdir().unwrap();
     let segment = segment(folder.path());
-    bencher.counter(ItemsCount::new(messages())).with_inputs(|| tempfile::tempdir().unwrap()).bench_local_values(|store| {
-        StoreSealer::new(store.path(), Duration::from_secs(86_400), clock).seal(&segment).unwrap();
-        store
-    });
+    bencher.counter(ItemsCount::new(messages())).with_inputs(|| tempfile::tempdir().unwrap()).bench_local_values(
+        |store| {
+            StoreSealer::new(store.path(), Duration::from_secs(86_400), clock).seal(&segment).unwrap();
+            store
+        },
+    );
 }
 
 /// From Parquet to rows, on one thread.
@@ -177,6 +183,7 @@ fn read(bencher: Bencher<'_, '_>) {
     let rows = usize::try_from(sealed.answers).unwrap();
     let options = IngestOptions { threads: 1, limits: FoldLimits::default(), keep_ids: false };
     bencher.counter(ItemsCount::new(rows)).bench_local(|| {
-        read_store(&folder.path().join("lake"), "lake", &ScanOptions::default(), &options, &Progress::default()).unwrap()
+        read_store(&folder.path().join("lake"), "lake", &ScanOptions::default(), &options, &Progress::default())
+            .unwrap()
     });
 }

@@ -80,8 +80,7 @@ pub struct HubbleFiles {
     pub cluster: String,
 }
 
-const KEYS: [&str; 9] =
-    ["store", "cluster", "http", "sync", "flush", "backlog_mib", "retention", "dnstap", "hubble"];
+const KEYS: [&str; 9] = ["store", "cluster", "http", "sync", "flush", "backlog_mib", "retention", "dnstap", "hubble"];
 
 fn duration(table: &Table<'_>, key: &str, default: Duration) -> Result<Duration, DocumentError> {
     let parse = |text: &str| {
@@ -124,7 +123,8 @@ impl CollectSettings {
         let second = Duration::from_secs(1);
         let cluster = root.get("cluster").map_or(Ok(""), |value| value.text())?;
         let http = |text: &str| {
-            text.parse::<SocketAddr>().map_err(|_| "write address and port, as in `0.0.0.0:9464`; leave the key out for none")
+            text.parse::<SocketAddr>()
+                .map_err(|_| "write address and port, as in `0.0.0.0:9464`; leave the key out for none")
         };
         let mut settings = Self {
             store: root.require("store")?.text()?.into(),

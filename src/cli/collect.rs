@@ -41,7 +41,12 @@ pub(super) fn run(args: &CollectArgs, context: &mut Context<'_>) -> anyhow::Resu
         .with_context(|| format!("`{name}`: settings; check the path given to --config"))?;
     let settings = CollectSettings::parse(&text, &name)?;
     if args.check {
-        writeln!(context.out, "{name}: good; {} listeners, {} file patterns", settings.dnstap.len(), settings.hubble.len())?;
+        writeln!(
+            context.out,
+            "{name}: good; {} listeners, {} file patterns",
+            settings.dnstap.len(),
+            settings.hubble.len()
+        )?;
         return Ok(ExitStatus::Good);
     }
     let journal = Journal::new(std::io::stderr(), system_now);

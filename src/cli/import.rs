@@ -14,10 +14,12 @@ use crate::task::{Imported, Outcome, Progress, import};
 
 /// Arguments of `import`.
 #[derive(Debug, Args)]
-#[command(after_help = "A file is known by its content: importing it again, renamed or compressed, adds nothing; of a file \
+#[command(
+    after_help = "A file is known by its content: importing it again, renamed or compressed, adds nothing; of a file \
     that has grown, only what is new is read.\n\nExamples:\n  \
     egress-atlas import --store lake --flows 'hubble/*.log*' --dns coredns.fstrm\n  \
-    egress-atlas discover --store lake --since 7d --out discovery")]
+    egress-atlas discover --store lake --since 7d --out discovery"
+)]
 pub(super) struct ImportArgs {
     /// The store; made if it is not there.
     #[arg(long, value_name = "DIR")]
@@ -86,7 +88,10 @@ fn say(one: &Imported, context: &mut Context<'_>) {
     let account = &one.account;
     match one.outcome {
         Outcome::PassedOver => {
-            context.say(&format!("warning: `{}` is passed over: it is neither Hubble JSON nor a dnstap capture", one.input));
+            context.say(&format!(
+                "warning: `{}` is passed over: it is neither Hubble JSON nor a dnstap capture",
+                one.input
+            ));
         }
         Outcome::Known if context.verbose => context.say(&format!("`{}`: the store has it already", one.input)),
         Outcome::Known => {}

@@ -25,15 +25,13 @@ pub(super) struct Stored {
 /// Where gaps that the collector knows of are counted.
 const AWAY: &str = "collector: lost by the source's or its own account";
 
+const REJECTED: &str = "record rejected when it was imported or collected";
+const EXCLUDED: &str = "record left out by name when it was imported or collected";
+
 impl Stored {
     /// Reads a store. With an asked window, what lies more than `margin` (nanoseconds) outside of it is not read: such
     /// answers are too old to name a flow, and such flows only tell who had which address.
-    pub(super) fn read(
-        root: &Path,
-        ingest: &IngestOptions,
-        margin: i64,
-        progress: &Progress,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn read(root: &Path, ingest: &IngestOptions, margin: i64, progress: &Progress) -> anyhow::Result<Self> {
         let name = root.file_name().unwrap_or(root.as_os_str()).to_string_lossy().into_owned();
         let options = ScanOptions {
             since: ingest.limits.since.map(|since| since.plus_nanos(margin.saturating_neg())),
@@ -52,6 +50,18 @@ impl Stored {
         if let (Some(first), Some(input)) = (broken.first(), inputs.first_mut()) {
             let told = format!("{} imported files broke off, the first: {first}", broken.len());
             input.problem = input.problem.take().or(Some(told.into()));
+        }
+        // What was left out on the way in is no row, and a reader must know of it all the same.
+        if let Some(input) = inputs.first_mut() {
+            let imported =
+                imports.iter().map(|import| (import.rejected.values().sum(), import.excluded.values().sum()));
+            let arrived = ledger.iter().map(|row| (row.rejected, row.excluded));
+            for (rejected, excluded) in imported.chain(arrived) {
+                let counts: [(&'static str, u64); 2] = [(REJECTED, rejected), (EXCLUDED, excluded)];
+                for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+                    *input.account.notes.entry(what).or_default() += count;
+                }
+            }
         }
         Ok(Self { folds: read.folds, inputs, ledger, imports, plan: read.plan, name })
     }

@@ -107,7 +107,9 @@ impl TrafficArgs {
         let mut read = with_progress(context, &progress, || ingest(&files, &options, &progress))?;
         let mut inputs = std::mem::take(&mut read.inputs);
         let stored = match &self.store {
-            Some(root) => Some(with_progress(context, &progress, || Stored::read(root, &options, settings.join.window, &progress))?),
+            Some(root) => Some(with_progress(context, &progress, || {
+                Stored::read(root, &options, settings.join.window, &progress)
+            })?),
             None => None,
         };
         let ledger = stored.map(|mut stored| {
@@ -321,7 +323,11 @@ fn instant(text: Option<&str>, flag: &str, now: Timestamp) -> anyhow::Result<Opt
 }
 
 /// Runs `work`, drawing a progress line meanwhile where there is a terminal.
-pub(super) fn with_progress<T: Send>(context: &mut Context<'_>, progress: &Progress, work: impl FnOnce() -> T + Send) -> T {
+pub(super) fn with_progress<T: Send>(
+    context: &mut Context<'_>,
+    progress: &Progress,
+    work: impl FnOnce() -> T + Send,
+) -> T {
     if !context.progress {
         return work();
     }

@@ -17,5 +17,5 @@ pub mod wal;
 
 pub use journal::Journal;
 pub use metrics::Metrics;
-pub use run::{CollectError, Clock, Sealed, Sealer, run};
+pub use run::{Clock, CollectError, Sealed, Sealer, run};
 pub use spool::Quota;

@@ -13,14 +13,14 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
+use super::http;
 use super::journal::Journal;
 use super::metrics::Metrics;
 use super::server::{Bound, Shared, bind, serve};
 use super::spool::{Positions, Quota, Spool, SpoolOptions, Spooled, positions_path};
 use super::tail::Tail;
 use super::wal::{Record, SegmentReader, segment_number, segments};
-use super::http;
-use crate::catalog::CollectSettings;
+use crate::catalog::{CollectSettings, DnstapListener};
 use crate::model::Timestamp;
 
 /// Tells the time.
@@ -220,7 +220,8 @@ fn seal_one(
             Err(error) => {
                 Metrics::add(&metrics.seal_failures, 1);
                 if tries.is_multiple_of(60) {
-                    let fields: [(&str, &dyn std::fmt::Display); 2] = [("segment", &segment.display()), ("error", &error)];
+                    let fields: [(&str, &dyn std::fmt::Display); 2] =
+                        [("segment", &segment.display()), ("error", &error)];
                     journal.warn("segment cannot be put into the store; it stays, and is tried again", &fields);
                 }
                 tries += 1;
@@ -250,6 +251,15 @@ fn seal_one(
     true
 }
 
+async fn bind_all(settings: &CollectSettings) -> Result<Vec<(Bound, DnstapListener)>, CollectError> {
+    let mut bound = Vec::new();
+    for listener in &settings.dnstap {
+        let failed = |source| CollectError::Listen { listen: listener.listen.to_string(), source };
+        bound.push((bind(&listener.listen).await.map_err(failed)?, listener.clone()));
+    }
+    Ok(bound)
+}
+
 /// Binds everything, then waits for the signal.
 async fn listen(
     settings: &CollectSettings,
@@ -268,12 +278,7 @@ async fn listen(
         sessions: Arc::new(AtomicU64::new(session_base(clock()))),
         stop: stopped.clone(),
     };
-    let mut bound: Vec<(Bound, _)> = Vec::new();
-    for listener in &settings.dnstap {
-        let listen = || listener.listen.to_string();
-        let socket = bind(&listener.listen).await.map_err(|source| CollectError::Listen { listen: listen(), source })?;
-        bound.push((socket, listener.clone()));
-    }
+    let bound = bind_all(settings).await?;
     if let Some(address) = settings.http {
         let failed = |source| CollectError::Listen { listen: format!("http {address}"), source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;

@@ -57,7 +57,8 @@ impl Tail {
                         // A file that is still being compressed ends too early: what follows comes later.
                         Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {}
                         Ok(Err(error)) => {
-                            let fields: [(&str, &dyn std::fmt::Display); 2] = [("path", &path.display()), ("error", &error)];
+                            let fields: [(&str, &dyn std::fmt::Display); 2] =
+                                [("path", &path.display()), ("error", &error)];
                             self.journal.warn("file cannot be read", &fields);
                         }
                         Err(Stopped) => return,

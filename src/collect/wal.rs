@@ -252,12 +252,29 @@ mod tests {
         let time = || any::<i64>().prop_map(Timestamp::from_nanos);
         prop_oneof![
             (any::<u64>(), "[a-z:/]{0,20}", "[a-z]{0,8}", time(), bytes()).prop_map(
-                |(session, origin, cluster, arrived, frames)| Record::Frames { session, origin, cluster, arrived, frames }
+                |(session, origin, cluster, arrived, frames)| Record::Frames {
+                    session,
+                    origin,
+                    cluster,
+                    arrived,
+                    frames
+                }
             ),
             (any::<u64>(), "[a-z/]{0,20}", "[a-z]{0,8}", time(), any::<u64>(), bytes()).prop_map(
-                |(key, origin, cluster, arrived, from, lines)| Record::Lines { key, origin, cluster, arrived, from, lines }
+                |(key, origin, cluster, arrived, from, lines)| Record::Lines {
+                    key,
+                    origin,
+                    cluster,
+                    arrived,
+                    from,
+                    lines
+                }
             ),
-            (any::<u64>(), "[a-z]{0,9}", time()).prop_map(|(session, origin, at)| Record::Opened { session, origin, at }),
+            (any::<u64>(), "[a-z]{0,9}", time()).prop_map(|(session, origin, at)| Record::Opened {
+                session,
+                origin,
+                at
+            }),
             (any::<u64>(), time(), any::<u64>()).prop_map(|(session, at, lost)| Record::Closed { session, at, lost }),
             time().prop_map(|at| Record::Started { at }),
         ]

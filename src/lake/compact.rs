@@ -17,8 +17,8 @@ use super::layout::{Partition, Table};
 use super::scan::{REPLACED, REPLACES, files, is_compacted, metadata, read_whole, replaces};
 use super::write::{is_unfinished, sync_folder, write_frame};
 use crate::collect::durable::UNFINISHED;
-use crate::model::columns::STORED_FLOWS;
 use crate::model::Timestamp;
+use crate::model::columns::STORED_FLOWS;
 
 /// Files with at least this many rows are large enough.
 const ROWS_ENOUGH: usize = 1 << 19;
@@ -91,8 +91,7 @@ fn merge_files(paths: &[PathBuf], now: SystemTime, tidied: &mut Tidied) -> Resul
         }
     }
     let Some(whole) = whole else { return Ok(()) };
-    let names: Vec<String> =
-        paths.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
+    let names: Vec<String> = paths.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
     let mut digest = Digest::default();
     names.iter().for_each(|name| digest.add(name.as_bytes()));
     let path = folder.join(format!("merged-{}.parquet", digest.text()));

@@ -7,7 +7,9 @@ use std::path::Path;
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
     /// The folder is not a store.
-    #[error("`{path}`: not a store; make one with `egress-atlas import --store {path} --flows ...`, or point at what `collect` writes")]
+    #[error(
+        "`{path}`: not a store; make one with `egress-atlas import --store {path} --flows ...`, or point at what `collect` writes"
+    )]
     NotAStore {
         /// As the user wrote it.
         path: String,

@@ -4,8 +4,8 @@
 //! of the store that knows how polars names its types.
 
 use polars::prelude::{
-    BooleanChunked, Column, DataFrame, DataType, Int64Chunked, IntoColumn, IntoSeries, NamedFrom, NewChunkedArray, PlSmallStr,
-    PolarsResult, Series, StringChunked, TimeUnit, TimeZone, UInt32Chunked, UInt64Chunked,
+    BooleanChunked, Column, DataFrame, DataType, Int64Chunked, IntoColumn, IntoSeries, NamedFrom, NewChunkedArray,
+    PlSmallStr, PolarsResult, Series, StringChunked, TimeUnit, TimeZone, UInt32Chunked, UInt64Chunked,
 };
 
 use crate::model::Timestamp;

@@ -117,7 +117,8 @@ impl Imports {
                 continue;
             }
             let text = fs::read(&path).map_err(LakeError::io(&path))?;
-            let record: ImportRecord = serde_json::from_slice(&text).map_err(|error| LakeError::broken(&path, error))?;
+            let record: ImportRecord =
+                serde_json::from_slice(&text).map_err(|error| LakeError::broken(&path, error))?;
             imports.add(record);
         }
         Ok(imports)

@@ -73,7 +73,9 @@ impl Partition {
         let parts: Vec<&str> = folder.iter().map(|part| part.to_str()).collect::<Option<_>>()?;
         let [table, cluster, date, bucket] = parts.as_slice() else { return None };
         let table = Table::ALL.into_iter().find(|known| known.as_str() == *table)?;
-        let cluster = cluster.strip_prefix("cluster=").and_then(|name| if name == NONE { Some(String::new()) } else { unescape(name) })?;
+        let cluster = cluster
+            .strip_prefix("cluster=")
+            .and_then(|name| if name == NONE { Some(String::new()) } else { unescape(name) })?;
         let day = match date.strip_prefix("date=")? {
             NONE => None,
             date => Some(Timestamp::parse(format!("{date}T00:00:00Z").as_bytes())?.day()),
@@ -95,7 +97,15 @@ fn escape(name: &str) -> String {
         if escaped.len() > 200 {
             break;
         }
-        if plain { escaped.push(char::from(byte)) } else { escaped += &format!("%{byte:02X}") }
+        if plain {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push('%');
+            escaped.extend(
+                [byte >> 4, byte & 15]
+                    .map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0').to_ascii_uppercase()),
+            );
+        }
     }
     escaped
 }
@@ -146,7 +156,9 @@ mod tests {
 
     #[test]
     fn folders_and_back() {
-        for (cluster, day) in [("prod-eu", Some(20_000)), ("", None), ("../a b/%", Some(0)), (".hidden", Some(1)), ("ü", Some(2))] {
+        for (cluster, day) in
+            [("prod-eu", Some(20_000)), ("", None), ("../a b/%", Some(0)), (".hidden", Some(1)), ("ü", Some(2))]
+        {
             let partition = Partition { table: Table::Answers, cluster: cluster.to_owned(), day, bucket: 7 };
             let folder = partition.folder();
             assert_eq!(folder.components().count(), 4, "{folder:?}");

@@ -12,8 +12,8 @@ use super::codec::{Word, join_list, split_list};
 use super::frame::{Columns, counts, flags, numbers, texts, time_at, times};
 use crate::model::columns::{END_PREFIXES, STORED_ANSWERS, STORED_END, STORED_FLOWS, STORED_LOSSES};
 use crate::model::{
-    AddressId, AnswerKind, AnswerRow, Batch, Certainty, ChainId, Endpoint, EndpointId, FlowRow, IdentityKind, Initiator,
-    Loss, NameId, Protocol, TextId, Verdict, Vocabulary, Workload, WorkloadKind,
+    AddressId, AnswerKind, AnswerRow, Batch, Certainty, ChainId, Endpoint, EndpointId, FlowRow, IdentityKind,
+    Initiator, Loss, NameId, Protocol, TextId, Verdict, Vocabulary, Workload, WorkloadKind,
 };
 
 fn end_columns(columns: &mut Columns, prefix: &str, ends: &[EndpointId], vocabulary: &Vocabulary) {
@@ -43,8 +43,21 @@ fn chain_text(chain: ChainId, vocabulary: &Vocabulary) -> String {
 
 /// Flows as a frame.
 pub(super) fn flow_frame(rows: &[FlowRow], vocabulary: &Vocabulary) -> Result<DataFrame, String> {
-    let [time, cluster, node, source, source_port, destination, destination_port, protocol, verdict, initiator, certainty, reported, id] =
-        STORED_FLOWS;
+    let [
+        time,
+        cluster,
+        node,
+        source,
+        source_port,
+        destination,
+        destination_port,
+        protocol,
+        verdict,
+        initiator,
+        certainty,
+        reported,
+        id,
+    ] = STORED_FLOWS;
     let [source_prefix, destination_prefix, _] = END_PREFIXES;
     let mut columns = Columns::default();
     let addresses = |of: fn(&FlowRow) -> AddressId| -> Vec<String> {
@@ -76,7 +89,8 @@ pub(super) fn flow_frame(rows: &[FlowRow], vocabulary: &Vocabulary) -> Result<Da
 
 /// Answers as a frame.
 pub(super) fn answer_frame(rows: &[AnswerRow], vocabulary: &Vocabulary) -> Result<DataFrame, String> {
-    let [time, cluster, client, name, address, chain, ttl_seconds, position, addresses, kind, resolver] = STORED_ANSWERS;
+    let [time, cluster, client, name, address, chain, ttl_seconds, position, addresses, kind, resolver] =
+        STORED_ANSWERS;
     let [_, _, client_prefix] = END_PREFIXES;
     let mut columns = Columns::default();
     let texts = |of: fn(&AnswerRow) -> AddressId| -> Vec<String> {
@@ -213,8 +227,21 @@ impl RowReader {
         vocabulary: &mut Vocabulary,
         batch: &mut Batch,
     ) -> PolarsResult<u64> {
-        let [time, cluster, node, source, source_port, destination, destination_port, protocol, verdict, initiator, certainty, reported, id] =
-            STORED_FLOWS;
+        let [
+            time,
+            cluster,
+            node,
+            source,
+            source_port,
+            destination,
+            destination_port,
+            protocol,
+            verdict,
+            initiator,
+            certainty,
+            reported,
+            id,
+        ] = STORED_FLOWS;
         let [source_prefix, destination_prefix, _] = END_PREFIXES;
         let text = |name: &str| texts(frame, name);
         let time = times(frame, time)?;

@@ -51,9 +51,8 @@ impl ScanOptions {
 
     fn asks_for_partition(&self, partition: &Partition) -> bool {
         let day = |day: u32| Timestamp::from_nanos(i64::from(day).saturating_mul(86_400_000_000_000));
-        let in_window = partition
-            .day
-            .is_none_or(|own| self.asks_for(day(own), day(own.saturating_add(1)).plus_nanos(-1)));
+        let in_window =
+            partition.day.is_none_or(|own| self.asks_for(day(own), day(own.saturating_add(1)).plus_nanos(-1)));
         let in_cluster = partition.cluster.is_empty()
             || self.clusters.as_ref().is_none_or(|clusters| clusters.contains(&partition.cluster));
         let has_client = matches!(partition.table, Table::Flows | Table::Answers);
@@ -210,9 +209,7 @@ fn group_is_asked_for(group: &RowGroupMetadata, footer: &[u8], table: Table, opt
     let [time, ..] = STORED_FLOWS;
     let in_window = match statistics(group, footer, time) {
         Some(Statistics::Int64(bounds)) if bounds.null_count == Some(0) => match (bounds.min_value, bounds.max_value) {
-            (Some(first), Some(last)) => {
-                options.asks_for(Timestamp::from_nanos(first), Timestamp::from_nanos(last))
-            }
+            (Some(first), Some(last)) => options.asks_for(Timestamp::from_nanos(first), Timestamp::from_nanos(last)),
             _ => true,
         },
         _ => true,
@@ -220,14 +217,12 @@ fn group_is_asked_for(group: &RowGroupMetadata, footer: &[u8], table: Table, opt
     let in_namespace = match (&options.namespace, table) {
         (Some(wanted), Table::Flows) => {
             let [namespace, ..] = STORED_END;
-            END_PREFIXES.iter().take(2).any(|prefix| {
-                match statistics(group, footer, &format!("{prefix}{namespace}")) {
-                    Some(Statistics::Binary(bounds)) => {
-                        bounds.min_value.is_none_or(|least| least.as_slice() <= wanted.as_bytes())
-                            && bounds.max_value.is_none_or(|most| most.as_slice() >= wanted.as_bytes())
-                    }
-                    _ => true,
+            END_PREFIXES.iter().take(2).any(|prefix| match statistics(group, footer, &format!("{prefix}{namespace}")) {
+                Some(Statistics::Binary(bounds)) => {
+                    bounds.min_value.is_none_or(|least| least.as_slice() <= wanted.as_bytes())
+                        && bounds.max_value.is_none_or(|most| most.as_slice() >= wanted.as_bytes())
                 }
+                _ => true,
             })
         }
         _ => true,

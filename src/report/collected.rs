@@ -86,7 +86,16 @@ pub fn collected_text(rows: &[CollectedRow]) -> String {
         return String::new();
     }
     let mut table = Table::new(&[
-        "source", "name", "through", "#minutes", "#read", "#rejected", "#lost", "#absences", "#away", "#delay",
+        "source",
+        "name",
+        "through",
+        "#minutes",
+        "#read",
+        "#rejected",
+        "#lost",
+        "#absences",
+        "#away",
+        "#delay",
     ]);
     for row in rows {
         table.row([

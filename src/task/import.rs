@@ -13,7 +13,9 @@ use std::sync::{Mutex, PoisonError};
 use super::ingest::{Progress, chunks};
 use crate::lake::{Digest, ImportRecord, Imports, LakeError, LakeWriter, make_store, remove_files_of};
 use crate::model::{Account, Batch, TextId};
-use crate::read::{Bytes, DnstapDecoder, Format, Framing, HubbleDecoder, InputError, InputFile, Opened, open, open_bytes, start_frame};
+use crate::read::{
+    Bytes, DnstapDecoder, Format, Framing, HubbleDecoder, InputError, InputFile, Opened, open, open_bytes, start_frame,
+};
 
 /// Why an import stopped.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +93,10 @@ pub fn import(
                 })
             })
             .collect();
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     });
     let mut all = Vec::new();
     for result in results {

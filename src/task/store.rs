@@ -54,7 +54,10 @@ pub fn read_store(
         let running: Vec<_> = (0..ingest.threads.max(1))
             .map(|_| scope.spawn(|| work(&plan, &next, options, ingest, progress, &broken)))
             .collect();
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     });
     let mut folds = Vec::new();
     let mut accounts = BTreeMap::from([(Table::Flows, Account::default()), (Table::Answers, Account::default())]);
@@ -67,9 +70,10 @@ pub fn read_store(
     }
     plan.broken.extend(broken.into_inner().unwrap_or_else(PoisonError::into_inner));
     plan.broken.sort();
-    let mut problem = plan.broken.first().map(|first| {
-        format!("{} of its files cannot be read, the first: {first}", plan.broken.len())
-    });
+    let mut problem = plan
+        .broken
+        .first()
+        .map(|first| format!("{} of its files cannot be read, the first: {first}", plan.broken.len()));
     let inputs = accounts
         .into_iter()
         .filter(|(table, account)| account.read > 0 || *table != Table::Losses)

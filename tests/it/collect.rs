@@ -198,7 +198,8 @@ fn same_rows(folder: &Path, files: &[&str]) -> usize {
     let one = run(&[&["attribute", "--cluster", "test", "--out", &at("files.ndjson")], files].concat());
     let two = run(&["attribute", "--store", &store(folder), "--cluster", "test", "--out", &at("store.ndjson")]);
     assert_eq!((one.status, two.status), (0, 0), "{} {}", one.err, two.err);
-    let (one, two) = (std::fs::read_to_string(at("files.ndjson")).unwrap(), std::fs::read_to_string(at("store.ndjson")).unwrap());
+    let (one, two) =
+        (std::fs::read_to_string(at("files.ndjson")).unwrap(), std::fs::read_to_string(at("store.ndjson")).unwrap());
     assert!(one == two, "rows differ: {} and {}", one.lines().count(), two.lines().count());
     one.lines().count()
 }
@@ -257,7 +258,8 @@ fn a_killed_collector_loses_nothing_that_it_took() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     let at = |name: &str| folder.path().join(name).display().to_string();
-    let tables = format!("[[dnstap]]\nlisten = \"tcp://127.0.0.1:{port}\"\n[[hubble]]\npath = \"{}\"\n", at("events*.log*"));
+    let tables =
+        format!("[[dnstap]]\nlisten = \"tcp://127.0.0.1:{port}\"\n[[hubble]]\npath = \"{}\"\n", at("events*.log*"));
     let all = cluster(5, 3_000);
     let lines: Vec<&[u8]> = all.flows.split_inclusive(|byte| *byte == b'\n').collect();
     let (half, rest) = lines.split_at(lines.len() / 2);
@@ -365,7 +367,11 @@ fn mistakes_are_told_before_anything_begins() {
     let folder = crate::support::folder(&[("bad.toml", b"store = \"x\"\n[[dnstap]]\nlisten = \"tcp://here:1\"\n")]);
     let ran = run(&["collect", "--config", &folder.path().join("bad.toml").display().to_string()]);
     assert_eq!(ran.status, 2);
-    assert!(ran.err.contains("bad.toml line 3: `listen` cannot be `tcp://here:1`: write address and port"), "{}", ran.err);
+    assert!(
+        ran.err.contains("bad.toml line 3: `listen` cannot be `tcp://here:1`: write address and port"),
+        "{}",
+        ran.err
+    );
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let text = format!("store = \"{}\"\n[[dnstap]]\nlisten = \"tcp://{address}\"\n", store(folder.path()));

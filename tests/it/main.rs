@@ -7,12 +7,12 @@ mod accuracy;
 mod bad_input;
 /// Catalog, settings, reviews, categories and list findings.
 mod catalog;
+/// The live collector, as a process: senders, files, crashes.
+mod collect;
 /// The account of records over every fixture.
 mod conservation;
 /// The demo's documents, byte for byte.
 mod demo;
-/// The live collector, as a process: senders, files, crashes.
-mod collect;
 /// dnstap captures.
 mod dnstap;
 /// Hubble JSON.

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use egress_atlas::model::Timestamp;
-use egress_atlas::simulate::dns_message::{Question, QueryType, query};
+use egress_atlas::simulate::dns_message::{QueryType, Question, query};
 
 use super::{Collector, free_port, ledger, store, wait};
 use crate::support::run;
@@ -36,7 +36,8 @@ fn coredns() -> Option<PathBuf> {
         skip("there is no Go");
         return None;
     };
-    writeln!(std::io::stderr(), "building CoreDNS {VERSION} with {}", String::from_utf8_lossy(&version.stdout)).unwrap();
+    writeln!(std::io::stderr(), "building CoreDNS {VERSION} with {}", String::from_utf8_lossy(&version.stdout))
+        .unwrap();
     std::fs::create_dir_all(built.parent().unwrap()).unwrap();
     let unfinished = built.with_extension("unfinished");
     let modules = std::env::temp_dir().join("egress-atlas-go-modules");
@@ -113,7 +114,13 @@ impl Stage {
             self.next_port += 1;
             lines.write_str(&flow(client, self.next_port, told.unwrap().into())).unwrap();
         }
-        std::fs::File::options().create(true).append(true).open(&self.events).unwrap().write_all(lines.as_bytes()).unwrap();
+        std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&self.events)
+            .unwrap()
+            .write_all(lines.as_bytes())
+            .unwrap();
         names.len()
     }
 }
@@ -124,17 +131,23 @@ fn every_flow_is_named_through_a_real_coredns() {
     let folder = tempfile::tempdir().unwrap();
     let (tap, socket) = (free_port(), folder.path().join("dnstap.sock"));
     let ports = [free_port(), free_port()];
-    let names = |round: &str| -> Vec<String> { (0..20).map(|number| format!("{round}-{number}.example.com")).collect() };
+    let names =
+        |round: &str| -> Vec<String> { (0..20).map(|number| format!("{round}-{number}.example.com")).collect() };
     let (first, lost, second) = (names("first"), names("lost"), names("second"));
     let mut hosts = String::new();
     for (number, name) in first.iter().chain(&lost).chain(&second).enumerate() {
         writeln!(hosts, "192.0.2.{} {name}", number + 1).unwrap();
     }
+    hosts += "192.0.2.99 probe.example.com\n";
     std::fs::write(folder.path().join("hosts"), hosts).unwrap();
     let block = |port: u16, target: &str| {
-        format!(".:{port} {{\n errors\n dnstap {target} full {{\n identity node-{port}\n }}\n hosts {}/hosts\n}}\n", folder.path().display())
+        format!(
+            ".:{port} {{\n errors\n dnstap {target} full {{\n identity node-{port}\n }}\n hosts {}/hosts\n}}\n",
+            folder.path().display()
+        )
     };
-    let corefile = block(ports[0], &format!("tcp://127.0.0.1:{tap}")) + &block(ports[1], &format!("unix://{}", socket.display()));
+    let corefile =
+        block(ports[0], &format!("tcp://127.0.0.1:{tap}")) + &block(ports[1], &format!("unix://{}", socket.display()));
     std::fs::write(folder.path().join("Corefile"), corefile).unwrap();
     let tables = format!(
         "[[dnstap]]\nlisten = \"tcp://127.0.0.1:{tap}\"\n[[dnstap]]\nlisten = \"unix://{}\"\n[[hubble]]\npath = \"{}/events*.log\"\n",
@@ -161,10 +174,18 @@ fn every_flow_is_named_through_a_real_coredns() {
     std::thread::sleep(Duration::from_secs(2));
     let collector = Collector::start(folder.path(), &tables);
     let back = now();
-    // CoreDNS dials again every ten seconds.
-    wait("both taps are connected again", || collector.metric("connections") == 2);
+    // CoreDNS finds out that nobody listens when it has something to say, and dials again within ten seconds.
+    wait("both taps are connected again", || {
+        for port in ports {
+            ask(port, Ipv4Addr::new(127, 0, 1, 99), "probe.example.com");
+        }
+        collector.metric("connections") == 2
+    });
     flows += stage.round(&second);
-    wait("CoreDNS has delivered", || collector.metric("frames_total") >= 40);
+    let before = collector.metric("frames_total");
+    wait("CoreDNS has delivered", || collector.metric("frames_total") >= before.max(40));
+    // It flushes once a second.
+    std::thread::sleep(Duration::from_millis(2_500));
     wait("the flows are read", || collector.metric("file_bytes_total") > 0);
     std::thread::sleep(Duration::from_millis(500));
     collector.stop();
@@ -173,7 +194,9 @@ fn every_flow_is_named_through_a_real_coredns() {
     let ran = run(&["attribute", "--store", &store(folder.path()), "--out", &rows]);
     assert_eq!(ran.status, 0, "{}", ran.err);
     let text = std::fs::read_to_string(&rows).unwrap();
-    let named = |round: &str| text.lines().filter(|line| line.contains(&format!(",{round}-")) && line.contains(",pod,")).count();
+    let named = |round: &str| {
+        text.lines().filter(|line| line.contains(&format!(",{round}-")) && line.contains(",pod,")).count()
+    };
     assert_eq!(text.lines().count() - 1, flows, "{text}");
     assert_eq!((named("first"), named("second")), (20, 20), "{text}");
     assert_eq!(named("lost"), 0, "nobody was there to hear it");
@@ -185,7 +208,8 @@ fn every_flow_is_named_through_a_real_coredns() {
         assert!(shop.contains(name.as_str()), "{name} is in no document");
     }
     let outage = u64::try_from(back.nanos() - away.nanos()).unwrap();
-    let missing: Vec<u64> = ledger(folder.path()).iter().map(|row| row.missing_nanos).filter(|nanos| *nanos > 0).collect();
+    let missing: Vec<u64> =
+        ledger(folder.path()).iter().map(|row| row.missing_nanos).filter(|nanos| *nanos > 0).collect();
     assert_eq!(missing.len(), 2, "both taps were away once: {missing:?}");
     assert!(missing.iter().all(|nanos| *nanos >= outage), "{missing:?} for an outage of {outage}");
 }
