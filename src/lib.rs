@@ -21,6 +21,8 @@
 //!   every row; the user's settings and reviews.
 //! - [`kube`]: which pod, service or node an address belonged to, *and when*, from Kubernetes objects.
 //! - [`read`]: bytes to rows, one source per file; everything in it distrusts its input.
+//! - [`collect`]: live sources to a write-ahead log: dnstap senders, files of the exporter. The only asynchronous part.
+//! - [`lake`]: the store: rows as Parquet in folders by cluster, day and client, and the ledger of what sources delivered.
 //! - [`attribute`]: records to connections, connections to names: direction, de-duplication, the as-of join, ranking.
 //! - [`summary`]: what remains of the traffic: edges, workloads, coverage. Adding is commutative and associative.
 //! - [`classify`]: destination to category, with the rule that decided.
@@ -55,10 +57,12 @@ pub mod attribute;
 pub mod catalog;
 pub mod classify;
 pub mod cli;
+pub mod collect;
 pub mod detect;
 pub mod error;
 pub mod inquiry;
 pub mod kube;
+pub mod lake;
 pub mod model;
 pub mod policy;
 pub mod read;

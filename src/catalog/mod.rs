@@ -5,6 +5,7 @@
 //! or asks the network.
 
 mod address;
+mod collect_settings;
 mod date;
 mod document;
 mod embedded;
@@ -23,6 +24,7 @@ mod settings_draft;
 mod settings_rules;
 
 pub use address::unwrap_embedded;
+pub use collect_settings::{CollectSettings, DnstapListener, HubbleFiles, Listen};
 pub use date::Date;
 pub(crate) use document::edits;
 pub(crate) use document::suggestion;

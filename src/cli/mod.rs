@@ -4,12 +4,14 @@
 
 mod attribute;
 mod baseline;
+mod collect;
 mod context;
 mod demo;
 mod discover;
 mod draft;
 mod drift;
 mod format;
+mod import;
 mod investigate;
 mod plan;
 mod preflight;
@@ -18,6 +20,7 @@ mod replay;
 mod report;
 mod review;
 mod soak;
+mod stored;
 mod traffic;
 mod write;
 
@@ -64,6 +67,10 @@ enum Command {
     Draft(draft::DraftArgs),
     /// Write one row per client-side flow, with its name and the evidence.
     Attribute(attribute::AttributeArgs),
+    /// Collect from live sources into a store, until it is stopped.
+    Collect(collect::CollectArgs),
+    /// Put files into a store, each content once.
+    Import(import::ImportArgs),
     /// Tell whether the inputs can carry the job, and what they cover.
     Preflight(preflight::PreflightArgs),
     /// Tell what is new, gone or changed since an approved baseline.
@@ -107,6 +114,8 @@ impl Cli {
             Command::Discover(args) => discover::run(args, context),
             Command::Draft(args) => draft::run(args, context),
             Command::Attribute(args) => attribute::run(args, context),
+            Command::Collect(args) => collect::run(args, context),
+            Command::Import(args) => import::run(args, context),
             Command::Preflight(args) => preflight::run(args, context),
             Command::Drift(args) => drift::run(args, context),
             Command::Replay(args) => replay::run(args, context),

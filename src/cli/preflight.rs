@@ -7,7 +7,7 @@ use super::traffic::{Traffic, TrafficArgs, say_account};
 use crate::attribute::{Evidence, attribute};
 use crate::error::ExitStatus;
 use crate::model::SourceKind;
-use crate::report::{Check, Outcome, Readiness, readiness, readiness_json, readiness_text};
+use crate::report::{Check, Outcome, Readiness, collected, readiness, readiness_json, readiness_text};
 use crate::summary::{Atlas, Builder, build};
 
 /// Arguments of `preflight`.
@@ -32,7 +32,10 @@ enum TextFormat {
 pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
     let (traffic, evidence) = args.traffic.load(false, context)?;
     let atlas = summarise(&traffic, evidence)?;
-    let found = readiness(&atlas);
+    let mut found = readiness(&atlas);
+    if let Some(stored) = &traffic.stored {
+        found.collected = collected(&stored.ledger);
+    }
     let text = match args.format {
         TextFormat::Table => readiness_text(&found, context.width),
         TextFormat::Json => readiness_json(&found)?,

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::Context;
+use super::stored::Stored;
 use crate::attribute::{Evidence, Fold, FoldLimits, JoinOptions};
 use crate::catalog::Settings;
 use crate::kube::Inventory;
@@ -27,6 +28,9 @@ pub(super) struct TrafficArgs {
     /// DNS answers: dnstap captures (Frame Streams), Calico's dns.log (calico-dns), or Hubble layer 7 records.
     #[arg(long, value_name = "[NAME=][FORMAT:]PATH")]
     pub(super) dns: Vec<String>,
+    /// What `import` or `collect` wrote; instead of files, or together with them.
+    #[arg(long, value_name = "DIR")]
+    pub(super) store: Option<PathBuf>,
     /// Kubernetes objects as `kubectl get ... -o json` or YAML prints them.
     #[arg(long, value_name = "[NAME=]FILE")]
     pub(super) kube: Vec<String>,
@@ -58,6 +62,8 @@ pub(super) struct Traffic {
     pub(super) since: Option<Timestamp>,
     pub(super) until: Option<Timestamp>,
     pub(super) warnings: Vec<String>,
+    /// What the store says beside its rows, if there is one.
+    pub(super) stored: Option<Stored>,
 }
 
 impl Traffic {
@@ -110,8 +116,19 @@ impl TrafficArgs {
         let limits = FoldLimits { idle_nanos: settings.join.idle, since, until, ..FoldLimits::default() };
         let options = IngestOptions { threads, limits, keep_ids };
         let progress = Progress::default();
-        let read = with_progress(context, &progress, || ingest(&files, &options, &progress))?;
-        let mut inputs = read.inputs;
+        let mut read = with_progress(context, &progress, || ingest(&files, &options, &progress))?;
+        let mut inputs = std::mem::take(&mut read.inputs);
+        let stored = match &self.store {
+            Some(root) => Some(with_progress(context, &progress, || {
+                Stored::read(root, &options, settings.join.window, &progress)
+            })?),
+            None => None,
+        };
+        let ledger = stored.map(|mut stored| {
+            read.folds.append(&mut stored.folds);
+            inputs.append(&mut stored.inputs);
+            stored
+        });
         let objects = self.objects()?;
         let names = shown_names(files.iter().chain(&objects));
         let (unnamed, mut warnings) = self.unnamed_cluster(&read.folds);
@@ -131,14 +148,19 @@ impl TrafficArgs {
             skew_nanos: settings.join.skew,
             ..JoinOptions::default()
         };
-        let evidence = Evidence::gather(read.folds, &inventory, &unnamed, threads)
+        let mut evidence = Evidence::gather(read.folds, &inventory, &unnamed, threads)
             .context("temporary file; set TMPDIR to a folder with room")?;
+        if let Some(stored) = &ledger {
+            stored.teach(&mut evidence, &unnamed);
+        }
         warnings.extend(inputs.iter().filter_map(|input| {
             let problem = input.problem.as_ref()?;
             Some(format!("`{}` breaks off: {problem}; what came before is used, what follows is missing", input.name))
         }));
         let networks = inside(&settings);
-        Ok((Traffic { inventory, networks, inputs, settings, join, threads, since, until, warnings }, evidence))
+        let traffic =
+            Traffic { inventory, networks, inputs, settings, join, threads, since, until, warnings, stored: ledger };
+        Ok((traffic, evidence))
     }
 
     /// The Kubernetes objects alone, for commands that read no traffic.
@@ -162,10 +184,10 @@ impl TrafficArgs {
     }
 
     /// All files of flows and DNS, each once.
-    fn files(&self) -> anyhow::Result<Vec<InputFile>> {
-        if self.flows.is_empty() && self.dns.is_empty() {
+    pub(super) fn files(&self) -> anyhow::Result<Vec<InputFile>> {
+        if self.flows.is_empty() && self.dns.is_empty() && self.store.is_none() {
             bail!(
-                "nothing to read: give --flows PATH (Hubble export) and --dns PATH (dnstap capture), or try `egress-atlas demo`"
+                "nothing to read: give --flows PATH (Hubble export) and --dns PATH (dnstap capture), or --store DIR, or try `egress-atlas demo`"
             );
         }
         let mut files = Vec::new();
@@ -211,7 +233,7 @@ impl TrafficArgs {
 }
 
 /// Each file once, whatever it is called; what the user said about it under any name holds.
-fn once_each(files: Vec<InputFile>) -> anyhow::Result<Vec<InputFile>> {
+pub(super) fn once_each(files: Vec<InputFile>) -> anyhow::Result<Vec<InputFile>> {
     let mut known: BTreeMap<PathBuf, InputFile> = BTreeMap::new();
     for file in files {
         let place = std::fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
@@ -318,7 +340,11 @@ pub(super) fn instant(text: Option<&str>, flag: &str, now: Timestamp) -> anyhow:
 }
 
 /// Runs `work`, drawing a progress line meanwhile where there is a terminal.
-fn with_progress<T: Send>(context: &mut Context<'_>, progress: &Progress, work: impl FnOnce() -> T + Send) -> T {
+pub(super) fn with_progress<T: Send>(
+    context: &mut Context<'_>,
+    progress: &Progress,
+    work: impl FnOnce() -> T + Send,
+) -> T {
     if !context.progress {
         return work();
     }
@@ -366,6 +392,9 @@ pub(super) fn say_account(traffic: &Traffic, context: &mut Context<'_>) {
         for (what, count) in account.notes.iter().filter(|_| verbose) {
             context.say(&format!("note: `{}`: {count} × {what}", input.name));
         }
+    }
+    if let Some(stored) = &traffic.stored {
+        stored.say(context);
     }
     for warning in &traffic.warnings {
         context.say(&format!("warning: {warning}"));

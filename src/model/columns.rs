@@ -138,3 +138,61 @@ pub const INVESTIGATED: [&str; 16] = [
     "answered_at",
     "confidence",
 ];
+
+/// Columns that describe one end of a stored row; each stands behind a prefix such as `source_`.
+pub const STORED_END: [&str; 8] =
+    ["namespace", "pod", "workload_kind", "workload", "labels", "identity", "local", "cluster"];
+
+/// Columns of the store's `flows` beside those of its two ends, in order.
+pub const STORED_FLOWS: [&str; 13] = [
+    "time",
+    "cluster",
+    "node",
+    "source_address",
+    "source_port",
+    "destination_address",
+    "destination_port",
+    "protocol",
+    "verdict",
+    "initiator",
+    "certainty",
+    "reported",
+    "id",
+];
+
+/// Columns of the store's `answers` beside those of the client's claimed identity, in order.
+pub const STORED_ANSWERS: [&str; 11] = [
+    "time",
+    "cluster",
+    "client",
+    "name",
+    "address",
+    "chain",
+    "ttl_seconds",
+    "position",
+    "addresses",
+    "kind",
+    "resolver",
+];
+
+/// Columns of the store's `losses`, in order.
+pub const STORED_LOSSES: [&str; 5] = ["time", "cluster", "node", "place", "events"];
+
+/// Columns of the store's `ledger`, in order: one row for each source and minute of arrival.
+pub const STORED_LEDGER: [&str; 12] = [
+    "time",
+    "cluster",
+    "kind",
+    "source",
+    "origin",
+    "read",
+    "used",
+    "rejected",
+    "excluded",
+    "lost",
+    "missing_nanos",
+    "delay_nanos",
+];
+
+/// Prefixes of [`STORED_END`].
+pub const END_PREFIXES: [&str; 3] = ["source_", "destination_", "client_"];

@@ -54,6 +54,8 @@ pub struct Activity {
     pub lost: BTreeMap<Box<str>, u64>,
     /// Minutes in which a loss was reported.
     pub lost_at: BTreeSet<u32>,
+    /// Times in which the collector knows that the source was away.
+    pub known_gaps: BTreeSet<Gap>,
 }
 
 /// A silence of at least this many minutes of a busy source is a gap.
@@ -84,6 +86,7 @@ impl Activity {
         self.last = self.last.max(other.last);
         self.records += other.records;
         self.lost_at.extend(other.lost_at);
+        self.known_gaps.extend(other.known_gaps);
         for (place, events) in other.lost {
             *self.lost.entry(place).or_default() += events;
         }
@@ -91,8 +94,25 @@ impl Activity {
 
     /// Silent runs that are out of step with the source's own rhythm: longer than five minutes and than twice
     /// what all but one in a hundred of its pauses take; or in which losses were reported. A source that speaks rarely
-    /// proves little by its silence alone.
+    /// proves little by its silence alone. Times in which the source is known to have been away are gaps however short.
     pub fn gaps(&self) -> Vec<Gap> {
+        let mut gaps = self.silent_runs();
+        if self.known_gaps.is_empty() {
+            return gaps;
+        }
+        gaps.extend(&self.known_gaps);
+        gaps.sort_unstable();
+        gaps.dedup_by(|next, kept| {
+            let meet = next.from <= kept.until;
+            if meet {
+                kept.until = kept.until.max(next.until);
+            }
+            meet
+        });
+        gaps
+    }
+
+    fn silent_runs(&self) -> Vec<Gap> {
         let steps = || self.minutes.keys().zip(self.minutes.keys().skip(1));
         let limit = self.longest_usual_pause().map(|pause| GAP_MINUTES_MIN.max(pause.saturating_mul(2)));
         let holds_loss = |before: u32, after: u32| self.lost_at.range(before + 1..=after).next().is_some();

@@ -6,14 +6,14 @@
 use super::framestream::{CONTENT_TYPE, FrameStreamError};
 
 /// The limit of the fstrm library for a control frame, in bytes.
-pub(super) const CONTROL_BYTES_MAX: usize = 512;
+pub(crate) const CONTROL_BYTES_MAX: usize = 512;
 /// The size of every number of the format.
-pub(super) const LENGTH_BYTES: usize = 4;
+pub(crate) const LENGTH_BYTES: usize = 4;
 const FIELD_CONTENT_TYPE: u32 = 1;
 
 /// The control frames of the format; anything else is unknown.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Control {
+pub(crate) enum Control {
     Accept,
     Start,
     Stop,
@@ -23,7 +23,7 @@ pub(super) enum Control {
 }
 
 impl Control {
-    pub(super) const fn from_number(number: u32) -> Self {
+    pub(crate) const fn from_number(number: u32) -> Self {
         match number {
             1 => Self::Accept,
             2 => Self::Start,
@@ -34,7 +34,7 @@ impl Control {
         }
     }
 
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Accept => "an ACCEPT frame",
             Self::Start => "a START frame",
@@ -46,8 +46,36 @@ impl Control {
     }
 }
 
+/// A whole control frame of that type, with the content type of dnstap where the format wants one.
+pub(crate) fn control_frame(control: Control) -> Vec<u8> {
+    let (number, has_content): (u32, bool) = match control {
+        Control::Accept => (1, true),
+        Control::Start => (2, true),
+        Control::Stop => (3, false),
+        Control::Ready => (4, true),
+        Control::Finish => (5, false),
+        Control::Unknown => (0, false),
+    };
+    let mut payload = number.to_be_bytes().to_vec();
+    if has_content {
+        let bytes = CONTENT_TYPE.as_bytes();
+        payload.extend(FIELD_CONTENT_TYPE.to_be_bytes());
+        payload.extend(u32::try_from(bytes.len()).unwrap_or(0).to_be_bytes());
+        payload.extend(bytes);
+    }
+    let mut frame = 0_u32.to_be_bytes().to_vec();
+    frame.extend(u32::try_from(payload.len()).unwrap_or(0).to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// The control frame that begins a capture.
+pub fn start_frame() -> Vec<u8> {
+    control_frame(Control::Start)
+}
+
 /// Checks the fields of START, READY or ACCEPT: dnstap is among the content types, or none is named.
-pub(super) fn check_content_types(
+pub(crate) fn check_content_types(
     mut fields: &[u8],
     at_most: Option<usize>,
     offset: u64,
@@ -85,6 +113,6 @@ pub(super) fn check_content_types(
 }
 
 /// The number at `at`.
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
 }

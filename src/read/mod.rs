@@ -33,6 +33,8 @@ pub use chunks::ChunkSource;
 pub use decoders::{Decoders, Layout};
 pub use dnstap::DnstapDecoder;
 pub use frames::FrameChunks;
+pub use framestream_control::start_frame;
+pub(crate) use framestream_control::{CONTROL_BYTES_MAX, Control, check_content_types, control_frame, u32_at};
 pub use hubble::HubbleDecoder;
 pub use input::{Format, InputError, InputFile, InputSpec};
 pub use ipfix::{IpfixChunks, IpfixDecoder};

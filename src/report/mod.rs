@@ -4,6 +4,7 @@
 //! namespace, the index, `atlas.json`, the columns of the two tables, and the summary for a terminal. Everything here is
 //! a function of its arguments: no file, no clock, and the same bytes for the same view.
 
+mod collected;
 mod coverage;
 mod digest;
 mod document;
@@ -35,6 +36,7 @@ mod tables;
 mod view;
 mod wording;
 
+pub use collected::{CollectedRow, collected, collected_text};
 pub use draft::{DraftRow, draft_columns, draft_json, draft_markdown, draft_text};
 pub use drift::{
     Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Direction, Drift, drift, drift_csv, drift_json, drift_markdown,

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use super::collected::{CollectedRow, collected_text};
 use super::escape::identifier;
 use super::table::Table;
 use crate::model::{Grade, Timestamp};
@@ -91,6 +92,9 @@ pub struct Readiness {
     pub clusters: Vec<ClusterReadiness>,
     /// In the order of the inputs.
     pub inputs: Vec<InputRow>,
+    /// What the ledger of a store says; left out where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub collected: Vec<CollectedRow>,
 }
 
 /// What became of one input.
@@ -117,7 +121,8 @@ pub struct InputRow {
 /// Checks every cluster of an atlas.
 pub fn readiness(atlas: &Atlas) -> Readiness {
     let clusters = atlas.clusters.iter().map(|(name, cluster)| check_cluster(atlas, name, cluster)).collect();
-    Readiness { schema: "egress-atlas-preflight/1", clusters, inputs: atlas.inputs.iter().map(input).collect() }
+    let inputs = atlas.inputs.iter().map(input).collect();
+    Readiness { schema: "egress-atlas-preflight/1", clusters, inputs, collected: Vec::new() }
 }
 
 fn input(input: &InputAccount) -> InputRow {
@@ -429,7 +434,7 @@ pub fn readiness_text(readiness: &Readiness, width: u16) -> String {
         }
         text += &["\n", &sources.to_plain(), "\n"].concat();
     }
-    text
+    text + &collected_text(&readiness.collected)
 }
 
 /// A sentence behind a head, wrapped so that its lines begin where the first one does.

@@ -70,7 +70,7 @@ struct Shared {
     source: Mutex<Box<dyn ChunkSource>>,
 }
 
-const OUTSIDE_WINDOW: Excluded = Excluded("outside the asked window");
+pub(super) const OUTSIDE_WINDOW: Excluded = Excluded("outside the asked window");
 
 /// One worker: decoders, a fold, and the accounts of what it read.
 struct Worker<'a> {
@@ -164,7 +164,8 @@ impl<'a> Worker<'a> {
     }
 }
 
-fn chunks(opened: Opened) -> Box<dyn ChunkSource> {
+/// The chunks of an opened input.
+pub(super) fn chunks(opened: Opened) -> Box<dyn ChunkSource> {
     match opened.framing {
         Framing::Frames => Box::new(FrameChunks::new(opened.bytes)),
         Framing::Objects => Box::new(ObjectChunks::new(opened.bytes)),

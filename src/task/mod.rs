@@ -2,12 +2,18 @@
 
 mod baseline;
 mod draft;
+mod import;
 mod ingest;
 mod judge;
 mod known;
+mod seal;
+mod store;
 
 pub use baseline::of_baseline;
 pub use draft::{BaselineError, baselines, read_atlas, unproven};
+pub use import::{ImportError, Imported, Outcome, import};
 pub use ingest::{IngestError, IngestOptions, Ingested, Progress, ingest};
 pub use judge::{judge, judge_against, worst_open};
 pub use known::known_destinations;
+pub use seal::StoreSealer;
+pub use store::{StoreError, StoreRead, read_store};

@@ -13,6 +13,8 @@ mod blind_spots;
 mod calico;
 /// Catalog, settings, reviews, categories and list findings.
 mod catalog;
+/// The live collector, as a process: senders, files, crashes.
+mod collect;
 /// The account of records over every fixture.
 mod conservation;
 /// Decodes bytes of any format.
@@ -37,6 +39,8 @@ mod ipfix;
 mod join;
 /// Kubernetes objects.
 mod kube;
+/// The store: import, reading back, pruning.
+mod lake;
 /// Pages in a real browser.
 mod page;
 /// Policy files: what is read, what is refused and how it is said.

@@ -9,6 +9,7 @@ const ORDER: [&str; 16] = [
     "catalog",
     "kube",
     "read",
+    "collect",
     "lake",
     "attribute",
     "summary",

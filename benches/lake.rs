@@ -1,0 +1,189 @@
+//! dnstap messages per second into the store, and out of it.
+//!
+//! `cargo bench --bench lake`. `collect` is the whole way: a process that is sent a capture over a Unix socket and answers FINISH when
+//! all of it is on disk; its CPU time is printed, since the sender shares the machine. `seal` is what comes behind the log.
+//! Size by the environment: `ATLAS_BENCH_MESSAGES` (default 1,000,000).
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a benchmark may stop where it stands, and says what divan cannot count"
+)]
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use divan::Bencher;
+use divan::counter::{BytesCount, ItemsCount};
+use egress_atlas::attribute::FoldLimits;
+use egress_atlas::collect::Sealer;
+use egress_atlas::collect::session::{Event, Session};
+use egress_atlas::collect::wal::Record;
+use egress_atlas::lake::ScanOptions;
+use egress_atlas::model::Timestamp;
+use egress_atlas::simulate::{Scenario, Sink, dnstap, generate};
+use egress_atlas::task::{IngestOptions, Progress, StoreSealer, read_store};
+
+fn main() {
+    divan::main();
+}
+
+#[derive(Default)]
+struct Frames(Vec<Vec<u8>>);
+
+impl Sink for Frames {
+    fn flow_line(&mut self, _: usize, _: &[u8]) {}
+
+    fn dns_frame(&mut self, payload: &[u8]) {
+        self.0.push(payload.to_vec());
+    }
+
+    fn truth(&mut self, _: &str, _: Option<&str>) {}
+
+    fn kube(&mut self, _: &[u8]) {}
+}
+
+fn messages() -> usize {
+    std::env::var("ATLAS_BENCH_MESSAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000)
+}
+
+/// A capture of that many messages: different ones, repeated.
+static CAPTURE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut frames = Frames::default();
+    generate(&Scenario { flows: 100_000, ..Scenario::bench(1) }, &mut frames);
+    let mut bytes = Vec::new();
+    dnstap::start(&mut bytes);
+    frames.0.iter().cycle().take(messages()).for_each(|payload| dnstap::frame(&mut bytes, payload));
+    dnstap::stop(&mut bytes);
+    bytes
+});
+
+fn clock() -> Timestamp {
+    Timestamp::from_nanos(1_772_000_000_000_000_000)
+}
+
+struct Collector(Child);
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+impl Collector {
+    fn start(folder: &Path) -> Self {
+        let (config, socket) = (folder.join("collect.toml"), folder.join("dnstap.sock"));
+        let text = format!(
+            "store = \"{}\"\nflush = \"5s\"\n[[dnstap]]\nlisten = \"unix://{}\"\n",
+            folder.join("lake").display(),
+            socket.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_egress-atlas"))
+            .args(["collect", "--config"])
+            .arg(config)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while UnixStream::connect(&socket).is_err() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self(child)
+    }
+
+    /// Processor time in clock ticks of 10 ms, and the largest memory in KiB.
+    fn cost(&self) -> (u64, u64) {
+        let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", self.0.id())).unwrap_or_default();
+        let stat = read("stat");
+        let fields: Vec<u64> =
+            stat.rsplit(')').next().unwrap_or_default().split(' ').filter_map(|field| field.parse().ok()).collect();
+        let status = read("status");
+        let memory = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        let peak = memory.split_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0);
+        (fields.iter().skip(10).take(2).sum(), peak)
+    }
+}
+
+/// The whole way, over a Unix socket, until FINISH.
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn collect(bencher: Bencher<'_, '_>) {
+    let folder = tempfile::tempdir().unwrap();
+    let collector = Collector::start(folder.path());
+    let begun = Instant::now();
+    bencher.counter(ItemsCount::new(messages())).counter(BytesCount::new(CAPTURE.len())).bench_local(|| {
+        let mut stream = UnixStream::connect(folder.path().join("dnstap.sock")).unwrap();
+        stream.write_all(&CAPTURE).unwrap();
+        let mut finish = Vec::new();
+        stream.read_to_end(&mut finish).unwrap();
+        assert_eq!(finish.len(), 12);
+    });
+    let (ticks, peak) = collector.cost();
+    eprintln!("collector: {} ms of processor time in {:?}, at most {} MiB", ticks * 10, begun.elapsed(), peak >> 10);
+}
+
+/// Framing and the log's form, without disk and sockets.
+#[divan::bench(sample_count = 10)]
+fn frame_and_encode(bencher: Bencher<'_, '_>) {
+    bencher.counter(ItemsCount::new(messages())).counter(BytesCount::new(CAPTURE.len())).bench(|| {
+        let mut session = Session::default();
+        let mut bytes = 0;
+        for piece in CAPTURE.chunks(64 << 10) {
+            session.push(piece);
+            while let Some(event) = session.next_event().unwrap() {
+                let Event::Frames(frames) = event else { continue };
+                let (origin, cluster) = ("unix:///dnstap.sock".to_owned(), String::new());
+                bytes += Record::Frames { session: 1, origin, cluster, arrived: clock(), frames }.encode().len();
+            }
+        }
+        bytes
+    });
+}
+
+fn segment(folder: &Path) -> std::path::PathBuf {
+    let mut session = Session::default();
+    let mut bytes = Vec::new();
+    for piece in CAPTURE.chunks(64 << 10) {
+        session.push(piece);
+        while let Some(event) = session.next_event().unwrap() {
+            let Event::Frames(frames) = event else { continue };
+            let (origin, cluster) = ("unix:///dnstap.sock".to_owned(), String::new());
+            bytes.extend(Record::Frames { session: 1, origin, cluster, arrived: clock(), frames }.encode());
+        }
+    }
+    let path = folder.join("0000000000000001.wal");
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// From the log to Parquet.
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn seal(bencher: Bencher<'_, '_>) {
+    let folder = tempfile::tempdir().unwrap();
+    let segment = segment(folder.path());
+    bencher.counter(ItemsCount::new(messages())).with_inputs(|| tempfile::tempdir().unwrap()).bench_local_values(
+        |store| {
+            StoreSealer::new(store.path(), Duration::from_secs(86_400), clock).seal(&segment).unwrap();
+            store
+        },
+    );
+}
+
+/// From Parquet to rows, on one thread.
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn read(bencher: Bencher<'_, '_>) {
+    let folder = tempfile::tempdir().unwrap();
+    let sealed = StoreSealer::new(&folder.path().join("lake"), Duration::from_secs(86_400), clock)
+        .seal(&segment(folder.path()))
+        .unwrap();
+    let rows = usize::try_from(sealed.answers).unwrap();
+    let options = IngestOptions { threads: 1, limits: FoldLimits::default(), keep_ids: false };
+    bencher.counter(ItemsCount::new(rows)).bench_local(|| {
+        read_store(&folder.path().join("lake"), "lake", &ScanOptions::default(), &options, &Progress::default())
+            .unwrap()
+    });
+}

@@ -1,0 +1,245 @@
+//! The settings of the collector: where it listens, what it follows, where it writes.
+//!
+//! In: the text of the file. Out: checked settings, or one error that names line, key and remedy. Nothing here opens a
+//! file or a socket; [`CollectSettings::example`] shows every key.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::document::{Document, DocumentError, Table};
+use super::settings_rules::optional_list;
+use crate::model::parse_duration_nanos;
+
+/// What the collector is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectSettings {
+    /// `store`: the folder that is written.
+    pub store: PathBuf,
+    /// `cluster`: the cluster of sources that name none.
+    pub cluster: String,
+    /// `http`: where metrics and health are served.
+    pub http: Option<SocketAddr>,
+    /// `sync`: how long pushed data may wait to be on disk. Default 1 s.
+    pub sync: Duration,
+    /// `flush`: how long rows may wait to be in the store. Default 1 min.
+    pub flush: Duration,
+    /// `backlog_mib`: how much may wait to be in the store before nothing is taken any more. Default 2048 MiB.
+    pub backlog_bytes: u64,
+    /// `retention`: how long days are kept. Default 14 days.
+    pub retention: Duration,
+    /// `[[dnstap]]`: listeners.
+    pub dnstap: Vec<DnstapListener>,
+    /// `[[hubble]]`: files that are followed.
+    pub hubble: Vec<HubbleFiles>,
+}
+
+/// Where DNS servers connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnstapListener {
+    /// `listen`: a socket of either kind.
+    pub listen: Listen,
+    /// `cluster`: of everything that comes in here, in place of the shared one.
+    pub cluster: String,
+    /// `connections`: how many at a time. Default 1,000.
+    pub connections: usize,
+    /// `handshake`: how long a peer may take to begin. Default 5 s.
+    pub handshake: Duration,
+    /// `idle`: how long a peer may be silent before it is taken for dead. Default 1 h.
+    pub idle: Duration,
+    /// `allow`: networks that may connect; everybody when it is left out.
+    pub allow: Vec<IpNet>,
+}
+
+/// A listening socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// `unix://PATH`.
+    Unix(PathBuf),
+    /// `tcp://ADDRESS:PORT`.
+    Tcp(SocketAddr),
+}
+
+impl std::fmt::Display for Listen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Tcp(address) => write!(f, "tcp://{address}"),
+        }
+    }
+}
+
+/// Files of a Hubble exporter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubbleFiles {
+    /// `path`: a file or a pattern; rotated and compressed files belong to it.
+    pub path: String,
+    /// `cluster`: of records that name none, in place of the shared one.
+    pub cluster: String,
+}
+
+const KEYS: [&str; 9] = ["store", "cluster", "http", "sync", "flush", "backlog_mib", "retention", "dnstap", "hubble"];
+
+fn duration(table: &Table<'_>, key: &str, default: Duration) -> Result<Duration, DocumentError> {
+    let parse = |text: &str| {
+        let nanos = parse_duration_nanos(text).and_then(|nanos| u64::try_from(nanos).ok()).filter(|nanos| *nanos > 0);
+        nanos.map(Duration::from_nanos).ok_or("write a duration as `500ms`, `90s`, `10m` or `14d`")
+    };
+    table.get(key).map_or(Ok(default), |value| value.read(parse))
+}
+
+fn number(table: &Table<'_>, key: &str, default: u64) -> Result<u64, DocumentError> {
+    let Some(value) = table.get(key) else { return Ok(default) };
+    let text = value.number_or_text()?;
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| value.refuse(&text, "write a whole number above 0"))
+}
+
+fn listen(text: &str) -> Result<Listen, String> {
+    if let Some(path) = text.strip_prefix("unix://") {
+        return if path.starts_with('/') {
+            Ok(Listen::Unix(path.into()))
+        } else {
+            Err("write the whole path, as in `unix:///run/egress-atlas/dnstap.sock`".to_owned())
+        };
+    }
+    if let Some(address) = text.strip_prefix("tcp://") {
+        return address
+            .parse()
+            .map(Listen::Tcp)
+            .map_err(|_| "write address and port, as in `tcp://0.0.0.0:6000` or `tcp://[::]:6000`".to_owned());
+    }
+    Err("write `unix:///PATH` or `tcp://ADDRESS:PORT`".to_owned())
+}
+
+impl CollectSettings {
+    /// Reads the text of `file`.
+    pub fn parse(text: &str, file: &str) -> Result<Self, DocumentError> {
+        let document = Document::new(file, text);
+        let content = document.parse()?;
+        let root = document.root(&content);
+        root.expect_keys(&KEYS)?;
+        let second = Duration::from_secs(1);
+        let cluster = root.get("cluster").map_or(Ok(""), |value| value.text())?;
+        let http = |text: &str| {
+            text.parse::<SocketAddr>()
+                .map_err(|_| "write address and port, as in `0.0.0.0:9464`; leave the key out for none")
+        };
+        let mut settings = Self {
+            store: root.require("store")?.text()?.into(),
+            cluster: cluster.to_owned(),
+            http: root.get("http").map(|value| value.read(http)).transpose()?,
+            sync: duration(&root, "sync", second)?,
+            flush: duration(&root, "flush", second * 60)?,
+            backlog_bytes: number(&root, "backlog_mib", 2_048)?.saturating_mul(1 << 20),
+            retention: duration(&root, "retention", second * 86_400 * 14)?,
+            dnstap: Vec::new(),
+            hubble: Vec::new(),
+        };
+        for table in root.tables("dnstap")? {
+            settings.dnstap.push(DnstapListener::read(&table, cluster)?);
+        }
+        for table in root.tables("hubble")? {
+            table.expect_keys(&["path", "cluster"])?;
+            settings.hubble.push(HubbleFiles {
+                path: table.require("path")?.text()?.to_owned(),
+                cluster: table.get("cluster").map_or(Ok(cluster), |value| value.text())?.to_owned(),
+            });
+        }
+        if settings.dnstap.is_empty() && settings.hubble.is_empty() {
+            // Nothing to collect is a mistake, and the message names a table that mends it.
+            root.require("dnstap")?;
+        }
+        Ok(settings)
+    }
+
+    /// A file that uses every key once.
+    pub const fn example() -> &'static str {
+        EXAMPLE
+    }
+}
+
+impl DnstapListener {
+    fn read(table: &Table<'_>, cluster: &str) -> Result<Self, DocumentError> {
+        table.expect_keys(&["listen", "cluster", "connections", "handshake", "idle", "allow"])?;
+        let network = |text: &str| {
+            text.parse::<IpNet>()
+                .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+                .map_err(|_| "write an address or a range, as in `10.244.0.0/16`")
+        };
+        let allow = optional_list(table, "allow")?;
+        Ok(Self {
+            listen: table.require("listen")?.read(listen)?,
+            cluster: table.get("cluster").map_or(Ok(cluster), |value| value.text())?.to_owned(),
+            connections: usize::try_from(number(table, "connections", 1_000)?).unwrap_or(usize::MAX),
+            handshake: duration(table, "handshake", Duration::from_secs(5))?,
+            idle: duration(table, "idle", Duration::from_secs(3_600))?,
+            allow: allow.iter().map(|value| value.read(network)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+const EXAMPLE: &str = r#"# Where everything is written; read it with `--store`.
+store = "/var/lib/egress-atlas"
+# The cluster of sources that name none.
+cluster = "prod-eu"
+# /metrics, /healthz and /readyz; leave it out for none.
+http = "0.0.0.0:9464"
+sync = "1s"           # how long pushed data may wait to be on disk
+flush = "1m"          # how long rows may wait to be in the store
+backlog_mib = 2048    # how much may wait for the store before nothing is taken any more
+retention = "14d"     # how long days are kept
+
+# CoreDNS: `dnstap tcp://ADDRESS:6000 full`. Everybody who may connect can invent answers: restrict it.
+[[dnstap]]
+listen = "tcp://0.0.0.0:6000"
+allow = ["10.244.0.0/16", "192.168.10.0/24"]
+connections = 1000    # at a time
+handshake = "5s"      # how long a peer may take to begin
+idle = "1h"           # how long a peer may be silent before it is taken for dead
+
+[[dnstap]]
+listen = "unix:///run/egress-atlas/dnstap.sock"
+cluster = "prod-eu"
+
+# Files of the Hubble exporter, with those that it rotated and compressed.
+[[hubble]]
+path = "/var/log/hubble/events*.log*"
+cluster = "prod-eu"
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_uses_every_key() {
+        let settings = CollectSettings::parse(CollectSettings::example(), "collect.toml").unwrap();
+        assert_eq!((settings.dnstap.len(), settings.hubble.len()), (2, 1));
+        assert_eq!(settings.backlog_bytes, 2 << 30);
+        assert_eq!(settings.retention, Duration::from_secs(14 * 86_400));
+        assert!(KEYS.iter().all(|key| CollectSettings::example().contains(key)));
+    }
+
+    #[test]
+    fn mistakes_are_told_with_line_key_and_remedy() {
+        let check = |text: &str, told: &str| {
+            assert_eq!(CollectSettings::parse(text, "c.toml").unwrap_err().to_string(), told);
+        };
+        check("", "c.toml line 1: the file needs the key `store`");
+        check("store = \"s\"\n", "c.toml line 1: the file needs the key `dnstap`");
+        check(
+            "store = \"s\"\n[[dnstap]]\nlisten = \"6000\"\n",
+            "c.toml line 3: `listen` cannot be `6000`: write `unix:///PATH` or `tcp://ADDRESS:PORT`",
+        );
+        check(
+            "store = \"s\"\nsync = \"1\"\n",
+            "c.toml line 2: `sync` cannot be `1`: write a duration as `500ms`, `90s`, `10m` or `14d`",
+        );
+        check(
+            "store = \"s\"\n[[hubble]]\npaht = \"x\"\n",
+            "c.toml line 3: unknown key `paht` in `[[hubble]]`; did you mean `path`?",
+        );
+    }
+}

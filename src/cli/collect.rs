@@ -1,0 +1,56 @@
+//! `collect`: live sources into a store, until SIGTERM or SIGINT.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::Context;
+use super::context::system_now;
+use crate::catalog::CollectSettings;
+use crate::collect::{Journal, Quota};
+use crate::error::ExitStatus;
+use crate::task::StoreSealer;
+
+/// Arguments of `collect`.
+#[derive(Debug, Args)]
+#[command(after_help = help())]
+pub(super) struct CollectArgs {
+    /// Where to listen, what to follow, where to write; an example is below.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Check the settings, and do nothing else.
+    #[arg(long)]
+    check: bool,
+}
+
+fn help() -> String {
+    format!(
+        "Everything that arrives is in a write-ahead log before it is understood, so that a crash costs at most `sync`. \
+         Log lines go to standard error as JSON. SIGTERM and SIGINT end it in order.\n\n\
+         Examples:\n  egress-atlas collect --config collect.toml --check\n  egress-atlas collect --config collect.toml\n  \
+         egress-atlas preflight --store /var/lib/egress-atlas --since 7d\n\n\
+         A complete collect.toml:\n\n{}",
+        CollectSettings::example()
+    )
+}
+
+pub(super) fn run(args: &CollectArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
+    let name = args.config.display().to_string();
+    let text = std::fs::read_to_string(&args.config)
+        .with_context(|| format!("`{name}`: settings; check the path given to --config"))?;
+    let settings = CollectSettings::parse(&text, &name)?;
+    if args.check {
+        writeln!(
+            context.out,
+            "{name}: good; {} listeners, {} file patterns",
+            settings.dnstap.len(),
+            settings.hubble.len()
+        )?;
+        return Ok(ExitStatus::Good);
+    }
+    let journal = Journal::new(std::io::stderr(), system_now);
+    let sealer = Box::new(StoreSealer::new(&settings.store, settings.retention, system_now));
+    crate::collect::run(&settings, sealer, &journal, system_now, Quota::default())?;
+    Ok(ExitStatus::Good)
+}

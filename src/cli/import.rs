@@ -1,0 +1,151 @@
+//! `import`: files into a store, each content once.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use super::Context;
+use super::traffic::{once_each, with_progress};
+use crate::error::ExitStatus;
+use crate::model::Account;
+use crate::read::{InputFile, InputSpec};
+use crate::task::{Imported, Outcome, Progress, import};
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A file is known by its content: importing it again, renamed or compressed, adds nothing; of a file \
+    that has grown, only what is new is read.\n\nExamples:\n  \
+    egress-atlas import --store lake --flows 'hubble/*.log*' --dns coredns.fstrm\n  \
+    egress-atlas discover --store lake --since 7d --out discovery"
+)]
+pub(super) struct ImportArgs {
+    /// The store; made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    store: PathBuf,
+    /// Flow records: file, folder, glob or `-`; NAME= gives the cluster of records that name none.
+    #[arg(long, value_name = "[NAME=][FORMAT:]PATH")]
+    flows: Vec<String>,
+    /// DNS answers: dnstap captures (Frame Streams), or Hubble layer 7 records.
+    #[arg(long, value_name = "[NAME=][FORMAT:]PATH")]
+    dns: Vec<String>,
+    /// The cluster of inputs that name none.
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Worker threads [default: all processors].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+pub(super) fn run(args: &ImportArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
+    let mut files = Vec::new();
+    for text in args.flows.iter().chain(&args.dns) {
+        files.extend(InputSpec::parse(text)?.files()?);
+    }
+    let mut files = once_each(files)?;
+    if files.is_empty() {
+        bail!("nothing to import: give --flows PATH (Hubble export) or --dns PATH (dnstap capture)");
+    }
+    for file in &mut files {
+        file.cluster = file.cluster.take().or_else(|| args.cluster.clone());
+    }
+    // Standard input can be read only once; the content is looked at before it is read.
+    let _kept = spool(&mut files)?;
+    let _lock = lock(&args.store)?;
+    let threads = args
+        .threads
+        .filter(|threads| *threads > 0)
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    let progress = Progress::default();
+    let imported = with_progress(context, &progress, || import(&args.store, &files, threads, &progress))?;
+    for one in &imported {
+        say(one, context);
+    }
+    let mut all = Account::default();
+    imported.iter().for_each(|one| all.absorb(&one.account));
+    context.say(&format!(
+        "records: {} read = {} used + {} rejected + {} excluded",
+        all.read,
+        all.used,
+        all.rejected_total(),
+        all.excluded_total()
+    ));
+    let count = |wanted: fn(Outcome) -> bool| imported.iter().filter(|one| wanted(one.outcome)).count();
+    writeln!(
+        context.out,
+        "{} files imported, {} continued, {} known already → {}",
+        count(|outcome| outcome == Outcome::Imported),
+        count(|outcome| matches!(outcome, Outcome::Continued(_))),
+        count(|outcome| outcome == Outcome::Known),
+        args.store.display()
+    )?;
+    let broken = imported.iter().any(|one| one.problem.is_some());
+    Ok(if broken { ExitStatus::NotProven } else { ExitStatus::Good })
+}
+
+fn say(one: &Imported, context: &mut Context<'_>) {
+    let account = &one.account;
+    match one.outcome {
+        Outcome::PassedOver => {
+            context.say(&format!(
+                "warning: `{}` is passed over: it is neither Hubble JSON nor a dnstap capture",
+                one.input
+            ));
+        }
+        Outcome::Known if context.verbose => context.say(&format!("`{}`: the store has it already", one.input)),
+        Outcome::Known => {}
+        Outcome::Imported | Outcome::Continued(_) => {
+            if context.verbose {
+                let from = match one.outcome {
+                    Outcome::Continued(byte) => format!(" from byte {byte} on"),
+                    _ => String::new(),
+                };
+                context.say(&format!(
+                    "{}{from}: {} read = {} used + {} rejected + {} excluded",
+                    one.input,
+                    account.read,
+                    account.used,
+                    account.rejected_total(),
+                    account.excluded_total()
+                ));
+            }
+            for (reason, count) in &account.rejected {
+                context.say(&format!(
+                    "rejected: `{}`: {} × {} (first at {})",
+                    one.input, count.records, reason.0, count.first
+                ));
+            }
+        }
+    }
+    if let Some(problem) = &one.problem {
+        context.say(&format!(
+            "warning: `{}` breaks off: {problem}; what came before is in the store, what follows is missing",
+            one.input
+        ));
+    }
+}
+
+/// Copies standard input to a temporary file, which is kept as long as the result.
+fn spool(files: &mut [InputFile]) -> anyhow::Result<Option<tempfile::NamedTempFile>> {
+    let Some(file) = files.iter_mut().find(|file| file.is_stdin()) else { return Ok(None) };
+    let mut kept = tempfile::NamedTempFile::new().context("temporary file; set TMPDIR to a folder with room")?;
+    std::io::copy(&mut std::io::stdin().lock(), &mut kept).context("standard input")?;
+    file.path = kept.path().to_owned();
+    Ok(Some(kept))
+}
+
+/// One import at a time: two could take the same file for new.
+fn lock(store: &std::path::Path) -> anyhow::Result<std::fs::File> {
+    let path = store.join("import.lock");
+    let name = || format!("`{}`: cannot be written; check the folder's permissions and free space", path.display());
+    std::fs::create_dir_all(store).with_context(name)?;
+    let file = std::fs::File::create(&path).with_context(name)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            bail!("`{}`: another import is running; wait for its end", store.display())
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(error).with_context(name),
+    }
+}

@@ -1,0 +1,335 @@
+//! The collector as a whole: sockets, followers, the log, and the way into the store.
+//!
+//! In: settings, a clock, a journal, and a [`Sealer`]. Out: a store that grows, until somebody asks it to stop. What an earlier run
+//! left in the log goes into the store first of all.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc as blocking};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use super::http;
+use super::journal::Journal;
+use super::metrics::Metrics;
+use super::server::{Bound, Shared, bind, serve};
+use super::spool::{Positions, Quota, Spool, SpoolOptions, Spooled, positions_path};
+use super::tail::Tail;
+use super::wal::{Record, SegmentReader, segment_number, segments};
+use crate::catalog::{CollectSettings, DnstapListener};
+use crate::model::Timestamp;
+
+/// Tells the time.
+pub type Clock = fn() -> Timestamp;
+
+/// Puts segments into the store.
+pub trait Sealer: Send {
+    /// Puts a segment into the store, whole or not at all. A segment that is there already may come again.
+    fn seal(&mut self, segment: &Path) -> Result<Sealed, String>;
+    /// Merges small files, removes old days; what was done, in words, if anything.
+    fn tidy(&mut self) -> Result<Option<String>, String>;
+}
+
+/// What became of a segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sealed {
+    /// Rows of flows.
+    pub flows: u64,
+    /// Rows of answers.
+    pub answers: u64,
+    /// Records that were broken.
+    pub rejected: u64,
+    /// Bytes behind the last whole record: a crash cut them.
+    pub cut_bytes: u64,
+}
+
+/// Why the collector cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// Another one writes the same store.
+    #[error("`{store}`: another collector writes this store; stop it, or give this one a store of its own")]
+    Locked {
+        /// The store.
+        store: String,
+    },
+    /// A socket.
+    #[error("`{listen}`: cannot listen: {source}; is another program there, or is the address not of this machine?")]
+    Listen {
+        /// The socket as configured.
+        listen: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The store's folder.
+    #[error("`{path}`: {source}; check the folder's permissions and free space")]
+    Store {
+        /// Where.
+        path: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The runtime.
+    #[error("cannot begin: {0}")]
+    Runtime(std::io::Error),
+}
+
+/// Records that wait for the log, at most; each is at most about a quarter of a MiB, or a MiB of lines.
+const QUEUE: usize = 32;
+/// How often the store is tidied.
+const TIDY: Duration = Duration::from_secs(600);
+/// How long to wait before a segment that failed is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Collects until SIGTERM or SIGINT.
+pub fn run(
+    settings: &CollectSettings,
+    sealer: Box<dyn Sealer>,
+    journal: &Journal,
+    clock: Clock,
+    quota: Quota,
+) -> Result<(), CollectError> {
+    let store = &settings.store;
+    let failed = |source| CollectError::Store { path: store.display().to_string(), source };
+    std::fs::create_dir_all(store).map_err(failed)?;
+    let lock = std::fs::File::create(store.join("collect.lock")).map_err(failed)?;
+    if lock.try_lock().is_err() {
+        return Err(CollectError::Locked { store: store.display().to_string() });
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(CollectError::Runtime)?;
+    let metrics = Arc::new(Metrics::default());
+    let left = segments(store).map_err(failed)?;
+    let resumed = resume(store, &left, &metrics).map_err(failed)?;
+    let (segment_out, segment_in) = blocking::channel();
+    left.into_iter().for_each(|segment| drop(segment_out.send(segment)));
+    let stopping = Arc::new(AtomicBool::new(false));
+    let sealing = {
+        let (metrics, journal, stopping) = (metrics.clone(), journal.clone(), stopping.clone());
+        std::thread::spawn(move || seal_all(sealer, &segment_in, &metrics, &journal, &stopping))
+    };
+    let (queue, mut spooled) = mpsc::channel(QUEUE);
+    let options = SpoolOptions {
+        store: store.clone(),
+        sync: settings.sync,
+        flush: settings.flush,
+        backlog_bytes: settings.backlog_bytes,
+        quota,
+    };
+    let begin = (resumed.next_number, resumed.positions.clone());
+    let spool = Spool::new(options, metrics.clone(), journal.clone(), segment_out, begin, stopping.clone());
+    // The clock of the log ends with the last sender.
+    let (ticks, tick) = (queue.downgrade(), spool.tick());
+    std::thread::spawn(move || {
+        while let Some(queue) = ticks.upgrade() {
+            // A full queue needs no reminder.
+            queue.try_send(Spooled::TICK).ok();
+            drop(queue);
+            std::thread::sleep(tick);
+        }
+    });
+    let spooling = std::thread::spawn(move || spool.run(&mut spooled));
+    let outcome = runtime.block_on(listen(settings, resumed.positions, queue, &metrics, journal, clock));
+    stopping.store(true, Ordering::Relaxed);
+    // Every sender is gone with the tasks that had one: the log ends, and then the way into the store.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    drop(spooling.join());
+    drop(sealing.join());
+    journal.info("stopped", &[]);
+    drop(lock);
+    outcome
+}
+
+struct Resumed {
+    next_number: u64,
+    positions: Positions,
+}
+
+/// Where an earlier run left off.
+fn resume(store: &Path, left: &[PathBuf], metrics: &Metrics) -> std::io::Result<Resumed> {
+    let mut positions: Positions = match std::fs::read(positions_path(store)) {
+        // A file that does not parse would be ours and broken; reading files again is better than not starting.
+        Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
+        Err(_) => BTreeMap::new(),
+    };
+    let sealed = std::fs::read_to_string(store.join("state").join("sealed")).ok();
+    let mut next_number = sealed.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).map_or(0, |last| last + 1);
+    for segment in left {
+        next_number = next_number.max(segment_number(segment).map_or(0, |number| number + 1));
+        Metrics::add(&metrics.backlog_bytes, std::fs::metadata(segment)?.len());
+        let mut reader = SegmentReader::open(segment)?;
+        while let Some(record) = reader.next_record()? {
+            if let Record::Lines { key, from, lines, .. } = record {
+                let end = positions.entry(key).or_default();
+                *end = (*end).max(from.saturating_add(lines.len() as u64));
+            }
+        }
+    }
+    Ok(Resumed { next_number, positions })
+}
+
+/// Puts segments into the store as they come, and tidies it between them.
+fn seal_all(
+    mut sealer: Box<dyn Sealer>,
+    segments: &blocking::Receiver<PathBuf>,
+    metrics: &Metrics,
+    journal: &Journal,
+    stopping: &AtomicBool,
+) {
+    let mut tidied: Option<Instant> = None;
+    loop {
+        match segments.recv_timeout(Duration::from_millis(500)) {
+            Ok(segment) => {
+                if !seal_one(&mut *sealer, &segment, metrics, journal, stopping) {
+                    return;
+                }
+            }
+            Err(blocking::RecvTimeoutError::Disconnected) => return,
+            Err(blocking::RecvTimeoutError::Timeout) if tidied.is_none_or(|at| at.elapsed() >= TIDY) => {
+                tidied = Some(Instant::now());
+                match sealer.tidy() {
+                    Ok(Some(done)) => journal.info("store tidied", &[("done", &done)]),
+                    Ok(None) => {}
+                    Err(error) => journal.warn("store cannot be tidied", &[("error", &error)]),
+                }
+            }
+            Err(blocking::RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+/// Tries until the segment is in the store; `false` when the collector stops before that.
+fn seal_one(
+    sealer: &mut dyn Sealer,
+    segment: &Path,
+    metrics: &Metrics,
+    journal: &Journal,
+    stopping: &AtomicBool,
+) -> bool {
+    let bytes = std::fs::metadata(segment).map_or(0, |metadata| metadata.len());
+    let mut tries = 0_u32;
+    let sealed = loop {
+        match sealer.seal(segment) {
+            Ok(sealed) => break sealed,
+            Err(error) => {
+                Metrics::add(&metrics.seal_failures, 1);
+                if tries.is_multiple_of(60) {
+                    let fields: [(&str, &dyn std::fmt::Display); 2] =
+                        [("segment", &segment.display()), ("error", &error)];
+                    journal.warn("segment cannot be put into the store; it stays, and is tried again", &fields);
+                }
+                tries += 1;
+                if stopping.load(Ordering::Relaxed) && tries > 2 {
+                    return false;
+                }
+                std::thread::sleep(RETRY);
+            }
+        }
+    };
+    if let Err(error) = std::fs::remove_file(segment) {
+        journal.warn("segment is in the store and cannot be removed", &[("error", &error)]);
+    }
+    let freed = metrics.backlog_bytes.load(Ordering::Relaxed).min(bytes);
+    metrics.backlog_bytes.fetch_sub(freed, Ordering::Relaxed);
+    Metrics::add(&metrics.flow_rows, sealed.flows);
+    Metrics::add(&metrics.answer_rows, sealed.answers);
+    Metrics::add(&metrics.rejected, sealed.rejected);
+    let fields: [(&str, &dyn std::fmt::Display); 5] = [
+        ("segment", &segment.file_name().unwrap_or_default().to_string_lossy()),
+        ("flows", &sealed.flows),
+        ("answers", &sealed.answers),
+        ("rejected", &sealed.rejected),
+        ("cut_bytes", &sealed.cut_bytes),
+    ];
+    journal.info("segment sealed", &fields);
+    true
+}
+
+async fn bind_all(settings: &CollectSettings) -> Result<Vec<(Bound, DnstapListener)>, CollectError> {
+    let mut bound = Vec::new();
+    for listener in &settings.dnstap {
+        let failed = |source| CollectError::Listen { listen: listener.listen.to_string(), source };
+        bound.push((bind(&listener.listen).await.map_err(failed)?, listener.clone()));
+    }
+    Ok(bound)
+}
+
+/// Binds everything, then waits for the signal.
+async fn listen(
+    settings: &CollectSettings,
+    positions: Positions,
+    queue: mpsc::Sender<Spooled>,
+    metrics: &Arc<Metrics>,
+    journal: &Journal,
+    clock: Clock,
+) -> Result<(), CollectError> {
+    let (stop, stopped) = watch::channel(false);
+    let shared = Shared {
+        queue,
+        metrics: metrics.clone(),
+        journal: journal.clone(),
+        clock,
+        sessions: Arc::new(AtomicU64::new(session_base(clock()))),
+        stop: stopped.clone(),
+    };
+    let bound = bind_all(settings).await?;
+    if let Some(address) = settings.http {
+        let failed = |source| CollectError::Listen { listen: format!("http {address}"), source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        tokio::spawn(http::serve(listener, metrics.clone()));
+    }
+    let mut terminate = signal(SignalKind::terminate()).map_err(CollectError::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CollectError::Runtime)?;
+    drop(shared.queue.send(Record::Started { at: clock() }.into()).await);
+    let mut tasks = Vec::new();
+    for (socket, listener) in bound {
+        tasks.push(tokio::spawn(serve(socket, listener, shared.clone())));
+    }
+    let tailing = (!settings.hubble.is_empty()).then(|| {
+        let tail = Tail {
+            files: settings.hubble.clone(),
+            queue: shared.queue.clone(),
+            metrics: metrics.clone(),
+            journal: journal.clone(),
+            clock,
+            stop: stopped,
+            positions,
+            settled: BTreeMap::new(),
+        };
+        std::thread::spawn(move || tail.run())
+    });
+    metrics.listening.store(true, Ordering::Relaxed);
+    journal.info("collecting", &[("listeners", &settings.dnstap.len()), ("files", &settings.hubble.len())]);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    journal.info("stopping", &[]);
+    metrics.listening.store(false, Ordering::Relaxed);
+    // Nobody may be listening any more.
+    stop.send_replace(true);
+    for task in tasks {
+        drop(task.await);
+    }
+    // Connections drain what has arrived and close.
+    let patience = Instant::now();
+    while metrics.connections.load(Ordering::Relaxed) > 0 && patience.elapsed() < Duration::from_secs(5) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(shared);
+    if let Some(tailing) = tailing {
+        drop(tokio::task::spawn_blocking(move || tailing.join()).await);
+    }
+    Ok(())
+}
+
+/// Sessions of different runs have different numbers.
+fn session_base(now: Timestamp) -> u64 {
+    now.nanos().cast_unsigned()
+}

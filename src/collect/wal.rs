@@ -1,0 +1,312 @@
+//! The write-ahead log: records of what arrived, each with its length and checksum, in segments.
+//!
+//! In: records. Out: the same records, up to the first that is not whole: a crash cuts the tail, never the middle. Numbers are
+//! big-endian. The form is private: segments live for minutes, and the program that reads them is the one that wrote them.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use crate::model::Timestamp;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// Whole data frames of one connection.
+    Frames {
+        /// The connection.
+        session: u64,
+        /// The socket it came in by.
+        origin: String,
+        /// The cluster of that socket.
+        cluster: String,
+        /// When they were read.
+        arrived: Timestamp,
+        /// Each: length and payload.
+        frames: Vec<u8>,
+    },
+    /// Whole lines of one file.
+    Lines {
+        /// What the file is known by (see `tail`).
+        key: u64,
+        /// Its path at the time.
+        origin: String,
+        /// The cluster of records that name none.
+        cluster: String,
+        /// When they were read.
+        arrived: Timestamp,
+        /// Where they begin in the decompressed content.
+        from: u64,
+        /// The lines.
+        lines: Vec<u8>,
+    },
+    /// A connection began.
+    Opened {
+        /// The connection.
+        session: u64,
+        /// The socket it came in by.
+        origin: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A connection ended.
+    Closed {
+        /// The connection.
+        session: u64,
+        /// When.
+        at: Timestamp,
+        /// Frames that were too long to keep, and a frame that was cut.
+        lost: u64,
+    },
+    /// The collector began: whatever was open before is closed.
+    Started {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// No record is longer.
+const RECORD_BYTES_MAX: usize = 16 << 20;
+
+impl Record {
+    /// The record with its length and checksum.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![0; 8];
+        match self {
+            Self::Frames { session, origin, cluster, arrived, frames } => {
+                out.push(1);
+                put_numbers(&mut out, &[*session, arrived.nanos().cast_unsigned()]);
+                put_texts(&mut out, &[origin, cluster]);
+                out.extend_from_slice(frames);
+            }
+            Self::Lines { key, origin, cluster, arrived, from, lines } => {
+                out.push(2);
+                put_numbers(&mut out, &[*key, arrived.nanos().cast_unsigned(), *from]);
+                put_texts(&mut out, &[origin, cluster]);
+                out.extend_from_slice(lines);
+            }
+            Self::Opened { session, origin, at } => {
+                out.push(3);
+                put_numbers(&mut out, &[*session, at.nanos().cast_unsigned()]);
+                put_texts(&mut out, &[origin]);
+            }
+            Self::Closed { session, at, lost } => {
+                out.push(4);
+                put_numbers(&mut out, &[*session, at.nanos().cast_unsigned(), *lost]);
+            }
+            Self::Started { at } => {
+                out.push(5);
+                put_numbers(&mut out, &[at.nanos().cast_unsigned()]);
+            }
+        }
+        let body = out.get(8..).unwrap_or_default();
+        let head = [u32::try_from(body.len()).unwrap_or(u32::MAX), checksum(body)].map(u32::to_be_bytes).concat();
+        if let Some(place) = out.get_mut(..8) {
+            place.copy_from_slice(&head);
+        }
+        out
+    }
+
+    fn decode(body: &[u8]) -> Option<Self> {
+        let mut input = Input(body);
+        let kind = input.take(1)?.first().copied()?;
+        Some(match kind {
+            1 => Self::Frames {
+                session: input.number()?,
+                arrived: input.time()?,
+                origin: input.text()?,
+                cluster: input.text()?,
+                frames: input.0.to_vec(),
+            },
+            2 => Self::Lines {
+                key: input.number()?,
+                arrived: input.time()?,
+                from: input.number()?,
+                origin: input.text()?,
+                cluster: input.text()?,
+                lines: input.0.to_vec(),
+            },
+            3 => Self::Opened { session: input.number()?, at: input.time()?, origin: input.text()? },
+            4 => Self::Closed { session: input.number()?, at: input.time()?, lost: input.number()? },
+            5 => Self::Started { at: input.time()? },
+            _ => return None,
+        })
+    }
+}
+
+fn checksum(body: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(body);
+    crc.sum()
+}
+
+fn put_numbers(out: &mut Vec<u8>, numbers: &[u64]) {
+    numbers.iter().for_each(|number| out.extend_from_slice(&number.to_be_bytes()));
+}
+
+fn put_texts(out: &mut Vec<u8>, texts: &[&String]) {
+    for text in texts {
+        let bytes = text.as_bytes().get(..usize::from(u16::MAX)).unwrap_or(text.as_bytes());
+        out.extend_from_slice(&u16::try_from(bytes.len()).unwrap_or(0).to_be_bytes());
+        out.extend_from_slice(bytes);
+    }
+}
+
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        Some(u64::from_be_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    fn time(&mut self) -> Option<Timestamp> {
+        self.number().map(|nanos| Timestamp::from_nanos(nanos.cast_signed()))
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let length = u16::from_be_bytes(self.take(2)?.try_into().ok()?);
+        Some(String::from_utf8_lossy(self.take(usize::from(length))?).into_owned())
+    }
+}
+
+/// Reads the records of a segment.
+pub struct SegmentReader {
+    file: BufReader<File>,
+    /// Bytes behind the last whole record, once the end is reached.
+    pub cut_bytes: u64,
+    left: u64,
+}
+
+impl SegmentReader {
+    /// Opens a segment.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let left = file.metadata()?.len();
+        Ok(Self { file: BufReader::with_capacity(1 << 18, file), cut_bytes: 0, left })
+    }
+
+    /// The next whole record; `None` at the end, or where the log was cut.
+    pub fn next_record(&mut self) -> io::Result<Option<Record>> {
+        let mut head = [0; 8];
+        if self.left < 8 {
+            self.cut_bytes = self.left;
+            return Ok(None);
+        }
+        self.file.read_exact(&mut head)?;
+        let (length, sum) = head.split_at(4);
+        let number = |bytes: &[u8]| bytes.try_into().map_or(0, u32::from_be_bytes);
+        let length = number(length) as usize;
+        if length > RECORD_BYTES_MAX || length as u64 > self.left - 8 {
+            self.cut_bytes = self.left;
+            return Ok(None);
+        }
+        let mut body = vec![0; length];
+        self.file.read_exact(&mut body)?;
+        let record = Some(body).filter(|body| checksum(body) == number(sum)).and_then(|body| Record::decode(&body));
+        if record.is_none() {
+            self.cut_bytes = self.left;
+        } else {
+            self.left -= 8 + length as u64;
+        }
+        Ok(record)
+    }
+}
+
+/// The folder of segments below a store.
+pub fn wal_folder(store: &Path) -> PathBuf {
+    store.join("wal")
+}
+
+/// All segments, oldest first.
+pub fn segments(store: &Path) -> io::Result<Vec<PathBuf>> {
+    let folder = wal_folder(store);
+    let entries = match std::fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "wal"));
+    found.sort();
+    Ok(found)
+}
+
+/// The number of a segment, by its name.
+pub fn segment_number(path: &Path) -> Option<u64> {
+    u64::from_str_radix(path.file_stem()?.to_str()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn record() -> impl Strategy<Value = Record> {
+        let bytes = || prop::collection::vec(any::<u8>(), 0..200);
+        let time = || any::<i64>().prop_map(Timestamp::from_nanos);
+        prop_oneof![
+            (any::<u64>(), "[a-z:/]{0,20}", "[a-z]{0,8}", time(), bytes()).prop_map(
+                |(session, origin, cluster, arrived, frames)| Record::Frames {
+                    session,
+                    origin,
+                    cluster,
+                    arrived,
+                    frames
+                }
+            ),
+            (any::<u64>(), "[a-z/]{0,20}", "[a-z]{0,8}", time(), any::<u64>(), bytes()).prop_map(
+                |(key, origin, cluster, arrived, from, lines)| Record::Lines {
+                    key,
+                    origin,
+                    cluster,
+                    arrived,
+                    from,
+                    lines
+                }
+            ),
+            (any::<u64>(), "[a-z]{0,9}", time()).prop_map(|(session, origin, at)| Record::Opened {
+                session,
+                origin,
+                at
+            }),
+            (any::<u64>(), time(), any::<u64>()).prop_map(|(session, at, lost)| Record::Closed { session, at, lost }),
+            time().prop_map(|at| Record::Started { at }),
+        ]
+    }
+
+    fn read(bytes: &[u8]) -> (Vec<Record>, u64) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.wal");
+        std::fs::write(&path, bytes).unwrap();
+        let mut reader = SegmentReader::open(&path).unwrap();
+        let mut found = Vec::new();
+        while let Some(record) = reader.next_record().unwrap() {
+            found.push(record);
+        }
+        (found, reader.cut_bytes)
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_or_broken_tail_costs_only_the_tail(records in prop::collection::vec(record(), 1..12), cut in 0_usize..4000, flip: bool) {
+            let parts: Vec<Vec<u8>> = records.iter().map(Record::encode).collect();
+            let whole = parts.concat();
+            prop_assert_eq!(read(&whole), (records.clone(), 0));
+            let at = cut % whole.len();
+            let mut damaged = whole;
+            if flip { damaged[at] ^= 0x40 } else { damaged.truncate(at) }
+            let mut end = 0;
+            let intact = parts.iter().take_while(|part| { end += part.len(); end <= at }).count();
+            let (found, cut_bytes) = read(&damaged);
+            prop_assert_eq!(&found[..], &records[..intact]);
+            let kept: usize = parts[..intact].iter().map(Vec::len).sum();
+            prop_assert_eq!(cut_bytes, (damaged.len() - kept) as u64);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Small files into large ones, old days away, without stopping anybody.
+//!
+//! In: a store that may be written and read meanwhile (by one tidier at a time). Out: fewer files with the same rows. A
+//! merged file names those that it stands for in its footer, so that no reader counts a row twice at any instant; they are
+//! set aside before they are removed, so that no reader loses one.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use polars::prelude::{DataFrame, SortMultipleOptions};
+
+use super::error::LakeError;
+use super::imports::{Digest, Imports};
+use super::layout::{Partition, Table};
+use super::scan::{REPLACED, REPLACES, files, is_compacted, metadata, read_whole, replaces};
+use super::write::{is_unfinished, sync_folder, write_frame};
+use crate::collect::durable::UNFINISHED;
+use crate::model::Timestamp;
+use crate::model::columns::STORED_FLOWS;
+
+/// Files with at least this many rows are large enough.
+const ROWS_ENOUGH: usize = 1 << 19;
+/// No merged file gets more rows, so that one fits memory.
+const ROWS_MAX: usize = 1 << 20;
+/// A folder is tidied when it holds at least this many small files.
+const SMALL_FILES_MIN: usize = 8;
+/// How long files that were replaced, or begun and left, stay.
+const KEPT: Duration = Duration::from_secs(3_600);
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tidied {
+    /// Merged files that were written.
+    pub merged: u64,
+    /// Small files that they stand for.
+    pub replaced: u64,
+    /// Files that were removed.
+    pub removed: u64,
+}
+
+/// Merges the small files of each folder, and removes what earlier calls replaced, where that is older than an hour at `now`.
+pub fn compact(root: &Path, now: SystemTime) -> Result<Tidied, LakeError> {
+    let mut tidied = Tidied { removed: remove_leftovers(root, now)?, ..Tidied::default() };
+    let imports = Imports::read(root)?;
+    for table in Table::ALL {
+        let mut folders: BTreeMap<Partition, Vec<(PathBuf, usize)>> = BTreeMap::new();
+        for (partition, path) in files(root, table)? {
+            // An import that is not recorded may be tried again, and must find its files.
+            if !imports.is_settled(&path) {
+                continue;
+            }
+            // What cannot be read is for the user to look at, and no reason to leave the rest untidy.
+            let Ok(rows) = metadata(&path).map(|metadata| metadata.num_rows) else { continue };
+            if rows < ROWS_ENOUGH {
+                folders.entry(partition).or_default().push((path, rows));
+            }
+        }
+        for small in folders.into_values().filter(|small| small.len() >= SMALL_FILES_MIN) {
+            merge(small, now, &mut tidied)?;
+        }
+    }
+    Ok(tidied)
+}
+
+fn merge(small: Vec<(PathBuf, usize)>, now: SystemTime, tidied: &mut Tidied) -> Result<(), LakeError> {
+    let mut together: Vec<PathBuf> = Vec::new();
+    let mut rows = 0;
+    for (path, own) in small {
+        if rows + own > ROWS_MAX && together.len() > 1 {
+            merge_files(&std::mem::take(&mut together), now, tidied)?;
+            rows = 0;
+        }
+        rows += own;
+        together.push(path);
+    }
+    if together.len() > 1 { merge_files(&together, now, tidied) } else { Ok(()) }
+}
+
+fn merge_files(paths: &[PathBuf], now: SystemTime, tidied: &mut Tidied) -> Result<(), LakeError> {
+    let Some(folder) = paths.first().and_then(|path| path.parent()) else { return Ok(()) };
+    let mut whole: Option<DataFrame> = None;
+    for path in paths {
+        let frame = read_whole(path)?;
+        match &mut whole {
+            Some(whole) => {
+                whole.vstack_mut(&frame).map_err(|error| LakeError::broken(path, error))?;
+            }
+            None => whole = Some(frame),
+        }
+    }
+    let Some(whole) = whole else { return Ok(()) };
+    let names: Vec<String> = paths.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
+    let mut digest = Digest::default();
+    names.iter().for_each(|name| digest.add(name.as_bytes()));
+    let path = folder.join(format!("merged-{}.parquet", digest.text()));
+    let [time, ..] = STORED_FLOWS;
+    let order = SortMultipleOptions::default().with_maintain_order(true);
+    let mut sorted = whole.sort([time], order).map_err(|error| LakeError::broken(&path, error))?;
+    drop(whole);
+    let unfinished = path.with_extension(UNFINISHED);
+    let note = super::codec::join_list(names.iter().map(String::as_str));
+    let written = write_frame(&unfinished, &mut sorted, vec![(REPLACES.to_owned(), note)])
+        .and_then(|()| fs::rename(&unfinished, &path).map_err(LakeError::io(&path)))
+        .and_then(|()| sync_folder(folder));
+    if written.is_err() {
+        drop(fs::remove_file(&unfinished));
+    }
+    written?;
+    for path in paths {
+        set_aside(path, now)?;
+    }
+    tidied.merged += 1;
+    tidied.replaced += paths.len() as u64;
+    Ok(())
+}
+
+/// Its time becomes that of the renaming, from which the hour counts.
+fn set_aside(path: &Path, now: SystemTime) -> Result<(), LakeError> {
+    let aside = path.with_extension(REPLACED);
+    fs::rename(path, &aside)
+        .and_then(|()| fs::File::options().append(true).open(&aside))
+        .and_then(|file| file.set_modified(now))
+        .map_err(LakeError::io(path))
+}
+
+/// Removes files that were begun and left, or replaced, an hour ago; and sets aside what a crash left beside its merged file.
+fn remove_leftovers(root: &Path, now: SystemTime) -> Result<u64, LakeError> {
+    let mut removed = 0;
+    let mut waiting: Vec<PathBuf> = Table::ALL.iter().map(|table| root.join(table.as_str())).collect();
+    while let Some(folder) = waiting.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let is_replaced = path.extension().is_some_and(|extension| extension == REPLACED);
+            if path.is_dir() {
+                waiting.push(path);
+            } else if is_replaced || is_unfinished(&path) {
+                let changed = fs::metadata(&path).and_then(|metadata| metadata.modified());
+                let age = changed.ok().and_then(|changed| now.duration_since(changed).ok());
+                if age.is_some_and(|age| age >= KEPT) {
+                    fs::remove_file(&path).map_err(LakeError::io(&path))?;
+                    removed += 1;
+                }
+            } else if is_compacted(&path)
+                && let Ok(metadata) = metadata(&path)
+            {
+                for name in replaces(&metadata) {
+                    let left = folder.join(name);
+                    if left.is_file() {
+                        set_aside(&left, now)?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(removed)
+}
+
+/// Removes the days that end before `oldest`; how many files. Rows without a time stay.
+pub fn retain(root: &Path, oldest: Timestamp) -> Result<u64, LakeError> {
+    let mut removed = 0;
+    for table in Table::ALL {
+        for (partition, path) in files(root, table)? {
+            if partition.day.is_some_and(|day| day < oldest.day()) {
+                fs::remove_file(&path).map_err(LakeError::io(&path))?;
+                removed += 1;
+                remove_empty(&path, root);
+            }
+        }
+    }
+    Ok(removed)
+}
+
+/// Removes the folders above a file that are empty now.
+fn remove_empty(path: &Path, root: &Path) {
+    let mut folder = path.parent();
+    while let Some(empty) = folder.filter(|folder| *folder != root) {
+        // Fails where something is left in it, and that ends it.
+        if fs::remove_dir(empty).is_err() {
+            return;
+        }
+        folder = empty.parent();
+    }
+}

@@ -1,0 +1,53 @@
+//! Why a store cannot be read or written.
+
+use std::io;
+use std::path::Path;
+
+/// A failure of the store. A missing or broken file never stops the others from being read: see [`super::Piece`].
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    /// The folder is not a store.
+    #[error(
+        "`{path}`: not a store; make one with `egress-atlas import --store {path} --flows ...`, or point at what `collect` writes"
+    )]
+    NotAStore {
+        /// As the user wrote it.
+        path: String,
+    },
+    /// A file or folder of the store cannot be read or written.
+    #[error("`{path}`: {source}")]
+    Io {
+        /// Where.
+        path: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A file of the store does not hold what it should.
+    #[error("`{path}`: {reason}; move the file away, and import its source again if you still have it")]
+    Broken {
+        /// Where.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl LakeError {
+    /// An input or output error at `path`.
+    pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.display().to_string();
+        move |source| Self::Io { path, source }
+    }
+
+    /// A file that is not what it should be.
+    pub(super) fn broken(path: &Path, reason: impl ToString) -> Self {
+        Self::Broken { path: path.display().to_string(), reason: reason.to_string() }
+    }
+
+    /// Whether the disk is full (or a quota is).
+    pub fn is_full(&self) -> bool {
+        let Self::Io { source, .. } = self else { return false };
+        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+            || source.kind() == io::ErrorKind::WriteZero
+    }
+}

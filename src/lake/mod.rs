@@ -1,0 +1,24 @@
+//! The store: rows in Parquet, laid out so that any reader can list them and so that a reader of a window opens little.
+//!
+//! In: batches of rows from `import` and `collect`. Out: the same rows, in batches again, and the ledger of what the sources
+//! delivered. Files appear whole or not at all. There is no index and no manifest: the folder is the truth. Nothing here
+//! judges rows, folds them or reads a clock.
+
+mod codec;
+mod compact;
+mod error;
+mod frame;
+mod imports;
+mod layout;
+mod ledger;
+mod rows;
+mod scan;
+mod write;
+
+pub use compact::{Tidied, compact, retain};
+pub use error::LakeError;
+pub use imports::{Digest, ImportRecord, Imports};
+pub use layout::{BUCKETS, Partition, Table, bucket_of, is_store};
+pub use ledger::{LedgerRow, read_ledger};
+pub use scan::{Piece, Plan, Reader, ScanOptions, remove_files_of, scan};
+pub use write::{LakeWriter, Written, make_store, write_atomically};

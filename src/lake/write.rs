@@ -1,0 +1,267 @@
+//! Rows to files: buffered by partition, sorted by time, each file whole or not at all.
+//!
+//! In: batches with their vocabulary. Out: files whose names begin with the writer's own, so that the same rows written
+//! again replace themselves. Nothing is visible before [`LakeWriter::commit`]; dropped without it, a writer leaves nothing.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use polars::prelude::{CompatLevel, DataFrame, KeyValueMetadata, ParquetWriter, SchemaExt};
+use polars_parquet::arrow::write::schema_to_metadata_key;
+
+use super::error::LakeError;
+use super::layout::{Partition, Table, bucket_of, mark};
+use super::ledger::{LedgerRow, ledger_frame};
+use super::rows::{answer_frame, flow_frame, loss_frame};
+use crate::collect::durable::{self, UNFINISHED};
+use crate::model::{AnswerRow, Batch, FlowRow, Initiator, Loss, TextId, Timestamp, Vocabulary};
+
+/// Rows of a row group: small enough that a reader of an hour skips most of a busy day.
+pub(super) const GROUP_ROWS: usize = 1 << 15;
+/// Rows that are held before they go to files.
+const HELD_ROWS_MAX: usize = 1 << 19;
+
+/// What a writer put down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Files.
+    pub files: u64,
+    /// Flow rows.
+    pub flows: u64,
+    /// Answer rows.
+    pub answers: u64,
+    /// Losses.
+    pub losses: u64,
+}
+
+/// A folder of a table, in numbers of the writer's vocabulary.
+type Place = (TextId, Option<u32>, u8);
+
+/// Collects rows and writes them.
+pub struct LakeWriter {
+    root: PathBuf,
+    name: String,
+    /// The numbers of all rows. Empty it only right after [`LakeWriter::flush`].
+    pub vocabulary: Vocabulary,
+    flows: BTreeMap<Place, Vec<FlowRow>>,
+    answers: BTreeMap<Place, Vec<AnswerRow>>,
+    losses: BTreeMap<Place, Vec<Loss>>,
+    held: usize,
+    flushes: u32,
+    unfinished: Vec<(PathBuf, PathBuf)>,
+    written: Written,
+}
+
+impl LakeWriter {
+    /// A writer of the store at `root`, which is made if it is not there. Its files are named after `name`.
+    pub fn new(root: &Path, name: &str) -> Result<Self, LakeError> {
+        make_store(root)?;
+        Ok(Self {
+            root: root.to_owned(),
+            name: name.to_owned(),
+            vocabulary: Vocabulary::default(),
+            flows: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            losses: BTreeMap::new(),
+            held: 0,
+            flushes: 0,
+            unfinished: Vec::new(),
+            written: Written::default(),
+        })
+    }
+
+    /// Takes the rows of a batch. Rows that name no cluster get `cluster`.
+    pub fn add(&mut self, batch: &Batch, cluster: TextId) {
+        let named = |own: TextId| if own.is_none() { cluster } else { own };
+        for row in &batch.flows {
+            // The end that this record alone takes for the client; the bucket is a help for readers, no promise.
+            let client = match row.initiator {
+                Initiator::Destination => row.destination_address,
+                Initiator::Source | Initiator::Unknown => row.source_address,
+            };
+            let row = FlowRow { cluster: named(row.cluster), ..*row };
+            let bucket = bucket_of(self.vocabulary.address_of(client));
+            self.flows.entry((row.cluster, day(row.time), bucket)).or_default().push(row);
+        }
+        for row in &batch.answers {
+            let row = AnswerRow { cluster: named(row.cluster), ..*row };
+            let bucket = bucket_of(self.vocabulary.address_of(row.client));
+            self.answers.entry((row.cluster, day(row.time), bucket)).or_default().push(row);
+        }
+        for row in &batch.losses {
+            let row = Loss { cluster: named(row.cluster), ..row.clone() };
+            self.losses.entry((row.cluster, day(row.time), 0)).or_default().push(row);
+        }
+        self.held += batch.flows.len() + batch.answers.len() + batch.losses.len();
+    }
+
+    /// Whether enough rows are held for a flush.
+    pub fn is_full(&self) -> bool {
+        self.held >= HELD_ROWS_MAX
+    }
+
+    /// Writes what is held to files that nobody sees yet.
+    pub fn flush(&mut self) -> Result<(), LakeError> {
+        for (place, mut rows) in std::mem::take(&mut self.flows) {
+            rows.sort_by_key(|row| row.time);
+            self.written.flows += rows.len() as u64;
+            let frame = flow_frame(&rows, &self.vocabulary);
+            self.put(Table::Flows, place, frame)?;
+        }
+        for (place, mut rows) in std::mem::take(&mut self.answers) {
+            rows.sort_by_key(|row| row.time);
+            self.written.answers += rows.len() as u64;
+            let frame = answer_frame(&rows, &self.vocabulary);
+            self.put(Table::Answers, place, frame)?;
+        }
+        for (place, mut rows) in std::mem::take(&mut self.losses) {
+            rows.sort_by_key(|row| row.time);
+            self.written.losses += rows.len() as u64;
+            let frame = loss_frame(&rows, &self.vocabulary);
+            self.put(Table::Losses, place, frame)?;
+        }
+        self.held = 0;
+        self.flushes += 1;
+        Ok(())
+    }
+
+    /// Writes rows of the ledger, one file for each cluster and day.
+    pub fn add_ledger(&mut self, rows: &[LedgerRow]) -> Result<(), LakeError> {
+        let mut by_day: BTreeMap<(&str, Option<u32>), Vec<&LedgerRow>> = BTreeMap::new();
+        for row in rows {
+            by_day.entry((&row.cluster, day(row.minute))).or_default().push(row);
+        }
+        for ((cluster, day), mut rows) in by_day {
+            rows.sort();
+            let partition = Partition { table: Table::Ledger, cluster: cluster.to_owned(), day, bucket: 0 };
+            self.put_at(&partition, ledger_frame(&rows))?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, table: Table, place: Place, frame: Result<DataFrame, String>) -> Result<(), LakeError> {
+        let (cluster, day, bucket) = place;
+        let partition = Partition { table, cluster: self.vocabulary.text_of(cluster).to_owned(), day, bucket };
+        self.put_at(&partition, frame)
+    }
+
+    fn put_at(&mut self, partition: &Partition, frame: Result<DataFrame, String>) -> Result<(), LakeError> {
+        let folder = self.root.join(partition.folder());
+        let path = folder.join(format!("{}-{:04}.parquet", self.name, self.flushes));
+        let mut frame = frame.map_err(|reason| LakeError::broken(&path, reason))?;
+        fs::create_dir_all(&folder).map_err(LakeError::io(&folder))?;
+        let unfinished = path.with_extension(UNFINISHED);
+        // On the list first: a file that was begun is removed whatever happens to it.
+        self.unfinished.push((unfinished.clone(), path));
+        write_frame(&unfinished, &mut frame, Vec::new())
+    }
+
+    /// Makes everything visible. Files of the same name from an earlier try are replaced.
+    pub fn commit(mut self) -> Result<Written, LakeError> {
+        self.flush()?;
+        let finished = std::mem::take(&mut self.unfinished);
+        let mut folders = std::collections::BTreeSet::new();
+        let mut result = Ok(());
+        for (unfinished, path) in &finished {
+            result = result.and_then(|()| fs::rename(unfinished, path).map_err(LakeError::io(path)));
+            folders.extend(path.parent());
+        }
+        for folder in folders {
+            result = result.and_then(|()| sync_folder(folder));
+        }
+        if result.is_err() {
+            self.unfinished = finished;
+            return result.map(|()| self.written);
+        }
+        self.written.files = finished.len() as u64;
+        Ok(self.written)
+    }
+}
+
+impl Drop for LakeWriter {
+    fn drop(&mut self) {
+        for (unfinished, _) in &self.unfinished {
+            // What cannot be removed now is passed over by readers and removed by the next tidying.
+            drop(fs::remove_file(unfinished));
+        }
+    }
+}
+
+fn day(time: Timestamp) -> Option<u32> {
+    time.is_known().then(|| time.day())
+}
+
+/// Makes the folder of a store with its mark, if it is not there.
+pub fn make_store(root: &Path) -> Result<(), LakeError> {
+    let (name, content) = mark();
+    if root.join(name).is_file() {
+        return Ok(());
+    }
+    fs::create_dir_all(root).map_err(LakeError::io(root))?;
+    write_atomically(&root.join(name), content.as_bytes())
+}
+
+/// Writes a frame to a file and syncs it. `notes` go into the footer.
+pub(super) fn write_frame(path: &Path, frame: &mut DataFrame, notes: Vec<(String, String)>) -> Result<(), LakeError> {
+    let file = File::create(path).map_err(LakeError::io(path))?;
+    // Polars would declare its own string views, which many readers of Arrow refuse.
+    let schema = schema_to_metadata_key(&frame.schema().to_arrow(CompatLevel::oldest()));
+    let mut entries = vec![(schema.key, schema.value.unwrap_or_default())];
+    entries.extend(notes);
+    let mut noticed = Noticed { out: BufWriter::new(&file), failed: None };
+    let written = ParquetWriter::new(&mut noticed)
+        .with_key_value_metadata(Some(KeyValueMetadata::from_static(entries)))
+        .with_row_group_size(Some(GROUP_ROWS))
+        .finish(frame);
+    if let Some(error) = noticed.failed.take() {
+        return Err(LakeError::io(path)(error));
+    }
+    written.map_err(|error| LakeError::broken(path, error))?;
+    noticed.out.flush().map_err(LakeError::io(path))?;
+    drop(noticed);
+    file.sync_all().map_err(LakeError::io(path))
+}
+
+/// Keeps the system's own word for a failed write, which polars turns into text.
+struct Noticed<W> {
+    out: W,
+    failed: Option<io::Error>,
+}
+
+impl<W: Write> Noticed<W> {
+    fn notice<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result {
+            let kept = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+            self.failed.get_or_insert(kept);
+        }
+        result
+    }
+}
+
+impl<W: Write> Write for Noticed<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let result = self.out.write(buffer);
+        self.notice(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.out.flush();
+        self.notice(result)
+    }
+}
+
+/// Writes a small file through a temporary one beside it, and syncs file and folder.
+pub fn write_atomically(path: &Path, content: &[u8]) -> Result<(), LakeError> {
+    durable::write_atomically(path, content).map_err(LakeError::io(path))
+}
+
+pub(super) fn sync_folder(folder: &Path) -> Result<(), LakeError> {
+    durable::sync_folder(folder).map_err(LakeError::io(folder))
+}
+
+/// Whether a file is one that somebody did not finish.
+pub(super) fn is_unfinished(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == UNFINISHED)
+}

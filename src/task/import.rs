@@ -1,0 +1,315 @@
+//! `import`: files → store, each content once.
+//!
+//! In: input files. Out: rows in the store, a record of each import, and what became of each file. A file whose content the
+//! store has is passed over; of a file that has grown since, only what is new is read. Files that begin alike are read one
+//! after the other, so that one of them may turn out to be the beginning of another; all others at the same time.
+
+use std::collections::BTreeMap;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+
+use super::ingest::{Progress, chunks};
+use crate::lake::{Digest, ImportRecord, Imports, LakeError, LakeWriter, make_store, remove_files_of};
+use crate::model::{Account, Batch, TextId};
+use crate::read::{
+    Bytes, DnstapDecoder, Format, Framing, HubbleDecoder, InputError, InputFile, Opened, open, open_bytes, start_frame,
+};
+
+/// Why an import stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// An input is unusable.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The store cannot be written.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// An input cannot be read a second time.
+    #[error("`{path}`: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// What became of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// The path as given.
+    pub input: String,
+    /// What was read; of a file that the store had already, nothing.
+    pub account: Account,
+    /// Why the file ended early, if it did.
+    pub problem: Option<String>,
+    /// How it relates to what the store had.
+    pub outcome: Outcome,
+}
+
+/// How a file relates to what the store had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// New.
+    Imported,
+    /// The store had this content.
+    Known,
+    /// The store had the beginning, up to this byte.
+    Continued(u64),
+    /// Neither Hubble JSON nor a dnstap capture, in a folder that holds other files, too.
+    PassedOver,
+}
+
+/// The beginning by which files are told apart before they are read as a whole, in bytes.
+const HEAD_BYTES: u64 = 4096;
+const READ_BYTES: usize = 1 << 20;
+
+/// Imports all files into the store at `root`; what became of each, in the order of the files.
+pub fn import(
+    root: &Path,
+    files: &[InputFile],
+    threads: usize,
+    progress: &Progress,
+) -> Result<Vec<Imported>, ImportError> {
+    make_store(root)?;
+    let known = Imports::read(root)?;
+    let groups = Mutex::new(groups(files)?.into_values());
+    let results: Vec<Result<Vec<(usize, Imported)>, ImportError>> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads.max(1))
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut done = Vec::new();
+                    loop {
+                        let next = groups.lock().unwrap_or_else(PoisonError::into_inner).next();
+                        let Some(group) = next else { return Ok(done) };
+                        let mut imports = known.clone();
+                        for number in group {
+                            let Some(file) = files.get(number) else { continue };
+                            done.push((number, import_file(root, file, &mut imports, progress)?));
+                        }
+                    }
+                })
+            })
+            .collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    let mut all = Vec::new();
+    for result in results {
+        all.extend(result?);
+    }
+    all.sort_by_key(|(number, _)| *number);
+    Ok(all.into_iter().map(|(_, imported)| imported).collect())
+}
+
+/// Numbers of files that begin alike, the smaller first.
+fn groups(files: &[InputFile]) -> Result<BTreeMap<Vec<u8>, Vec<usize>>, ImportError> {
+    let mut groups: BTreeMap<Vec<u8>, Vec<(u64, usize)>> = BTreeMap::new();
+    for (number, file) in files.iter().enumerate() {
+        let mut head = Vec::new();
+        // What fails here fails again, and with its reason, when the file is read.
+        drop(open_bytes(file)?.take(HEAD_BYTES).read_to_end(&mut head));
+        let bytes = std::fs::metadata(&file.path).map_or(0, |metadata| metadata.len());
+        // A short file may be the beginning of a long one: the first line tells.
+        let line = head.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+        groups.entry(line.get(..256).unwrap_or(line).to_vec()).or_default().push((bytes, number));
+    }
+    let sorted = |mut group: Vec<(u64, usize)>| {
+        group.sort_unstable();
+        group.into_iter().map(|(_, number)| number).collect()
+    };
+    Ok(groups.into_iter().map(|(head, group)| (head, sorted(group))).collect())
+}
+
+/// What the store has of a content.
+struct Content {
+    /// Of all of it.
+    digest: Digest,
+    bytes: u64,
+    /// The longest beginning that the store has.
+    known: u64,
+}
+
+/// Reads the whole content once. A stream that breaks ends where it breaks.
+fn look_up(mut bytes: Bytes, imports: &Imports) -> Content {
+    let mut lengths = imports.lengths().into_iter().peekable();
+    let mut content = Content { digest: Digest::default(), bytes: 0, known: 0 };
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        while lengths.next_if(|length| *length < content.bytes).is_some() {}
+        if lengths.next_if(|length| *length == content.bytes).is_some()
+            && imports.find(content.bytes, &content.digest).is_some()
+        {
+            content.known = content.bytes;
+        }
+        let room = lengths.peek().map_or(u64::MAX, |length| length.saturating_sub(content.bytes));
+        let room = usize::try_from(room).unwrap_or(usize::MAX).clamp(1, READ_BYTES);
+        let Some(free) = buffer.get_mut(..room) else { return content };
+        match bytes.read(free) {
+            Ok(0) => return content,
+            Ok(read) => {
+                content.digest.add(free.get(..read).unwrap_or_default());
+                content.bytes += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return content,
+        }
+    }
+}
+
+fn digest_of(file: &InputFile, bytes: u64) -> Result<Digest, ImportError> {
+    let mut digest = Digest::default();
+    let mut limited = open_bytes(file)?.take(bytes);
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let failed = |source| ImportError::Io { path: file.path.display().to_string(), source };
+        let read = limited.read(&mut buffer).map_err(failed)?;
+        if read == 0 {
+            return Ok(digest);
+        }
+        digest.add(buffer.get(..read).unwrap_or_default());
+    }
+}
+
+fn import_file(
+    root: &Path,
+    file: &InputFile,
+    imports: &mut Imports,
+    progress: &Progress,
+) -> Result<Imported, ImportError> {
+    let input = file.path.display().to_string();
+    let empty = |outcome| Imported { input: input.clone(), account: Account::default(), problem: None, outcome };
+    let opened = match open(file) {
+        Err(InputError::Unrecognised { .. }) if !file.is_named => return Ok(empty(Outcome::PassedOver)),
+        opened => opened?,
+    };
+    let content = look_up(open_bytes(file)?, imports);
+    if content.known == content.bytes && content.bytes > 0 {
+        return Ok(empty(Outcome::Known));
+    }
+    let (format, framing) = (opened.format, opened.framing);
+    let name = content.digest.import_name(content.known);
+    remove_files_of(root, &name)?;
+    let mut writer = LakeWriter::new(root, &name)?;
+    let failed = |source| ImportError::Io { path: input.clone(), source };
+    let opened = behind(opened, content.known).map_err(failed)?;
+    let read = read_all(opened, content.known, file.cluster.as_deref(), &mut writer, progress)?;
+    if read.account.used == 0 && content.known > 0 {
+        // The rest of a file that breaks off: nothing new in it yet.
+        return Ok(empty(Outcome::Known));
+    }
+    writer.commit()?;
+    let bytes = match framing {
+        // Objects may go on in what follows, so that only the whole is known.
+        Framing::Objects | Framing::Whole => content.bytes,
+        Framing::Lines | Framing::Frames => read.end.min(content.bytes),
+    };
+    let digest = if bytes == content.bytes { content.digest } else { digest_of(file, bytes)? };
+    let record = record(file, format, &read, (bytes, digest), (name, content.known));
+    record.write(root)?;
+    imports.add(record);
+    let outcome = if content.known > 0 { Outcome::Continued(content.known) } else { Outcome::Imported };
+    Ok(Imported { input, account: read.account, problem: read.problem, outcome })
+}
+
+fn record(
+    file: &InputFile,
+    format: Format,
+    read: &ReadAll,
+    (bytes, digest): (u64, Digest),
+    (name, from): (String, u64),
+) -> ImportRecord {
+    let account = &read.account;
+    ImportRecord {
+        schema: "egress-atlas-import/1".to_owned(),
+        input: file.path.display().to_string(),
+        format: format.as_str().to_owned(),
+        cluster: file.cluster.clone().unwrap_or_default(),
+        bytes,
+        digest: digest.text(),
+        name,
+        from,
+        read: account.read,
+        used: account.used,
+        rejected: account.rejected.iter().map(|(reason, count)| (reason.0.to_owned(), count.records)).collect(),
+        excluded: account.excluded.iter().map(|(reason, count)| (reason.0.to_owned(), *count)).collect(),
+        problem: read.problem.clone(),
+    }
+}
+
+/// The stream from byte `from` on. A capture of frames gets a beginning of its own again.
+fn behind(mut opened: Opened, from: u64) -> io::Result<Opened> {
+    if from > 0 {
+        io::copy(&mut (&mut opened.bytes).take(from), &mut io::sink())?;
+        if opened.framing == Framing::Frames {
+            opened.bytes = Box::new(Cursor::new(start_frame()).chain(opened.bytes));
+        }
+    }
+    Ok(opened)
+}
+
+/// What was read of one stream.
+struct ReadAll {
+    account: Account,
+    problem: Option<String>,
+    /// Behind the last record, in the whole stream.
+    end: u64,
+}
+
+fn read_all(
+    opened: Opened,
+    from: u64,
+    cluster: Option<&str>,
+    writer: &mut LakeWriter,
+    progress: &Progress,
+) -> Result<ReadAll, ImportError> {
+    let (format, framing) = (opened.format, opened.framing);
+    // Offsets count from where reading began, behind the start frame that was put there.
+    let added = if from > 0 && framing == Framing::Frames { start_frame().len() as u64 } else { 0 };
+    let place = |offset: u64| (offset + from).saturating_sub(added);
+    let mut source = chunks(opened);
+    let (mut chunk, mut batch) = (Vec::new(), Batch::default());
+    let (mut hubble, mut dnstap) = (HubbleDecoder::new(true), DnstapDecoder::new());
+    let mut read = ReadAll { account: Account::default(), problem: None, end: from };
+    loop {
+        let mut account = Account::default();
+        let offset = match source.next_chunk(&mut chunk, &mut account) {
+            Ok(Some(offset)) => place(offset),
+            Ok(None) => {
+                read.account.absorb(&account);
+                return Ok(read);
+            }
+            Err(error) => {
+                read.account.absorb(&account);
+                read.problem = Some(error.to_string());
+                return Ok(read);
+            }
+        };
+        batch.clear();
+        let vocabulary = &mut writer.vocabulary;
+        match (format, framing) {
+            (Format::Dnstap, _) => dnstap.decode(&chunk, offset, vocabulary, &mut batch, &mut account),
+            (_, Framing::Objects) => hubble.decode_objects(&chunk, offset, vocabulary, &mut batch, &mut account),
+            _ => hubble.decode_lines(&chunk, offset, vocabulary, &mut batch, &mut account),
+        }
+        let cluster = cluster.map_or(TextId::NONE, |name| writer.vocabulary.text(name));
+        writer.add(&batch, cluster);
+        let is_whole = framing != Framing::Lines || chunk.ends_with(b"\n") || account.rejected_total() == 0;
+        if is_whole {
+            read.end = offset + chunk.len() as u64;
+        }
+        progress.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        progress.records.fetch_add(account.read, Ordering::Relaxed);
+        read.account.absorb(&account);
+        if writer.is_full() {
+            writer.flush()?;
+            // The decoder remembers numbers of the vocabulary: both begin anew.
+            writer.vocabulary = crate::model::Vocabulary::default();
+            hubble = HubbleDecoder::new(true);
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Segments of the collector's log → store, with the ledger of who was there.
+//!
+//! In: a segment. Out: rows, and a row of the ledger for each source and minute; the state that the next segment needs is written
+//! before the segment may go. A segment that comes twice changes nothing: its files have its name, and the state tells how far it
+//! reaches.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::collect::wal::{Record, SegmentReader, segment_number};
+use crate::collect::{Clock, Sealed, Sealer};
+use crate::lake::{LakeError, LakeWriter, LedgerRow, compact, retain, write_atomically};
+use crate::model::{Account, Batch, SourceKind, TextId, Timestamp, Vocabulary};
+use crate::read::envelope::Envelope;
+use crate::read::{DnstapDecoder, HubbleDecoder, u32_at};
+
+/// Longer identities are cut, as the decoder does.
+const IDENTITY_BYTES_MAX: usize = 256;
+/// Whoever may connect may invent identities: no more are remembered.
+const SENDERS_MAX: usize = 10_000;
+const MINUTE: i64 = 60_000_000_000;
+
+/// Puts segments into a store.
+pub struct StoreSealer {
+    root: PathBuf,
+    retention: Duration,
+    clock: Clock,
+    senders: Senders,
+}
+
+/// What is known of the senders, from segment to segment.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Senders {
+    /// The last segment that is in.
+    through: Option<u64>,
+    /// Open connections: when each was opened, and whose it is.
+    sessions: BTreeMap<u64, Connected>,
+    /// By cluster and identity.
+    known: BTreeMap<String, Sender>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Connected {
+    opened: i64,
+    origin: String,
+    sender: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Sender {
+    cluster: String,
+    identity: String,
+    open: BTreeSet<u64>,
+    /// Last arrival.
+    last: i64,
+    /// Since when no connection of it is open.
+    away: Option<i64>,
+}
+
+impl StoreSealer {
+    /// A sealer of the store at `root` that keeps days for `retention`.
+    pub fn new(root: &Path, retention: Duration, clock: Clock) -> Self {
+        let state = std::fs::read(state_path(root)).ok();
+        let senders = state.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        Self { root: root.to_owned(), retention, clock, senders }
+    }
+
+    fn seal_segment(&mut self, segment: &Path) -> Result<Sealed, LakeError> {
+        let number = segment_number(segment).unwrap_or(u64::MAX);
+        if self.senders.through.is_some_and(|through| through >= number) {
+            return Ok(Sealed::default());
+        }
+        let failed = LakeError::io(segment);
+        let mut reader = SegmentReader::open(segment).map_err(failed)?;
+        let mut sealing = Sealing {
+            writer: LakeWriter::new(&self.root, &format!("wal-{number:016x}"))?,
+            batch: Batch::default(),
+            dnstap: DnstapDecoder::new(),
+            hubble: HubbleDecoder::new(true),
+            ledger: BTreeMap::new(),
+            senders: self.senders.clone(),
+            rejected: 0,
+        };
+        while let Some(record) = reader.next_record().map_err(LakeError::io(segment))? {
+            sealing.take(record)?;
+        }
+        let rows: Vec<LedgerRow> = sealing.ledger.into_values().collect();
+        sealing.writer.add_ledger(&rows)?;
+        let written = sealing.writer.commit()?;
+        let mut senders = sealing.senders;
+        senders.through = Some(number);
+        let text = serde_json::to_string(&senders).unwrap_or_default();
+        write_atomically(&state_path(&self.root), text.as_bytes())?;
+        write_atomically(&self.root.join("state").join("sealed"), format!("{number:x}\n").as_bytes())?;
+        self.senders = senders;
+        Ok(Sealed {
+            flows: written.flows,
+            answers: written.answers,
+            rejected: sealing.rejected,
+            cut_bytes: reader.cut_bytes,
+        })
+    }
+}
+
+fn state_path(root: &Path) -> PathBuf {
+    root.join("state").join("senders.json")
+}
+
+impl Sealer for StoreSealer {
+    fn seal(&mut self, segment: &Path) -> Result<Sealed, String> {
+        self.seal_segment(segment).map_err(|error| error.to_string())
+    }
+
+    fn tidy(&mut self) -> Result<Option<String>, String> {
+        let now = (self.clock)();
+        let nanos = u64::try_from(now.nanos()).unwrap_or(0);
+        let system: SystemTime = UNIX_EPOCH + Duration::from_nanos(nanos);
+        let kept = i64::try_from(self.retention.as_nanos()).unwrap_or(i64::MAX);
+        let old = retain(&self.root, now.plus_nanos(kept.saturating_neg())).map_err(|error| error.to_string())?;
+        let tidied = compact(&self.root, system).map_err(|error| error.to_string())?;
+        let done = format!(
+            "{} files merged into {}, {} leftovers and {old} files of days past retention removed",
+            tidied.replaced, tidied.merged, tidied.removed
+        );
+        Ok((tidied.merged + tidied.removed + old > 0).then_some(done))
+    }
+}
+
+/// Where a row of the ledger belongs: minute, cluster, kind, source, origin.
+type Line = (Timestamp, String, SourceKind, String, String);
+
+/// One segment on its way.
+struct Sealing {
+    writer: LakeWriter,
+    batch: Batch,
+    dnstap: DnstapDecoder,
+    hubble: HubbleDecoder,
+    ledger: BTreeMap<Line, LedgerRow>,
+    senders: Senders,
+    rejected: u64,
+}
+
+impl Sealing {
+    fn take(&mut self, record: Record) -> Result<(), LakeError> {
+        match record {
+            Record::Frames { session, origin, cluster, arrived, frames } => {
+                let identity = first_identity(&frames);
+                let missing = self.senders.spoke(session, &cluster, &identity, &origin, arrived);
+                let line = (minute(arrived), cluster.clone(), SourceKind::Dns, identity, origin);
+                let account = self.frames(&frames, &cluster);
+                self.count(line, &account, arrived, missing);
+            }
+            Record::Lines { origin, cluster, arrived, from, lines, .. } => {
+                let account = self.lines(&lines, from, &cluster);
+                let node = self.batch.flows.first().map_or(TextId::NONE, |row| row.node);
+                let named = self.batch.flows.first().map_or(TextId::NONE, |row| row.cluster);
+                let vocabulary = &self.writer.vocabulary;
+                let own = vocabulary.text_of(named);
+                let cluster = if own.is_empty() { cluster } else { own.to_owned() };
+                let source = vocabulary.text_of(node).to_owned();
+                self.count((minute(arrived), cluster, SourceKind::Flows, source, origin), &account, arrived, 0);
+            }
+            Record::Opened { session, origin, at } => {
+                // The mark before FINISH opens nothing that is open.
+                let opened = || Connected { opened: at.nanos(), origin, sender: None };
+                self.senders.sessions.entry(session).or_insert_with(opened);
+            }
+            Record::Closed { session, at, lost } => {
+                let closed = self.senders.closed(session, at);
+                if let (Some((cluster, identity, origin)), true) = (closed, lost > 0) {
+                    let line = (minute(at), cluster, SourceKind::Dns, identity, origin);
+                    self.count(line.clone(), &Account::default(), at, 0);
+                    if let Some(row) = self.ledger.get_mut(&line) {
+                        row.lost += lost;
+                    }
+                }
+            }
+            Record::Started { .. } => self.senders.restarted(),
+        }
+        if self.writer.is_full() {
+            self.writer.flush()?;
+            // The decoder remembers numbers of the vocabulary: both begin anew.
+            self.writer.vocabulary = Vocabulary::default();
+            self.hubble = HubbleDecoder::new(true);
+        }
+        Ok(())
+    }
+
+    fn frames(&mut self, frames: &[u8], cluster: &str) -> Account {
+        let mut account = Account::default();
+        self.batch.clear();
+        self.dnstap.decode(frames, 0, &mut self.writer.vocabulary, &mut self.batch, &mut account);
+        let cluster = self.writer.vocabulary.text(cluster);
+        self.writer.add(&self.batch, cluster);
+        account
+    }
+
+    fn lines(&mut self, lines: &[u8], from: u64, cluster: &str) -> Account {
+        let mut account = Account::default();
+        self.batch.clear();
+        self.hubble.decode_lines(lines, from, &mut self.writer.vocabulary, &mut self.batch, &mut account);
+        let cluster = self.writer.vocabulary.text(cluster);
+        self.writer.add(&self.batch, cluster);
+        account
+    }
+
+    fn count(&mut self, line: Line, account: &Account, arrived: Timestamp, missing: u64) {
+        let times = self.batch.answers.iter().map(|row| row.time).chain(self.batch.flows.iter().map(|row| row.time));
+        let delays = times.filter(|time| time.is_known()).map(|time| arrived.nanos().saturating_sub(time.nanos()));
+        let delay = if account.read > 0 { delays.min() } else { None };
+        self.rejected += account.rejected_total();
+        let (minute, cluster, kind, source, origin) = line.clone();
+        let empty = || LedgerRow {
+            minute,
+            cluster,
+            kind,
+            source,
+            origin,
+            read: 0,
+            used: 0,
+            rejected: 0,
+            excluded: 0,
+            lost: 0,
+            missing_nanos: 0,
+            delay_nanos: None,
+        };
+        let row = self.ledger.entry(line).or_insert_with(empty);
+        row.read += account.read;
+        row.used += account.used;
+        row.rejected += account.rejected_total();
+        row.excluded += account.excluded_total();
+        row.missing_nanos += missing;
+        row.delay_nanos = [row.delay_nanos, delay].into_iter().flatten().min();
+    }
+}
+
+impl Senders {
+    /// A sender spoke; for how long it had been away before that connection, in nanoseconds.
+    fn spoke(&mut self, session: u64, cluster: &str, identity: &str, origin: &str, arrived: Timestamp) -> u64 {
+        let key = format!("{cluster}/{identity}");
+        let connected = self.sessions.entry(session).or_insert_with(|| Connected {
+            opened: arrived.nanos(),
+            origin: origin.to_owned(),
+            sender: None,
+        });
+        connected.sender.get_or_insert_with(|| key.clone());
+        let opened = connected.opened;
+        if !self.known.contains_key(&key) && self.known.len() >= SENDERS_MAX {
+            return 0;
+        }
+        let sender = self.known.entry(key).or_insert_with(|| Sender {
+            cluster: cluster.to_owned(),
+            identity: identity.to_owned(),
+            ..Sender::default()
+        });
+        sender.open.insert(session);
+        sender.last = sender.last.max(arrived.nanos());
+        sender.away.take().map_or(0, |away| u64::try_from(opened.saturating_sub(away)).unwrap_or(0))
+    }
+
+    /// A connection ended; whose it was.
+    fn closed(&mut self, session: u64, at: Timestamp) -> Option<(String, String, String)> {
+        let connected = self.sessions.remove(&session)?;
+        let sender = self.known.get_mut(&connected.sender?)?;
+        sender.open.remove(&session);
+        if sender.open.is_empty() {
+            sender.away = Some(at.nanos());
+        }
+        Some((sender.cluster.clone(), sender.identity.clone(), connected.origin))
+    }
+
+    /// The collector began anew: nothing is connected, and nothing was since the last arrival.
+    fn restarted(&mut self) {
+        self.sessions.clear();
+        for sender in self.known.values_mut() {
+            if !sender.open.is_empty() {
+                sender.open.clear();
+                sender.away = Some(sender.last);
+            }
+        }
+    }
+}
+
+fn minute(time: Timestamp) -> Timestamp {
+    Timestamp::from_nanos(time.nanos().div_euclid(MINUTE).saturating_mul(MINUTE))
+}
+
+/// The identity that the first frame names; all frames of a connection come from one server.
+fn first_identity(frames: &[u8]) -> String {
+    let first = u32_at(frames, 0).and_then(|length| frames.get(4..4 + length as usize));
+    let identity = first.and_then(|frame| Envelope::read(frame).ok()).and_then(|envelope| envelope.identity);
+    let identity = identity.unwrap_or_default();
+    String::from_utf8_lossy(identity.get(..IDENTITY_BYTES_MAX).unwrap_or(identity)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_nanos(second * 1_000_000_000)
+    }
+
+    #[test]
+    fn absence_is_measured_from_the_last_connection_to_the_next() {
+        let mut senders = Senders::default();
+        let mut spoke =
+            |senders: &mut Senders, session, second| senders.spoke(session, "c", "dns-1", "tcp", at(second));
+        assert_eq!(spoke(&mut senders, 1, 10), 0);
+        assert_eq!(spoke(&mut senders, 2, 11), 0);
+        senders.closed(1, at(20));
+        assert_eq!(spoke(&mut senders, 2, 25), 0, "another connection of it is open");
+        senders.closed(2, at(30));
+        assert_eq!(spoke(&mut senders, 3, 42), 12_000_000_000);
+        assert_eq!(spoke(&mut senders, 3, 50), 0);
+        senders.restarted();
+        assert_eq!(spoke(&mut senders, 4, 57), 7_000_000_000, "a crash: since the last arrival");
+    }
+}

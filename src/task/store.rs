@@ -1,0 +1,126 @@
+//! Reads a store with all cores: pieces of bounded size are handed to whichever worker is free.
+//!
+//! In: the folder and what is asked for. Out: folds as reading the original files gives them, one per worker, and an
+//! account in rows. What a worker gets depends on chance; what comes out after the merge does not.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::ingest::{IngestOptions, OUTSIDE_WINDOW, Progress};
+use crate::attribute::Fold;
+use crate::lake::{LakeError, Plan, Reader, ScanOptions, Table, scan};
+use crate::model::{Account, Batch, Place, Rejected, TextId};
+use crate::summary::InputAccount;
+
+/// Everything that was read from a store.
+pub struct StoreRead {
+    /// One per worker.
+    pub folds: Vec<Fold>,
+    /// One for each table.
+    pub inputs: Vec<InputAccount>,
+    /// What was read and what was passed over.
+    pub plan: Plan,
+}
+
+/// Why a store cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store itself.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The temporary folder is full or not writable.
+    #[error("temporary file: {0}; set TMPDIR to a folder with room")]
+    Park(io::Error),
+}
+
+const BROKEN_ROW: Rejected = Rejected("row of the store with an address that does not parse");
+
+/// Reads the store at `root`, which outputs call `name`.
+pub fn read_store(
+    root: &Path,
+    name: &str,
+    options: &ScanOptions,
+    ingest: &IngestOptions,
+    progress: &Progress,
+) -> Result<StoreRead, StoreError> {
+    let mut plan = scan(root, options)?;
+    let next = AtomicUsize::new(0);
+    let broken: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let workers: Vec<io::Result<(Fold, BTreeMap<Table, Account>)>> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..ingest.threads.max(1))
+            .map(|_| scope.spawn(|| work(&plan, &next, options, ingest, progress, &broken)))
+            .collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    let mut folds = Vec::new();
+    let mut accounts = BTreeMap::from([(Table::Flows, Account::default()), (Table::Answers, Account::default())]);
+    for worker in workers {
+        let (fold, parts) = worker.map_err(StoreError::Park)?;
+        folds.push(fold);
+        for (table, part) in parts {
+            accounts.entry(table).or_default().absorb(&part);
+        }
+    }
+    plan.broken.extend(broken.into_inner().unwrap_or_else(PoisonError::into_inner));
+    plan.broken.sort();
+    let mut problem = plan
+        .broken
+        .first()
+        .map(|first| format!("{} of its files cannot be read, the first: {first}", plan.broken.len()));
+    let inputs = accounts
+        .into_iter()
+        .filter(|(table, account)| account.read > 0 || *table != Table::Losses)
+        .map(|(table, account)| InputAccount {
+            name: format!("{name}/{}", table.as_str()).into(),
+            format: "store",
+            account,
+            problem: problem.take().map(Into::into),
+        })
+        .collect();
+    Ok(StoreRead { folds, inputs, plan })
+}
+
+fn work(
+    plan: &Plan,
+    next: &AtomicUsize,
+    options: &ScanOptions,
+    ingest: &IngestOptions,
+    progress: &Progress,
+    broken: &Mutex<Vec<String>>,
+) -> io::Result<(Fold, BTreeMap<Table, Account>)> {
+    let mut fold = Fold::new(ingest.limits);
+    let mut accounts: BTreeMap<Table, Account> = BTreeMap::new();
+    let mut reader = Reader::default();
+    let mut batch = Batch::default();
+    while let Some(piece) = plan.pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+        batch.clear();
+        let unreadable = match reader.read(piece, options, &mut fold.vocabulary, &mut batch) {
+            Ok(unreadable) => unreadable,
+            Err(error) => {
+                broken.lock().unwrap_or_else(PoisonError::into_inner).push(error.to_string());
+                continue;
+            }
+        };
+        let account = accounts.entry(piece.table).or_default();
+        for _ in 0..unreadable {
+            account.reject(BROKEN_ROW, Place::Byte(0));
+        }
+        let rows = (batch.flows.len() + batch.answers.len() + batch.losses.len()) as u64;
+        let outside = batch.flows.iter().filter(|row| !ingest.limits.asks_for(row.time)).count() as u64;
+        account.read += rows;
+        account.used += rows - outside;
+        if outside > 0 {
+            *account.excluded.entry(OUTSIDE_WINDOW).or_default() += outside;
+        }
+        fold.add(&batch, TextId::NONE)?;
+        progress.records.fetch_add(rows, Ordering::Relaxed);
+    }
+    Ok((fold, accounts))
+}

@@ -1,0 +1,378 @@
+//! The store: whatever goes in comes out the same, once, and only what is asked for is read.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use egress_atlas::simulate::{Scenario, Sink, demo, dnstap, generate};
+use proptest::prelude::*;
+
+use crate::support::{fixture, run};
+
+/// All documents below a folder, without what tells the inputs.
+fn documents(folder: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(next) = waiting.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
+            let bytes = std::fs::read(&path).unwrap();
+            let text = match path.extension().and_then(|extension| extension.to_str()) {
+                Some("json") => {
+                    let mut json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+                    json.as_object_mut().unwrap().remove("inputs").expect("the document tells its inputs");
+                    json.to_string()
+                }
+                Some("md") => without_inputs(&String::from_utf8(bytes).unwrap()),
+                _ => format!("{bytes:?}"),
+            };
+            found.insert(name, text);
+        }
+    }
+    found
+}
+
+/// What tells the inputs goes from the head of their table to the next heading.
+fn without_inputs(text: &str) -> String {
+    let mut inside = false;
+    let kept: Vec<&str> = text
+        .lines()
+        .filter(|line| {
+            inside = line.starts_with("| Input ") || (inside && !line.starts_with('#'));
+            !inside
+        })
+        .collect();
+    kept.join("\n")
+}
+
+fn same(one: &Path, other: &Path) {
+    let (one, other) = (documents(one), documents(other));
+    assert_eq!(one.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());
+    for (name, text) in &one {
+        if *text != other[name] {
+            let differing = text
+                .lines()
+                .zip(other[name].lines())
+                .find(|(left, right)| left != right)
+                .unwrap_or(("one of them", "is longer"));
+            panic!("{name} differs: {differing:?}");
+        }
+    }
+    assert!(one.len() >= 4, "only {:?}", one.keys());
+}
+
+/// The demo's files in a folder; its arguments for flows and DNS, and for Kubernetes objects.
+fn demo_files(folder: &Path) -> (Vec<String>, Vec<String>) {
+    let (mut traffic, mut kube) = (Vec::new(), Vec::new());
+    for file in &demo().files {
+        let path = folder.join(&file.name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &file.bytes).unwrap();
+        let Some((cluster, rest)) = file.name.split_once('/') else { continue };
+        let input = format!("{cluster}={}", path.display());
+        if rest.starts_with("kube") {
+            kube.extend(["--kube".to_owned(), input]);
+        } else {
+            traffic.extend([if rest.starts_with("hubble/") { "--flows" } else { "--dns" }.to_owned(), input]);
+        }
+    }
+    (traffic, kube)
+}
+
+fn go(parts: &[&[String]]) -> crate::support::Ran {
+    let all: Vec<&str> = parts.iter().flat_map(|part| part.iter().map(String::as_str)).collect();
+    run(&all)
+}
+
+fn words(text: &[&str]) -> Vec<String> {
+    text.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn path(folder: &Path, name: &str) -> String {
+    folder.join(name).display().to_string()
+}
+
+#[test]
+fn documents_from_the_store_are_those_from_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| path(folder.path(), name);
+    let (traffic, kube) = demo_files(folder.path());
+    let config = words(&["--config", &at("egress-atlas.toml"), "--reviews", &at("reviews.toml")]);
+    let files = go(&[&words(&["discover", "--out", &at("files")]), &traffic, &kube, &config]);
+    assert_eq!(files.status, 0, "{}", files.err);
+    let import = go(&[&words(&["import", "--store", &at("lake")]), &traffic]);
+    assert_eq!(import.status, 0, "{}", import.err);
+    assert!(import.out.contains(" files imported, 0 continued, 0 known already"), "{}", import.out);
+    let store = go(&[&words(&["discover", "--store", &at("lake"), "--out", &at("store")]), &kube, &config]);
+    assert_eq!(store.status, 0, "{}", store.err);
+    assert!(store.err.contains(" 0 rejected"), "{}", store.err);
+    same(&folder.path().join("files"), &folder.path().join("store"));
+    let again = go(&[&words(&["import", "--store", &at("lake")]), &traffic]);
+    assert!(again.out.starts_with("0 files imported, 0 continued, "), "{}", again.out);
+    let twice = go(&[&words(&["discover", "--store", &at("lake"), "--out", &at("twice")]), &kube, &config]);
+    assert_eq!(
+        twice.err.lines().last().map(|line| line.replace("twice", "store")),
+        store.err.lines().last().map(str::to_owned)
+    );
+    same(&folder.path().join("files"), &folder.path().join("twice"));
+}
+
+#[derive(Default)]
+struct Cluster {
+    flows: Vec<u8>,
+    frames: Vec<u8>,
+    kube: Vec<u8>,
+}
+
+impl Sink for Cluster {
+    fn flow_line(&mut self, _node: usize, line: &[u8]) {
+        self.flows.extend_from_slice(line);
+    }
+
+    fn dns_frame(&mut self, payload: &[u8]) {
+        dnstap::frame(&mut self.frames, payload);
+    }
+
+    fn truth(&mut self, _flow_id: &str, _name: Option<&str>) {}
+
+    fn kube(&mut self, json: &[u8]) {
+        self.kube.extend_from_slice(json);
+    }
+}
+
+/// A generated cluster's files: `flows.log`, `dns.fstrm`, `kube.json`.
+fn write_cluster(folder: &Path, scenario: &Scenario) {
+    let mut cluster = Cluster::default();
+    dnstap::start(&mut cluster.frames);
+    generate(scenario, &mut cluster);
+    dnstap::stop(&mut cluster.frames);
+    std::fs::write(folder.join("flows.log"), &cluster.flows).unwrap();
+    std::fs::write(folder.join("dns.fstrm"), &cluster.frames).unwrap();
+    std::fs::write(folder.join("kube.json"), &cluster.kube).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4))]
+
+    /// Any traffic, in any number of parts and with any threads: rows, documents and coverage are the same.
+    #[test]
+    fn any_command_says_the_same_of_the_store(seed in 0_u64..1_000_000, parts in 1_usize..4, threads in 1_usize..4, hard: bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| path(folder.path(), name);
+        let scenario = if hard { Scenario::hard(seed) } else { Scenario::easy(seed) };
+        write_cluster(folder.path(), &small(scenario));
+        let flows = std::fs::read(folder.path().join("flows.log")).unwrap();
+        let lines: Vec<&[u8]> = flows.split_inclusive(|byte| *byte == b'\n').collect();
+        for (number, part) in lines.chunks(lines.len().div_ceil(parts)).enumerate() {
+            std::fs::write(folder.path().join(format!("part-{number}.log")), part.concat()).unwrap();
+        }
+        let threads = threads.to_string();
+        let import = run(&["import", "--store", &at("lake"), "--flows", &at("part-*.log"), "--dns", &at("dns.fstrm"), "--threads", &threads]);
+        prop_assert_eq!(import.status, 0, "{}", import.err);
+        for (command, result) in [("attribute", "rows.ndjson"), ("discover", "docs")] {
+            let (files, store) = (at(&format!("files-{result}")), at(&format!("store-{result}")));
+            let one = run(&[command, "--flows", &at("flows.log"), "--dns", &at("dns.fstrm"), "--kube", &at("kube.json"), "--out", &files]);
+            let two = run(&[command, "--store", &at("lake"), "--kube", &at("kube.json"), "--out", &store]);
+            prop_assert_eq!(one.status, two.status, "{} {}", one.err, two.err);
+            if command == "attribute" {
+                prop_assert!(std::fs::read(files).unwrap() == std::fs::read(store).unwrap(), "rows differ");
+            } else {
+                same(Path::new(&files), Path::new(&store));
+            }
+        }
+    }
+}
+
+/// Enough for every kind of row.
+fn small(scenario: Scenario) -> Scenario {
+    Scenario { flows: 2_000, ..scenario }
+}
+
+#[test]
+fn every_fixture_survives_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| path(folder.path(), name);
+    let flows = fixture("hubble");
+    let dns = fixture("dnstap/coredns-*.fstrm");
+    let one = run(&["attribute", "--flows", &flows, "--dns", &dns, "--out", &at("files.ndjson")]);
+    let import = run(&["import", "--store", &at("lake"), "--flows", &flows, "--dns", &dns]);
+    assert_eq!(import.status, 0, "{}", import.err);
+    let two = run(&["attribute", "--store", &at("lake"), "--out", &at("store.ndjson")]);
+    assert_eq!((one.status, two.status), (0, 0), "{} {}", one.err, two.err);
+    let rows = std::fs::read_to_string(at("files.ndjson")).unwrap();
+    assert!(rows == std::fs::read_to_string(at("store.ndjson")).unwrap(), "rows differ");
+    assert!(rows.lines().count() > 100);
+}
+
+#[test]
+fn a_log_that_grows_is_rotated_and_compressed_is_imported_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| path(folder.path(), name);
+    write_cluster(folder.path(), &small(Scenario::easy(7)));
+    let flows = std::fs::read(at("flows.log")).unwrap();
+    let dns = std::fs::read(at("dns.fstrm")).unwrap();
+    let live = at("events.log");
+    let capture = at("live.fstrm");
+    let import = || run(&["import", "--store", &at("lake"), "--flows", &live, "--dns", &capture, "--verbose"]);
+    let mut read = 0;
+    for share in [3, 5, 5, 9] {
+        // In the middle of a line and of a frame.
+        std::fs::write(&live, &flows[..flows.len() * share / 9]).unwrap();
+        std::fs::write(&capture, &dns[..dns.len() * share / 9]).unwrap();
+        let ran = import();
+        assert_ne!(ran.status, 2, "{}", ran.err);
+        read += ran.err.matches("from byte").count();
+    }
+    assert_eq!(read, 4, "both files are continued twice");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&flows).unwrap();
+    std::fs::write(at("events-old.log.gz"), encoder.finish().unwrap()).unwrap();
+    let ran = run(&["import", "--store", &at("lake"), "--flows", &at("events-old.log.gz")]);
+    assert!(ran.out.starts_with("0 files imported, 0 continued, 1 known already"), "{}", ran.out);
+    run(&["attribute", "--flows", &at("flows.log"), "--dns", &at("dns.fstrm"), "--out", &at("files.ndjson")]);
+    run(&["attribute", "--store", &at("lake"), "--out", &at("store.ndjson")]);
+    assert!(std::fs::read(at("files.ndjson")).unwrap() == std::fs::read(at("store.ndjson")).unwrap(), "rows differ");
+}
+
+#[test]
+fn a_window_opens_only_what_it_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| path(folder.path(), name);
+    let line = |day: u32, hour: u32| {
+        format!(
+            r#"{{"flow":{{"time":"2026-03-{day:02}T{hour:02}:00:00Z","verdict":"FORWARDED","IP":{{"source":"10.0.0.{hour}","destination":"93.184.216.34","ipVersion":"IPv4"}},"l4":{{"TCP":{{"source_port":40000,"destination_port":443,"flags":{{"SYN":true}}}}}},"source":{{"ID":1,"identity":4000,"namespace":"shop","pod_name":"web-{hour}"}},"destination":{{"identity":2,"labels":["reserved:world"]}},"Type":"L3_L4","node_name":"n1","event_type":{{"type":4,"sub_type":3}},"is_reply":false}},"node_name":"n1","time":"2026-03-{day:02}T{hour:02}:00:00Z"}}"#
+        ) + "\n"
+    };
+    let flows: String = (1..=14).flat_map(|day| (0..24).map(move |hour| line(day, hour))).collect();
+    std::fs::write(at("flows.log"), flows).unwrap();
+    run(&["import", "--store", &at("lake"), "--flows", &at("flows.log")]);
+    let asked = ["--since", "2026-03-10T00:00:00Z", "--until", "2026-03-11T00:00:00Z"];
+    let store = run(&[&["attribute", "--store", &at("lake"), "--out", &at("store.ndjson")], &asked[..]].concat());
+    run(&[&["attribute", "--flows", &at("flows.log"), "--out", &at("files.ndjson")], &asked[..]].concat());
+    let rows = std::fs::read_to_string(at("store.ndjson")).unwrap();
+    assert_eq!(rows, std::fs::read_to_string(at("files.ndjson")).unwrap());
+    assert_eq!(rows.lines().count(), 24);
+    // A day before and a day after belong to the join's window; the other eleven days are never opened.
+    let files = std::fs::read_dir(folder.path().join("lake/flows/cluster=__HIVE_DEFAULT_PARTITION__")).unwrap();
+    assert_eq!(files.count(), 14);
+    let not_opened = store.err.split("asked window: ").nth(1).unwrap().split(' ').next().unwrap();
+    assert!(not_opened.parse::<u64>().unwrap() > 100, "{}", store.err);
+    assert!(store.err.contains("excluded"), "{}", store.err);
+}
+
+#[test]
+fn what_is_no_store_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run(&["preflight", "--store", folder.path().to_str().unwrap()]);
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("not a store; make one with `egress-atlas import"), "{}", ran.err);
+}
+
+#[test]
+fn a_broken_file_of_the_store_costs_only_itself_and_the_proof() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| path(folder.path(), name);
+    write_cluster(folder.path(), &small(Scenario::easy(3)));
+    run(&["import", "--store", &at("lake"), "--flows", &at("flows.log")]);
+    let mut waiting = vec![folder.path().join("lake/flows")];
+    let mut files = Vec::new();
+    while let Some(next) = waiting.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { waiting.push(path) } else { files.push(path) }
+        }
+    }
+    assert!(files.len() > 1);
+    std::fs::write(&files[0], b"PAR1 no, it is not").unwrap();
+    let ran = run(&["attribute", "--store", &at("lake"), "--out", &at("rows.csv")]);
+    assert_eq!(ran.status, 3, "{}", ran.err);
+    assert!(ran.err.contains("1 of its files cannot be read"), "{}", ran.err);
+}
+
+/// All Parquet files below a folder.
+fn parquet(folder: &Path) -> Vec<std::path::PathBuf> {
+    let (mut waiting, mut files) = (vec![folder.to_owned()], Vec::new());
+    while let Some(next) = waiting.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "parquet") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn merged_files_hold_every_row_once_at_any_instant() {
+    use std::time::{Duration, SystemTime};
+
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| path(folder.path(), name);
+    let lake = folder.path().join("lake");
+    write_cluster(folder.path(), &small(Scenario::easy(21)));
+    let flows = std::fs::read(at("flows.log")).unwrap();
+    let lines: Vec<&[u8]> = flows.split_inclusive(|byte| *byte == b'\n').collect();
+    for (number, part) in lines.chunks(lines.len().div_ceil(12)).enumerate() {
+        std::fs::write(at(&format!("part-{number}.log")), part.concat()).unwrap();
+    }
+    run(&["import", "--store", &at("lake"), "--flows", &at("part-*.log"), "--dns", &at("dns.fstrm")]);
+    let rows = |name: &str| {
+        let ran = run(&["attribute", "--store", &at("lake"), "--out", &at(name)]);
+        assert_eq!(ran.status, 0, "{}", ran.err);
+        (
+            std::fs::read_to_string(at(name)).unwrap(),
+            ran.err.lines().find(|line| line.starts_with("records:")).unwrap().to_owned(),
+        )
+    };
+    let before = (parquet(&lake), rows("before.ndjson"));
+    let now = SystemTime::now();
+    let tidied = egress_atlas::lake::compact(&lake, now).unwrap();
+    assert!(tidied.merged > 3 && tidied.replaced >= tidied.merged * 8, "{tidied:?}");
+    let after = parquet(&lake);
+    assert!(after.len() * 4 < before.0.len(), "{} files, then {}", before.0.len(), after.len());
+    assert!(rows("after.ndjson") == before.1);
+    // A crash between the merged file and the renaming leaves both: still no row counts twice.
+    let set_aside = before.0.iter().find(|file| file.with_extension("replaced").exists()).unwrap();
+    std::fs::rename(set_aside.with_extension("replaced"), set_aside).unwrap();
+    assert!(rows("crash.ndjson") == before.1);
+    let again = egress_atlas::lake::compact(&lake, now + Duration::from_secs(4_000)).unwrap();
+    assert_eq!(
+        (again.merged, again.removed + 1),
+        (0, tidied.replaced),
+        "an hour later they are gone, but for the one just found"
+    );
+    assert!(rows("later.ndjson") == before.1);
+    // The imports are known as before.
+    let ran = run(&["import", "--store", &at("lake"), "--flows", &at("part-*.log")]);
+    assert!(ran.out.starts_with("0 files imported"), "{}", ran.out);
+}
+
+#[test]
+fn old_days_go_and_the_others_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| path(folder.path(), name);
+    let lake = folder.path().join("lake");
+    write_cluster(folder.path(), &small(Scenario::easy(4)));
+    run(&["import", "--store", &at("lake"), "--flows", &at("flows.log"), "--dns", &at("dns.fstrm")]);
+    let days: Vec<String> = std::fs::read_dir(lake.join("flows"))
+        .unwrap()
+        .flat_map(|cluster| std::fs::read_dir(cluster.unwrap().path()).unwrap())
+        .map(|day| day.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    let first = days.iter().min().unwrap().trim_start_matches("date=").to_owned();
+    let time = |text: &str| egress_atlas::model::Timestamp::parse(format!("{text}T12:00:00Z").as_bytes()).unwrap();
+    assert_eq!(egress_atlas::lake::retain(&lake, time(&first)).unwrap(), 0);
+    let files = parquet(&lake).len() as u64;
+    let after = time(&first).plus_nanos(40 * 86_400_000_000_000);
+    assert_eq!(egress_atlas::lake::retain(&lake, after).unwrap(), files);
+    assert!(!lake.join("flows").exists(), "empty folders go, too");
+}
