@@ -15,6 +15,7 @@ mod line;
 mod memo;
 mod objects;
 mod parse;
+mod recall;
 mod record;
 mod rows;
 mod scan;
