@@ -1,7 +1,7 @@
 //! Writes a random cluster to disk, for benchmarks and evaluation.
 //!
-//! In: `--out DIR`, and optionally `--flows N`, `--seed N`, `--preset bench|easy|hard`. Out: `flows-<node>.ndjson`,
-//! `dns.fstrm`, `kube.json`, `truth.csv`. Without `--out`, as `cargo bench` and `cargo test` call it, it does nothing.
+//! In: `--out DIR`, and optionally `--flows N`, `--seed N`, `--preset bench|fixed|easy|hard`. Out:
+//! `flows-<node>.ndjson`, `dns.fstrm`, `kube.json`, `truth.csv`. Without `--out`, as `cargo bench` and `cargo test` call it, it does nothing.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -123,9 +123,10 @@ fn main() -> io::Result<()> {
     let preset = option(&arguments, "--preset").unwrap_or_else(|| "bench".to_owned());
     let mut scenario = match preset.as_str() {
         "bench" => Scenario::bench(seed),
+        "fixed" => Scenario::fixed(seed),
         "easy" => Scenario::easy(seed),
         "hard" => Scenario::hard(seed),
-        other => return Err(io::Error::other(format!("`--preset` is bench, easy or hard, not `{other}`"))),
+        other => return Err(io::Error::other(format!("`--preset` is bench, fixed, easy or hard, not `{other}`"))),
     };
     scenario.flows = number(&arguments, "--flows", scenario.flows)?;
     let mut files = Files::create(PathBuf::from(&folder))?;

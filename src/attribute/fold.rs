@@ -67,6 +67,26 @@ pub(crate) struct Sighting {
     pub(crate) address: AddressId,
 }
 
+/// The last sighting of an endpoint, in the parts that matter for it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    is_set: bool,
+    cluster: TextId,
+    /// For ends that live on the node.
+    node: Option<TextId>,
+    /// For ends that are nodes.
+    address: Option<AddressId>,
+}
+
+impl Seen {
+    fn covers(&self, cluster: TextId, node: TextId, address: AddressId) -> bool {
+        self.is_set
+            && self.cluster == cluster
+            && self.node.is_none_or(|seen| seen == node)
+            && self.address.is_none_or(|seen| seen == address)
+    }
+}
+
 /// What one worker has read so far.
 #[derive(Debug)]
 pub struct Fold {
@@ -77,7 +97,8 @@ pub struct Fold {
     pub(crate) connections: Spill<Connection>,
     pub(crate) answers: Spill<Answer>,
     pub(crate) sightings: HashSet<Sighting>,
-    last_sighting: Option<(TextId, TextId, EndpointId, EndpointId)>,
+    /// The last sighting of each endpoint, by its number.
+    last_sightings: Vec<Seen>,
     pub(crate) activity: HashMap<(SourceKind, TextId, TextId), Activity>,
     current_run: Option<Run>,
     /// Reported losses by (cluster in the record, cluster of the input, node).
@@ -121,7 +142,7 @@ impl Fold {
             connections: Spill::new(limits.parked_rows_max),
             answers: Spill::new(limits.parked_rows_max),
             sightings: HashSet::new(),
-            last_sighting: None,
+            last_sightings: Vec::new(),
             activity: HashMap::new(),
             current_run: None,
             losses: HashMap::new(),
@@ -213,24 +234,35 @@ impl Fold {
 
     /// Remembers which ends exist where, once each.
     fn sight(&mut self, row: &FlowRow) {
-        let seen = (row.cluster, row.node, row.source, row.destination);
-        let ends = [(row.source, row.source_address), (row.destination, row.destination_address)];
-        let is_host = |endpoint: EndpointId| {
-            self.vocabulary.endpoint_of(endpoint).is_some_and(|end| end.identity == IdentityKind::Host)
-        };
-        if self.last_sighting == Some(seen) && !ends.iter().any(|(endpoint, _)| is_host(*endpoint)) {
-            return;
+        for (endpoint, address) in [(row.source, row.source_address), (row.destination, row.destination_address)] {
+            let seen = self.last_sightings.get(endpoint.0 as usize);
+            if !seen.is_some_and(|seen| seen.covers(row.cluster, row.node, address)) {
+                self.sight_end(row, endpoint, address);
+            }
         }
-        self.last_sighting = Some(seen);
-        for (endpoint, address) in ends {
-            let Some(end) = self.vocabulary.endpoint_of(endpoint) else { continue };
-            let (is_node, is_local) = (end.identity == IdentityKind::Host, end.local);
-            self.sightings.insert(Sighting {
-                cluster: row.cluster,
-                endpoint,
-                node: if is_node || is_local { row.node } else { TextId::NONE },
-                address: if is_node { address } else { AddressId::NONE },
-            });
+    }
+
+    fn sight_end(&mut self, row: &FlowRow, endpoint: EndpointId, address: AddressId) {
+        let Some(end) = self.vocabulary.endpoint_of(endpoint) else { return };
+        let (is_node, is_local) = (end.identity == IdentityKind::Host, end.local);
+        let sighting = Sighting {
+            cluster: row.cluster,
+            endpoint,
+            node: if is_node || is_local { row.node } else { TextId::NONE },
+            address: if is_node { address } else { AddressId::NONE },
+        };
+        self.sightings.insert(sighting);
+        let place = endpoint.0 as usize;
+        if self.last_sightings.len() <= place {
+            self.last_sightings.resize(place + 1, Seen::default());
+        }
+        if let Some(seen) = self.last_sightings.get_mut(place) {
+            *seen = Seen {
+                is_set: true,
+                cluster: sighting.cluster,
+                node: (is_node || is_local).then_some(sighting.node),
+                address: is_node.then_some(sighting.address),
+            };
         }
     }
 
@@ -249,6 +281,7 @@ impl Fold {
         self.settle_run();
         self.park_open()?;
         self.open = HashMap::new();
+        self.last_sightings = Vec::new();
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::model::{Account, Place, Rejected};
 /// A line longer than this is no record.
 pub const LINE_BYTES_MAX: usize = 4 << 20;
 /// How much is read at once: what was copied into a chunk is still in the cache of the processor that decodes it.
-const READ_BYTES: usize = 256 << 10;
+const READ_BYTES: usize = 128 << 10;
 
 const TOO_LONG: Rejected = Rejected("line longer than 4 MiB");
 const CUT_OFF: Rejected = Rejected("record cut off where the input breaks");
