@@ -48,7 +48,7 @@ impl FoldLimits {
 impl Default for FoldLimits {
     fn default() -> Self {
         Self {
-            open_connections_max: 1 << 16,
+            open_connections_max: 1 << 14,
             parked_rows_max: 1 << 16,
             idle_nanos: 600_000_000_000,
             since: None,
@@ -283,5 +283,56 @@ impl Fold {
         self.open = HashMap::new();
         self.last_sightings = Vec::new();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Certainty, ChainId, Endpoint, Initiator, Protocol, Verdict};
+
+    fn row(source: EndpointId, source_address: AddressId, node: TextId, cluster: TextId) -> FlowRow {
+        FlowRow {
+            time: Timestamp::UNKNOWN,
+            cluster,
+            node,
+            source,
+            destination: EndpointId::NONE,
+            source_address,
+            destination_address: AddressId::NONE,
+            source_port: 1,
+            destination_port: 2,
+            protocol: Protocol::TCP,
+            verdict: Verdict::Allowed,
+            initiator: Initiator::Source,
+            certainty: Certainty::Tracked,
+            reported: ChainId::NONE,
+            id: TextId::NONE,
+        }
+    }
+
+    /// As many sightings as rows differ in what matters for the kind of end.
+    #[test]
+    fn ends_are_sighted_anew_only_where_it_matters() {
+        let check = |identity: IdentityKind, local: bool, expected: usize| {
+            let mut fold = Fold::new(FoldLimits::default());
+            let end = Endpoint { identity, local, pod: "p".into(), ..Endpoint::default() };
+            let end = fold.vocabulary.endpoint(end);
+            let (one, two) = (fold.vocabulary.text("one"), fold.vocabulary.text("two"));
+            let addresses = ["10.0.0.1", "10.0.0.2"].map(|text| fold.vocabulary.address(text.parse().unwrap()));
+            let mut batch = Batch::default();
+            for _ in 0..2 {
+                for (node, address) in [(one, addresses[0]), (two, addresses[0]), (two, addresses[1])] {
+                    batch.flows.push(row(end, address, node, one));
+                }
+            }
+            fold.add(&batch, TextId::NONE).unwrap();
+            let sighted = fold.sightings.iter().filter(|sighting| sighting.endpoint == end).count();
+            assert_eq!(sighted, expected, "{identity:?} {local}");
+        };
+        check(IdentityKind::Pod, false, 1);
+        check(IdentityKind::Pod, true, 2);
+        check(IdentityKind::Host, false, 3);
+        check(IdentityKind::World, false, 1);
     }
 }
