@@ -1,18 +1,50 @@
 //! Writes a random cluster to disk, for benchmarks and evaluation.
 //!
-//! In: `--out DIR`, and optionally `--flows N`, `--seed N`, `--preset bench|easy|hard`. Out: `flows-<node>.ndjson`,
-//! `dns.fstrm`, `kube.json`, `truth.csv`. Without `--out`, as `cargo bench` and `cargo test` call it, it does nothing.
+//! In: `--out DIR`, and optionally `--flows N`, `--seed N`, `--preset bench|fixed|easy|hard`, `--zstd`. Out:
+//! `flows-<node>.ndjson` (`.zst`), `dns.fstrm`, `kube.json`, `truth.csv`. Without `--out`, as `cargo bench` and `cargo test` call it, it does nothing.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use egress_atlas::simulate::{Scenario, Sink, dnstap, generate};
 
+/// A log, as it is or compressed.
+enum Log {
+    Plain(BufWriter<File>),
+    Zstd(zstd::stream::write::Encoder<'static, File>),
+}
+
+impl Log {
+    fn create(folder: &Path, node: usize, is_zstd: bool) -> io::Result<Self> {
+        if is_zstd {
+            let file = File::create(folder.join(format!("flows-{node}.ndjson.zst")))?;
+            return zstd::stream::write::Encoder::new(file, 1).map(Self::Zstd);
+        }
+        let file = File::create(folder.join(format!("flows-{node}.ndjson")))?;
+        Ok(Self::Plain(BufWriter::with_capacity(1 << 20, file)))
+    }
+
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => file.write_all(line),
+            Self::Zstd(file) => file.write_all(line),
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Plain(mut file) => file.flush(),
+            Self::Zstd(file) => file.finish().map(|_| ()),
+        }
+    }
+}
+
 struct Files {
     folder: PathBuf,
-    flows: BTreeMap<usize, BufWriter<File>>,
+    is_zstd: bool,
+    flows: BTreeMap<usize, Log>,
     dns: BufWriter<File>,
     truth: BufWriter<File>,
     buffer: Vec<u8>,
@@ -22,7 +54,7 @@ struct Files {
 }
 
 impl Files {
-    fn create(folder: PathBuf) -> io::Result<Self> {
+    fn create(folder: PathBuf, is_zstd: bool) -> io::Result<Self> {
         std::fs::create_dir_all(&folder)?;
         let open = |name: &str| File::create(folder.join(name)).map(|file| BufWriter::with_capacity(1 << 20, file));
         let (mut dns, mut truth) = (open("dns.fstrm")?, open("truth.csv")?);
@@ -32,6 +64,7 @@ impl Files {
         truth.write_all(b"flow_id,name\n")?;
         Ok(Self {
             folder,
+            is_zstd,
             flows: BTreeMap::new(),
             dns,
             truth,
@@ -48,8 +81,8 @@ impl Files {
         self.dns.write_all(&self.buffer)?;
         self.dns.flush()?;
         self.truth.flush()?;
-        for file in self.flows.values_mut() {
-            file.flush()?;
+        for log in self.flows.into_values() {
+            log.finish()?;
         }
         match self.error {
             Some(error) => Err(error),
@@ -65,10 +98,9 @@ impl Files {
 
     fn flow(&mut self, node: usize, line: &[u8]) -> io::Result<()> {
         if !self.flows.contains_key(&node) {
-            let file = File::create(self.folder.join(format!("flows-{node}.ndjson")))?;
-            self.flows.insert(node, BufWriter::with_capacity(1 << 20, file));
+            self.flows.insert(node, Log::create(&self.folder, node, self.is_zstd)?);
         }
-        self.flows.get_mut(&node).map_or(Ok(()), |file| file.write_all(line))
+        self.flows.get_mut(&node).map_or(Ok(()), |log| log.write(line))
     }
 }
 
@@ -123,12 +155,14 @@ fn main() -> io::Result<()> {
     let preset = option(&arguments, "--preset").unwrap_or_else(|| "bench".to_owned());
     let mut scenario = match preset.as_str() {
         "bench" => Scenario::bench(seed),
+        "fixed" => Scenario::fixed(seed),
         "easy" => Scenario::easy(seed),
         "hard" => Scenario::hard(seed),
-        other => return Err(io::Error::other(format!("`--preset` is bench, easy or hard, not `{other}`"))),
+        other => return Err(io::Error::other(format!("`--preset` is bench, fixed, easy or hard, not `{other}`"))),
     };
     scenario.flows = number(&arguments, "--flows", scenario.flows)?;
-    let mut files = Files::create(PathBuf::from(&folder))?;
+    let is_zstd = arguments.iter().any(|argument| argument == "--zstd");
+    let mut files = Files::create(PathBuf::from(&folder), is_zstd)?;
     generate(&scenario, &mut files);
     let ([flows, messages, truths], [flow_bytes, dns_bytes]) = files.finish()?;
     let mut out = io::stdout().lock();

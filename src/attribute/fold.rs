@@ -49,7 +49,7 @@ impl FoldLimits {
 impl Default for FoldLimits {
     fn default() -> Self {
         Self {
-            open_connections_max: 1 << 16,
+            open_connections_max: 1 << 14,
             parked_rows_max: 1 << 16,
             idle_nanos: 600_000_000_000,
             since: None,
@@ -68,6 +68,26 @@ pub(crate) struct Sighting {
     pub(crate) address: AddressId,
 }
 
+/// The last sighting of an endpoint, in the parts that matter for it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    is_set: bool,
+    cluster: TextId,
+    /// For ends that live on the node.
+    node: Option<TextId>,
+    /// For ends that are nodes.
+    address: Option<AddressId>,
+}
+
+impl Seen {
+    fn covers(&self, cluster: TextId, node: TextId, address: AddressId) -> bool {
+        self.is_set
+            && self.cluster == cluster
+            && self.node.is_none_or(|seen| seen == node)
+            && self.address.is_none_or(|seen| seen == address)
+    }
+}
+
 /// What one worker has read so far.
 #[derive(Debug)]
 pub struct Fold {
@@ -78,7 +98,8 @@ pub struct Fold {
     pub(crate) connections: Spill<Connection>,
     pub(crate) answers: Spill<Answer>,
     pub(crate) sightings: HashSet<Sighting>,
-    last_sighting: Option<(TextId, TextId, EndpointId, EndpointId)>,
+    /// The last sighting of each endpoint, by its number.
+    last_sightings: Vec<Seen>,
     pub(crate) activity: HashMap<(SourceKind, TextId, TextId), Activity>,
     current_run: Option<Run>,
     /// Reported losses by (cluster in the record, cluster of the input, node).
@@ -130,7 +151,7 @@ impl Fold {
             connections: Spill::new(limits.parked_rows_max),
             answers: Spill::new(limits.parked_rows_max),
             sightings: HashSet::new(),
-            last_sighting: None,
+            last_sightings: Vec::new(),
             activity: HashMap::new(),
             current_run: None,
             losses: HashMap::new(),
@@ -252,24 +273,35 @@ impl Fold {
 
     /// Remembers which ends exist where, once each.
     fn sight(&mut self, row: &FlowRow) {
-        let seen = (row.cluster, row.node, row.source, row.destination);
-        let ends = [(row.source, row.source_address), (row.destination, row.destination_address)];
-        let is_host = |endpoint: EndpointId| {
-            self.vocabulary.endpoint_of(endpoint).is_some_and(|end| end.identity == IdentityKind::Host)
-        };
-        if self.last_sighting == Some(seen) && !ends.iter().any(|(endpoint, _)| is_host(*endpoint)) {
-            return;
+        for (endpoint, address) in [(row.source, row.source_address), (row.destination, row.destination_address)] {
+            let seen = self.last_sightings.get(endpoint.0 as usize);
+            if !seen.is_some_and(|seen| seen.covers(row.cluster, row.node, address)) {
+                self.sight_end(row, endpoint, address);
+            }
         }
-        self.last_sighting = Some(seen);
-        for (endpoint, address) in ends {
-            let Some(end) = self.vocabulary.endpoint_of(endpoint) else { continue };
-            let (is_node, is_local) = (end.identity == IdentityKind::Host, end.local);
-            self.sightings.insert(Sighting {
-                cluster: row.cluster,
-                endpoint,
-                node: if is_node || is_local { row.node } else { TextId::NONE },
-                address: if is_node && !address.is_unrecorded() { address } else { AddressId::NONE },
-            });
+    }
+
+    fn sight_end(&mut self, row: &FlowRow, endpoint: EndpointId, address: AddressId) {
+        let Some(end) = self.vocabulary.endpoint_of(endpoint) else { return };
+        let (is_node, is_local) = (end.identity == IdentityKind::Host, end.local);
+        let sighting = Sighting {
+            cluster: row.cluster,
+            endpoint,
+            node: if is_node || is_local { row.node } else { TextId::NONE },
+            address: if is_node && !address.is_unrecorded() { address } else { AddressId::NONE },
+        };
+        self.sightings.insert(sighting);
+        let place = endpoint.0 as usize;
+        if self.last_sightings.len() <= place {
+            self.last_sightings.resize(place + 1, Seen::default());
+        }
+        if let Some(seen) = self.last_sightings.get_mut(place) {
+            *seen = Seen {
+                is_set: true,
+                cluster: sighting.cluster,
+                node: (is_node || is_local).then_some(sighting.node),
+                address: is_node.then_some(sighting.address),
+            };
         }
     }
 
@@ -288,6 +320,58 @@ impl Fold {
         self.settle_run();
         self.park_open()?;
         self.open = HashMap::new();
+        self.last_sightings = Vec::new();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Certainty, ChainId, Endpoint, Initiator, Protocol, Verdict};
+
+    fn row(source: EndpointId, source_address: AddressId, node: TextId, cluster: TextId) -> FlowRow {
+        FlowRow {
+            time: Timestamp::UNKNOWN,
+            cluster,
+            node,
+            source,
+            destination: EndpointId::NONE,
+            source_address,
+            destination_address: AddressId::NONE,
+            source_port: 1,
+            destination_port: 2,
+            protocol: Protocol::TCP,
+            verdict: Verdict::Allowed,
+            initiator: Initiator::Source,
+            certainty: Certainty::Tracked,
+            reported: ChainId::NONE,
+            id: TextId::NONE,
+        }
+    }
+
+    /// As many sightings as rows differ in what matters for the kind of end.
+    #[test]
+    fn ends_are_sighted_anew_only_where_it_matters() {
+        let check = |identity: IdentityKind, local: bool, expected: usize| {
+            let mut fold = Fold::new(FoldLimits::default());
+            let end = Endpoint { identity, local, pod: "p".into(), ..Endpoint::default() };
+            let end = fold.vocabulary.endpoint(end);
+            let (one, two) = (fold.vocabulary.text("one"), fold.vocabulary.text("two"));
+            let addresses = ["10.0.0.1", "10.0.0.2"].map(|text| fold.vocabulary.address(text.parse().unwrap()));
+            let mut batch = Batch::default();
+            for _ in 0..2 {
+                for (node, address) in [(one, addresses[0]), (two, addresses[0]), (two, addresses[1])] {
+                    batch.flows.push(row(end, address, node, one));
+                }
+            }
+            fold.add(&batch, TextId::NONE).unwrap();
+            let sighted = fold.sightings.iter().filter(|sighting| sighting.endpoint == end).count();
+            assert_eq!(sighted, expected, "{identity:?} {local}");
+        };
+        check(IdentityKind::Pod, false, 1);
+        check(IdentityKind::Pod, true, 2);
+        check(IdentityKind::Host, false, 3);
+        check(IdentityKind::World, false, 1);
     }
 }

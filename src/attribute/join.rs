@@ -102,13 +102,22 @@ enum Scope {
     Cluster,
 }
 
+/// Stretches of an order, by who got the answers in them.
+type Groups<K> = HashMap<(TextId, AddressId, K), std::ops::Range<usize>>;
+
 /// The answers of one partition, by who got them.
+///
+/// They are sorted once, for everybody: by cluster, address, name, time. The orders of clients and workloads are shares of
+/// that order, dealt out without comparing again.
 pub(crate) struct AnswerIndex {
     answers: Vec<Answer>,
     clients: Vec<Client>,
-    /// Positions in `answers`, grouped by (cluster, address, scope), then by name, then by time.
-    order: Vec<u32>,
-    groups: HashMap<(TextId, AddressId, Scope), std::ops::Range<usize>>,
+    everybody: HashMap<(TextId, AddressId), std::ops::Range<usize>>,
+    /// Places in `answers`.
+    client_order: Vec<u32>,
+    of_clients: Groups<Client>,
+    workload_order: Vec<u32>,
+    of_workloads: Groups<u32>,
 }
 
 impl AnswerIndex {
@@ -123,53 +132,47 @@ impl AnswerIndex {
             vocabulary.chain_of(answer.chain).iter().map(|name| vocabulary.name_of(*name)).collect()
         };
         let order = |answer: &Answer| {
-            (answer.time, answer.name, answer.position, answer.addresses, answer.ttl_seconds, answer.kind)
+            let place = (answer.cluster, answer.address, answer.name, answer.time);
+            (place, std::cmp::Reverse(answer.position), answer.addresses, answer.ttl_seconds, answer.kind)
         };
-        answers.sort_by(|one, two| {
+        answers.sort_unstable_by(|one, two| {
             let alike = order(one).cmp(&order(two));
             if alike.is_eq() && one.chain != two.chain { chain(one).cmp(&chain(two)) } else { alike }
         });
-        let clients = answers.iter().map(client_of).collect();
-        let mut index = Self { answers, clients, order: Vec::new(), groups: HashMap::new() };
-        index.add_groups(|index, at| index.clients.get(at).map(|client| Scope::Client(*client)));
-        index.add_groups(|index, at| match index.clients.get(at) {
-            Some(Client::Party(party)) => parties.get(*party).map(|party| Scope::Workload(party.workload_number)),
-            _ => None,
+        let clients: Vec<Client> = answers.iter().map(client_of).collect();
+        let mut everybody = HashMap::new();
+        let mut start = 0;
+        for run in answers.chunk_by(|one, two| (one.cluster, one.address) == (two.cluster, two.address)) {
+            if let Some(first) = run.first() {
+                everybody.insert((first.cluster, first.address), start..start + run.len());
+            }
+            start += run.len();
+        }
+        let (client_order, of_clients) = dealt(&answers, clients.iter().map(|client| Some(*client)));
+        let workloads = clients.iter().map(|client| match client {
+            Client::Party(party) => parties.get(*party).map(|party| party.workload_number),
+            Client::Address(_) => None,
         });
-        index.add_groups(|_, _| Some(Scope::Cluster));
-        index
+        let (workload_order, of_workloads) = dealt(&answers, workloads);
+        Self { answers, clients, everybody, client_order, of_clients, workload_order, of_workloads }
     }
 
-    fn add_groups(&mut self, scope: impl Fn(&Self, usize) -> Option<Scope>) {
-        let scope_rank = |scope: &Scope| match scope {
-            Scope::Client(Client::Party(party)) => (0, party.0),
-            Scope::Client(Client::Address(address)) => (1, address.0),
-            Scope::Workload(number) => (2, *number),
-            Scope::Cluster => (3, 0),
-        };
-        let mut keyed: Vec<_> = self
-            .answers
-            .iter()
-            .enumerate()
-            .filter_map(|(at, answer)| {
-                let scope = scope(self, at)?;
-                let order = (
-                    answer.name,
-                    answer.time,
-                    std::cmp::Reverse(answer.position),
-                    answer.addresses,
-                    answer.ttl_seconds,
-                );
-                Some(((answer.cluster, answer.address, scope_rank(&scope)), order, scope, u32::try_from(at).ok()?))
-            })
-            .collect();
-        // Stable: what is alike here stays in the order of the answers.
-        keyed.sort_by_key(|(group, order, _, _)| (*group, *order));
-        for run in keyed.chunk_by(|(one, ..), (two, ..)| one == two) {
-            let start = self.order.len();
-            self.order.extend(run.iter().map(|(.., at)| *at));
-            if let Some(((cluster, address, _), _, scope, _)) = run.first() {
-                self.groups.insert((*cluster, *address, *scope), start..self.order.len());
+    /// Whether nobody was ever told this address.
+    pub(crate) fn is_unknown(&self, cluster: TextId, address: AddressId) -> bool {
+        !self.everybody.contains_key(&(cluster, address))
+    }
+
+    /// The places of a scope's answers for an address, by name, then time.
+    fn places(&self, cluster: TextId, address: AddressId, scope: Scope) -> Places<'_> {
+        match scope {
+            Scope::Cluster => Places::All(self.everybody.get(&(cluster, address)).cloned().unwrap_or(0..0)),
+            Scope::Client(client) => {
+                let range = self.of_clients.get(&(cluster, address, client));
+                Places::Some(range.and_then(|range| self.client_order.get(range.clone())).unwrap_or_default())
+            }
+            Scope::Workload(number) => {
+                let range = self.of_workloads.get(&(cluster, address, number));
+                Places::Some(range.and_then(|range| self.workload_order.get(range.clone())).unwrap_or_default())
             }
         }
     }
@@ -181,35 +184,84 @@ impl AnswerIndex {
 
     /// The groups of answers per client, for what is learnt about clients.
     pub(crate) fn client_groups(&self) -> impl Iterator<Item = (Client, Vec<&Answer>)> {
-        self.groups.iter().filter_map(|((_, _, scope), range)| match scope {
-            Scope::Client(client) => Some((
-                *client,
-                self.order.get(range.clone())?.iter().filter_map(|at| self.answers.get(*at as usize)).collect(),
-            )),
-            _ => None,
+        self.of_clients.iter().filter_map(|((_, _, client), range)| {
+            let places = self.client_order.get(range.clone())?;
+            Some((*client, places.iter().filter_map(|at| self.answers.get(*at as usize)).collect()))
         })
     }
 
     /// For each name known to `scope`, the last answer not after `time` and the first one after it.
     fn names(&self, question: &Question, scope: Scope) -> Vec<(Option<&Answer>, Option<&Answer>)> {
-        let group = self.groups.get(&(question.cluster, question.address, scope));
-        let Some(order) = group.and_then(|range| self.order.get(range.clone())) else {
-            return Vec::new();
-        };
-        let answer = |at: &u32| self.answers.get(*at as usize);
-        order
-            .chunk_by(|one, two| answer(one).map(|a| a.name) == answer(two).map(|a| a.name))
-            .map(|of_one_name| {
-                let until = if question.time.is_known() {
-                    of_one_name.partition_point(|at| answer(at).is_some_and(|a| a.time <= question.time))
-                } else {
-                    of_one_name.len()
-                };
-                let (past, future) = of_one_name.split_at_checked(until).unwrap_or((of_one_name, &[]));
-                (past.last().and_then(answer), future.first().and_then(answer))
-            })
-            .collect()
+        let until = |answer: &Answer| !question.time.is_known() || answer.time <= question.time;
+        match self.places(question.cluster, question.address, scope) {
+            Places::All(range) => {
+                let answers = self.answers.get(range).unwrap_or_default();
+                let of_names = answers.chunk_by(|one, two| one.name == two.name);
+                of_names
+                    .filter_map(|some| some.split_at_checked(some.partition_point(until)))
+                    .map(|(past, future)| (past.last(), future.first()))
+                    .collect()
+            }
+            Places::Some(order) => {
+                let answer = |at: &u32| self.answers.get(*at as usize);
+                let of_names = order.chunk_by(|one, two| answer(one).map(|a| a.name) == answer(two).map(|a| a.name));
+                of_names
+                    .filter_map(|some| some.split_at_checked(some.partition_point(|at| answer(at).is_some_and(until))))
+                    .map(|(past, future)| (past.last().and_then(answer), future.first().and_then(answer)))
+                    .collect()
+            }
+        }
     }
+}
+
+/// Where the answers of a scope are.
+enum Places<'a> {
+    All(std::ops::Range<usize>),
+    Some(&'a [u32]),
+}
+
+/// Deals the places of `answers` out to their owners; each owner's share keeps the order. Answers without an owner are left out.
+fn dealt<K: Copy + Eq + std::hash::Hash>(
+    answers: &[Answer],
+    owners: impl Iterator<Item = Option<K>>,
+) -> (Vec<u32>, Groups<K>) {
+    let mut numbers: HashMap<(TextId, AddressId, K), u32> = HashMap::new();
+    let mut counts: Vec<usize> = Vec::new();
+    let mut numbered: Vec<u32> = Vec::with_capacity(answers.len());
+    for (answer, owner) in answers.iter().zip(owners) {
+        let number = owner.map_or(u32::MAX, |owner| {
+            let next = u32::try_from(counts.len()).unwrap_or(u32::MAX);
+            *numbers.entry((answer.cluster, answer.address, owner)).or_insert(next)
+        });
+        if number as usize == counts.len() {
+            counts.push(0);
+        }
+        if let Some(count) = counts.get_mut(number as usize) {
+            *count += 1;
+        }
+        numbered.push(number);
+    }
+    let mut starts = Vec::with_capacity(counts.len());
+    let mut total = 0;
+    for count in &counts {
+        starts.push(total);
+        total += count;
+    }
+    let groups = (numbers.into_iter())
+        .filter_map(|(key, number)| {
+            let (start, count) = (starts.get(number as usize)?, counts.get(number as usize)?);
+            Some((key, *start..start + count))
+        })
+        .collect();
+    let mut order = vec![0; total];
+    for (place, number) in (0_u32..).zip(numbered) {
+        let Some(next) = starts.get_mut(number as usize) else { continue };
+        if let Some(slot) = order.get_mut(*next) {
+            *slot = place;
+        }
+        *next += 1;
+    }
+    (order, groups)
 }
 
 /// What one scope knows about the destination.
@@ -274,6 +326,9 @@ impl Joiner<'_> {
     /// Names the destination of one connection.
     pub(crate) fn join(&self, question: &Question) -> Attributed {
         let reported = self.vocabulary.chain_of(question.reported);
+        if self.index.is_unknown(question.cluster, question.address) {
+            return self.only_reported(reported);
+        }
         if let Some((grade, candidates)) = self.own(question) {
             return self.ranked(question, grade, candidates, reported);
         }

@@ -41,6 +41,8 @@ pub struct Evidence {
     answers: Vec<(Spill<Answer>, VocabularyMap)>,
     clusters: ClusterNames,
     limits: FoldLimits,
+    /// By endpoint: the cluster that it names and what its identity says.
+    ends: Vec<(Option<TextId>, IdentityKind)>,
 }
 
 /// An attributed connection as it is handed over.
@@ -150,8 +152,13 @@ impl Evidence {
         }
         settle_losses(losses, &mut activity, unnamed);
         parties.learn_inventory(inventory, &mut vocabulary);
+        let ends = vocabulary.endpoints.values().iter().map(|end| {
+            let cluster = if end.cluster.is_empty() { None } else { vocabulary.find_text(&end.cluster) };
+            (cluster, end.identity)
+        });
+        let ends = ends.collect();
         let mut evidence =
-            Self { vocabulary, parties, activity, questions, connections: Vec::new(), answers, clusters, limits };
+            Self { vocabulary, parties, activity, questions, connections: Vec::new(), answers, clusters, limits, ends };
         let stages = each_partition(threads, |mut partitions| {
             let mut stage = FirstStage::new(&evidence, limits.parked_rows_max);
             partitions.try_for_each(|partition| stage.partition(&connections, partition, limits.idle_nanos))?;
@@ -169,7 +176,11 @@ impl Evidence {
 
     /// The cluster of an end: its own if it names one, else the connection's.
     fn cluster_of(&self, endpoint: EndpointId, connection: &Connection) -> TextId {
-        endpoint_cluster(&self.vocabulary, endpoint).unwrap_or(connection.key.cluster)
+        self.stated_cluster(endpoint).unwrap_or(connection.key.cluster)
+    }
+
+    fn stated_cluster(&self, endpoint: EndpointId) -> Option<TextId> {
+        self.ends.get(endpoint.0 as usize).and_then(|(cluster, _)| *cluster)
     }
 
     /// The pod of an end: named by the record, else by its address at the time.
@@ -192,7 +203,7 @@ impl Evidence {
     }
 
     fn kind_of(&self, endpoint: EndpointId) -> IdentityKind {
-        self.vocabulary.endpoint_of(endpoint).map_or(IdentityKind::Unknown, |end| end.identity)
+        self.ends.get(endpoint.0 as usize).map_or(IdentityKind::Unknown, |(_, kind)| *kind)
     }
 
     /// A pod is one client with all its addresses; what is known only by its namespace is told apart by address.
@@ -276,11 +287,6 @@ fn settle_losses(
     }
 }
 
-fn endpoint_cluster(vocabulary: &Vocabulary, endpoint: EndpointId) -> Option<TextId> {
-    let cluster = &vocabulary.endpoint_of(endpoint)?.cluster;
-    if cluster.is_empty() { None } else { vocabulary.find_text(cluster) }
-}
-
 fn learn_sighting(
     parties: &mut Parties,
     vocabulary: &mut Vocabulary,
@@ -355,7 +361,7 @@ impl<'a> FirstStage<'a> {
     fn shared_cluster(&self, connection: &Connection) -> TextId {
         let vocabulary = &self.evidence.vocabulary;
         let own = self.evidence.clusters.resolve(connection.key.cluster);
-        let named = [connection.low, connection.high].map(|end| endpoint_cluster(vocabulary, end));
+        let named = [connection.low, connection.high].map(|end| self.evidence.stated_cluster(end));
         match named {
             [Some(low), Some(high)] if low != high => {
                 if vocabulary.text_of(low) <= vocabulary.text_of(high) {
@@ -425,7 +431,11 @@ fn learn(evidence: &Evidence, options: &JoinOptions, partition: usize, habits: &
     let index = evidence.read_answers(partition)?;
     habits.learn_answers(&index, &evidence.parties, &evidence.vocabulary);
     evidence.each_connection(partition, |connection| {
-        let (question, _) = evidence.question(connection, &connection.oriented());
+        let ends = connection.oriented();
+        if index.is_unknown(evidence.cluster_of(ends.client, connection), ends.server_address) {
+            return;
+        }
+        let (question, _) = evidence.question(connection, &ends);
         if let [only] = own_candidates(&index, &question, options).as_slice() {
             habits.learn_connection(&question, only, &evidence.parties);
         }

@@ -10,8 +10,8 @@ use crate::model::{Account, Place, Rejected};
 
 /// A line longer than this is no record.
 pub const LINE_BYTES_MAX: usize = 4 << 20;
-/// How much is read at once.
-const READ_BYTES: usize = 1 << 20;
+/// How much is read at once: what was copied into a chunk is still in the cache of the processor that decodes it.
+const READ_BYTES: usize = 128 << 10;
 
 const TOO_LONG: Rejected = Rejected("line longer than 4 MiB");
 const CUT_OFF: Rejected = Rejected("record cut off where the input breaks");
@@ -36,22 +36,30 @@ impl<R: Read> LineChunks<R> {
         Self { reader, rest: Vec::new(), offset: 0, skipping: None, ended: false, failed: None }
     }
 
-    /// Reads more behind `chunk`; false at the end of the stream.
-    fn read_more(&mut self, chunk: &mut Vec<u8>) -> io::Result<bool> {
+    /// Reads more behind the first `filled` bytes of `chunk`, whatever else it holds; false at the end of the stream.
+    fn read_more(&mut self, chunk: &mut Vec<u8>, filled: usize) -> io::Result<bool> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        let before = chunk.len();
-        let result = (&mut self.reader).take(READ_BYTES as u64).read_to_end(chunk);
-        // What came before an error is still good.
-        match result {
-            Ok(_) => Ok(chunk.len() > before),
-            // Some readers fail once and then pretend to have ended.
-            Err(error) if chunk.len() > before => {
-                self.failed = Some(error);
-                Ok(true)
+        // A chunk that comes back from its last use is nearly as long as it will be, so there is little to clear.
+        chunk.resize(filled + READ_BYTES, 0);
+        let mut end = filled;
+        while let Some(free) = chunk.get_mut(end..).filter(|free| !free.is_empty()) {
+            match self.reader.read(free) {
+                Ok(0) => break,
+                Ok(count) => end += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // What came before an error is still good, and some readers fail once and then pretend to have ended.
+                Err(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
             }
-            Err(error) => Err(error),
+        }
+        chunk.truncate(end);
+        match self.failed.take_if(|_| end == filled) {
+            Some(error) => Err(error),
+            None => Ok(end > filled),
         }
     }
 
@@ -71,13 +79,20 @@ impl<R: Read> LineChunks<R> {
 
 impl<R: Read + Send> ChunkSource for LineChunks<R> {
     fn next_chunk(&mut self, chunk: &mut Vec<u8>, account: &mut Account) -> io::Result<Option<u64>> {
-        chunk.clear();
-        chunk.append(&mut self.rest);
+        let mut filled = self.rest.len();
+        if chunk.len() < filled {
+            chunk.resize(filled, 0);
+        }
+        if let Some(beginning) = chunk.get_mut(..filled) {
+            beginning.copy_from_slice(&self.rest);
+        }
+        self.rest.clear();
         while !self.ended {
-            match self.read_more(chunk) {
+            match self.read_more(chunk, filled) {
                 Ok(more) => self.ended = !more,
                 Err(error) => {
                     self.ended = true;
+                    chunk.truncate(filled);
                     if !chunk.is_empty() || self.skipping.is_some() {
                         account.reject(CUT_OFF, Place::Byte(self.skipping.unwrap_or(self.offset)));
                     }
@@ -89,6 +104,7 @@ impl<R: Read + Send> ChunkSource for LineChunks<R> {
                     account.reject(TOO_LONG, Place::Byte(start));
                     self.skipping = None;
                 } else {
+                    filled = chunk.len();
                     continue;
                 }
             }
@@ -104,7 +120,9 @@ impl<R: Read + Send> ChunkSource for LineChunks<R> {
                 self.offset += chunk.len() as u64;
                 chunk.clear();
             }
+            filled = chunk.len();
         }
+        chunk.truncate(filled);
         if chunk.is_empty() {
             return Ok(None);
         }

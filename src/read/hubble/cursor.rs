@@ -22,10 +22,22 @@ impl<'a> Cursor<'a> {
         self.rest
     }
 
-    /// Takes `literal` if it comes next.
+    /// Takes `literal` if it comes next. Its length is known when compiling, so that this is a few wide comparisons.
     #[inline]
-    pub(super) fn eat(&mut self, literal: &[u8]) -> bool {
-        match self.rest.strip_prefix(literal) {
+    pub(super) fn eat<const N: usize>(&mut self, literal: &[u8; N]) -> bool {
+        match self.rest.split_first_chunk::<N>() {
+            Some((head, rest)) if head == literal => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes `piece` if it comes next.
+    #[inline]
+    pub(super) fn eat_piece(&mut self, piece: &[u8]) -> bool {
+        match self.rest.strip_prefix(piece) {
             Some(rest) => {
                 self.rest = rest;
                 true
@@ -36,7 +48,7 @@ impl<'a> Cursor<'a> {
 
     /// Takes `literal`, which must come next.
     #[inline]
-    pub(super) fn need(&mut self, literal: &[u8]) -> Option<()> {
+    pub(super) fn need<const N: usize>(&mut self, literal: &[u8; N]) -> Option<()> {
         self.eat(literal).then_some(())
     }
 
@@ -54,6 +66,44 @@ impl<'a> Cursor<'a> {
         let text = self.advance(end)?;
         self.need(b"\"")?;
         is_printable(text).then_some(text)
+    }
+
+    /// Takes the rest of a text and its closing quote if the text is `N` bytes without escapes.
+    #[inline]
+    pub(super) fn skip_plain<const N: usize>(&mut self) -> bool {
+        let Some((text, [b'"', rest @ ..])) = self.rest.split_first_chunk::<N>() else { return false };
+        // Without an early exit the loop becomes vector instructions.
+        let odd = text
+            .iter()
+            .fold(false, |odd, byte| odd | (byte.wrapping_sub(0x20) > 0x5e) | (*byte == b'"') | (*byte == b'\\'));
+        if !odd {
+            self.rest = rest;
+        }
+        !odd
+    }
+
+    /// The rest of a text of at most 15 bytes as one number, and what follows its closing quote. Distinct texts give distinct
+    /// numbers. Nothing is said about what the bytes are.
+    #[inline]
+    pub(super) fn short_text(&self) -> Option<(u128, &'a [u8])> {
+        const ONES: u128 = u128::from_le_bytes([0x01; 16]);
+        let word = u128::from_le_bytes(*self.rest.first_chunk()?);
+        let quotes = word ^ (ONES * b'"' as u128);
+        let zeros = quotes.wrapping_sub(ONES) & !quotes & (ONES << 7);
+        // The lowest zero byte is found exactly; above it borrows may lie.
+        let length = (zeros.trailing_zeros() / 8) as usize;
+        if length > 15 {
+            return None;
+        }
+        // The length, in the byte that no such text reaches, tells a shorter text from one that ends in zeros.
+        let text = (word & ((1_u128 << (8 * length)) - 1)) | ((length as u128) << 120);
+        Some((text, self.rest.get(length + 1..)?))
+    }
+
+    /// Goes on at `rest`, which is the end of what is left.
+    #[inline]
+    pub(super) fn go_on_at(&mut self, rest: &'a [u8]) {
+        self.rest = rest;
     }
 
     /// Takes the rest of a text that is not needed, and its closing quote.
@@ -167,6 +217,34 @@ mod tests {
         check("abc", None);
         assert_eq!(Cursor::new(br#"a\"b""#).text(), None);
         assert_eq!(Cursor::new(br#"ab","#).text(), Some(b"ab".as_slice()));
+    }
+
+    #[test]
+    fn plain_texts_of_a_known_length_end_where_texts_end() {
+        let check = |text: &[u8], expected: bool| {
+            let mut cursor = Cursor::new(text);
+            assert_eq!(cursor.skip_plain::<4>(), expected, "{text:?}");
+            assert_eq!(cursor.rest().len(), if expected { text.len() - 5 } else { text.len() });
+        };
+        check(b"abcd\",", true);
+        check(b" ~!/\"", true);
+        for bad in [b"abcd".as_slice(), b"abc\"\"", b"ab\\n\"", b"ab\td\"", b"ab\x7fd\"", b"ab\xffd\"", b"abcde\""] {
+            check(bad, false);
+        }
+    }
+
+    #[test]
+    fn short_texts_are_numbers_of_their_own() {
+        let number = |text: &[u8]| Cursor::new(text).short_text().map(|(number, _)| number);
+        let rest = |text: &'static [u8]| Cursor::new(text).short_text().map(|(_, rest)| rest);
+        assert_eq!(rest(b"10.2.0.53\",\"destination\""), Some(b",\"destination\"".as_slice()));
+        assert_eq!(number(b"10.2.0.53\",\"destination\""), number(b"10.2.0.53\"}xyzxyzxyz"));
+        assert_ne!(number(b"10.2.0.53\",\"destination\""), number(b"10.2.0.5\"}xyzxyzxyzz"));
+        assert_ne!(number(b"ab\"aaaaaaaaaaaaaaaa"), number(b"ab\0\"aaaaaaaaaaaaaaaa"));
+        assert_ne!(number(b"\"aaaaaaaaaaaaaaaaaa"), number(b"\0\"aaaaaaaaaaaaaaaaaa"));
+        assert_eq!(number(b"0123456789abcdef\"aaa"), None);
+        assert_eq!(rest(b"0123456789abcde\"aaa"), Some(b"aaa".as_slice()));
+        assert_eq!(number(b"short\""), None);
     }
 
     #[test]

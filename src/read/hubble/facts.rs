@@ -9,6 +9,7 @@ use crate::model::{AddressId, ChainId, NameId, Protocol, TextId, Timestamp, Voca
 
 use super::endpoint::EndFacts;
 use super::memo::Memo;
+use super::recall::{Recall, Tail};
 use super::record::Layer7;
 
 /// `flow.Verdict`.
@@ -222,8 +223,10 @@ pub(super) struct Memory {
     pub(super) name_lists: Memo<ChainId>,
     /// Pieces of JSON that were found to be well-formed and are not needed.
     pub(super) well_formed: Memo<()>,
-    /// The list of labels of the last emitting node, as JSON.
-    pub(super) node_labels: Vec<u8>,
+    /// The last keys of flows, from the reply flag on, as JSON.
+    pub(super) tails: Memo<Tail>,
+    /// What the next record most likely repeats.
+    pub(super) recall: Recall,
     addresses: Memo<Address>,
     nodes: Memo<Node>,
     /// Sizes of the vocabulary after the last use: smaller ones now mean another vocabulary.
@@ -238,7 +241,8 @@ impl Memory {
             ends: Memo::new(16 * MIB),
             name_lists: Memo::new(2 * MIB),
             well_formed: Memo::new(2 * MIB),
-            node_labels: Vec::new(),
+            tails: Memo::new(4 * MIB),
+            recall: Recall::new(),
             addresses: Memo::new(8 * MIB),
             nodes: Memo::new(MIB),
             seen: [0; 5],
@@ -252,6 +256,7 @@ impl Memory {
             self.name_lists.clear();
             self.addresses.clear();
             self.nodes.clear();
+            self.recall.clear();
         }
     }
 
@@ -274,12 +279,17 @@ impl Memory {
 
     /// Splits `cluster/node` (Cilium writes the node alone when the cluster is called `default`).
     pub(super) fn node(&mut self, text: &[u8], vocabulary: &mut Vocabulary) -> Node {
+        if let Some(known) = self.recall.node(text) {
+            return known;
+        }
         let read = || {
             let text = std::str::from_utf8(text).ok()?;
             let (cluster, name) = text.split_once('/').unwrap_or(("", text));
             Some(Node { cluster: cluster_text(cluster, vocabulary), name: vocabulary.text(name) })
         };
-        self.nodes.get_or_read(text, read).unwrap_or_default()
+        let node = self.nodes.get_or_read(text, read).unwrap_or_default();
+        self.recall.remember_node(text, node);
+        node
     }
 }
 

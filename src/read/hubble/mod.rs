@@ -13,6 +13,7 @@ mod facts;
 mod memo;
 mod objects;
 mod parse;
+mod recall;
 mod record;
 mod rows;
 mod scan;

@@ -9,8 +9,9 @@ use crate::model::{ChainId, Protocol, Vocabulary};
 
 use super::cursor::{Cursor, is_printable};
 use super::endpoint::EndFacts;
-use super::facts::{Clock, DropReason, Facts, FlowKind, FlowVerdict, Memory, chain};
+use super::facts::{Address, Clock, DropReason, Facts, FlowKind, FlowVerdict, Memory, chain};
 use super::json::Texts;
+use super::recall::Tail;
 use super::record::{End, Layer7};
 
 /// Reads an ordinary exporter record; `None` for any other.
@@ -21,13 +22,11 @@ pub(super) fn record<'a>(line: &'a [u8], memory: &mut Memory, vocabulary: &mut V
     let time = scan.head()?;
     scan.ends()?;
     let node_name = scan.middle()?;
-    scan.tail()?;
-    scan.close(time, node_name)?;
+    if !scan.known_ending(time, node_name) {
+        scan.ending(time, node_name)?;
+    }
     Some(scan.facts)
 }
-
-/// Members of `flow.Service`.
-const SERVICE: &[(&[u8], bool)] = &[(b"\"name\":\"", true), (b"\"namespace\":\"", true)];
 
 struct Scan<'a, 'm> {
     cursor: Cursor<'a>,
@@ -42,7 +41,7 @@ impl<'a> Scan<'a, '_> {
     /// Takes `,"key":` (without the comma if it is the first) if it comes next. `key` is written with quotes, colon and
     /// as much of the value as is the same in every record.
     #[inline]
-    fn key(&mut self, key: &[u8]) -> bool {
+    fn key<const N: usize>(&mut self, key: &[u8; N]) -> bool {
         let mut ahead = self.cursor;
         if self.separator && !ahead.eat(b",") {
             return false;
@@ -56,30 +55,28 @@ impl<'a> Scan<'a, '_> {
     }
 
     /// Takes a text that is not needed, if its key comes next.
-    fn skip_text(&mut self, key: &[u8]) -> Option<()> {
+    fn skip_text<const N: usize>(&mut self, key: &[u8; N]) -> Option<()> {
         if self.key(key) { self.cursor.skip_text() } else { Some(()) }
     }
 
     /// Takes a number that is not needed, if its key comes next.
-    fn skip_number(&mut self, key: &[u8]) -> Option<()> {
+    fn skip_number<const N: usize>(&mut self, key: &[u8; N]) -> Option<()> {
         if self.key(key) { self.cursor.number().map(|_| ()) } else { Some(()) }
     }
 
-    /// Takes an object of texts (`true`) and numbers (`false`), each of which may be missing, if its key comes next.
-    fn skip_object(&mut self, key: &[u8], members: &[(&[u8], bool)]) -> Option<()> {
+    /// Takes an object if its key comes next; `members` takes what is in it.
+    fn object<const N: usize>(&mut self, key: &[u8; N], members: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
         if !self.key(key) {
             return Some(());
         }
         self.separator = false;
-        for (member, is_text) in members {
-            if *is_text { self.skip_text(member)? } else { self.skip_number(member)? }
-        }
+        members(self)?;
         self.separator = true;
         self.cursor.need(b"}")
     }
 
     /// Takes a list that is not needed and ends in `ending` and `]`, if its key comes next.
-    fn skip_list(&mut self, key: &[u8], ending: u8) -> Option<()> {
+    fn skip_list<const N: usize>(&mut self, key: &[u8; N], ending: u8) -> Option<()> {
         if self.key(key) { self.list(ending) } else { Some(()) }
     }
 
@@ -93,43 +90,27 @@ impl<'a> Scan<'a, '_> {
         if list.first() == Some(&b'[') { self.memory.well_formed.get_or_read(list, well_formed) } else { None }
     }
 
-    /// The labels of the emitting node are those of the record before, as long as one node's file is read.
-    fn node_labels(&mut self) -> Option<()> {
-        if !self.key(b"\"node_labels\":") {
-            return Some(());
-        }
-        if !self.memory.node_labels.is_empty() && self.cursor.eat(&self.memory.node_labels) {
-            return Some(());
-        }
-        let before = self.cursor.rest();
-        self.list(b'"')?;
-        let labels = before.len() - self.cursor.rest().len();
-        self.memory.node_labels.clear();
-        self.memory.node_labels.extend_from_slice(before.get(..labels)?);
-        Some(())
-    }
-
     /// From the start to the transport; gives the time's text.
     fn head(&mut self) -> Option<&'a [u8]> {
-        let time = if self.key(b"\"time\":\"") { self.cursor.text()? } else { b"" };
+        let time = if self.key(b"\"time\":\"") { self.time()? } else { b"" };
         if self.key(b"\"uuid\":\"") {
-            let uuid = self.cursor.text()?;
-            if self.memory.keep_ids {
-                self.facts.uuid = self.vocabulary.text(std::str::from_utf8(uuid).ok()?);
-            }
+            self.uuid()?;
         }
-        self.skip_object(b"\"emitter\":{", &[(b"\"name\":\"", true), (b"\"version\":\"", true)])?;
-        if self.key(b"\"verdict\":\"") {
+        self.emitter()?;
+        if self.key(b"\"verdict\":\"FORWARDED\"") {
+            self.facts.verdict = FlowVerdict::Forwarded;
+        } else if self.key(b"\"verdict\":\"") {
             self.facts.verdict = FlowVerdict::named(self.cursor.text()?);
         }
         if self.key(b"\"drop_reason\":") {
             self.facts.drop_reason = DropReason::numbered(self.cursor.number()?);
         }
         self.skip_text(b"\"auth_type\":\"")?;
-        self.skip_object(b"\"ethernet\":{", &[(b"\"source\":\"", true), (b"\"destination\":\"", true)])?;
-        if self.key(b"\"IP\":{") {
-            self.addresses()?;
-        }
+        self.object(b"\"ethernet\":{", |scan| {
+            scan.mac(b"\"source\":\"")?;
+            scan.mac(b"\"destination\":\"")
+        })?;
+        self.object(b"\"IP\":{", Self::addresses)?;
         self.facts.ports = Some((0, 0));
         self.facts.protocol = Protocol::UNKNOWN;
         if self.key(b"\"l4\":{") {
@@ -139,21 +120,85 @@ impl<'a> Scan<'a, '_> {
         Some(time)
     }
 
-    fn addresses(&mut self) -> Option<()> {
+    fn time(&mut self) -> Option<&'a [u8]> {
+        let before = self.cursor.rest();
+        if let Some((time, rest)) = self.memory.recall.time(before) {
+            self.facts.time = Clock::Known(time);
+            self.cursor.go_on_at(rest);
+            return before.get(..before.len() - rest.len() - 1);
+        }
+        let text = self.cursor.text()?;
+        self.facts.time = Clock::read(text, b"");
+        if let Clock::Known(time) = self.facts.time {
+            self.memory.recall.remember_time(text, time);
+        }
+        Some(text)
+    }
+
+    fn uuid(&mut self) -> Option<()> {
+        if self.memory.keep_ids {
+            self.facts.uuid = self.vocabulary.text(std::str::from_utf8(self.cursor.text()?).ok()?);
+            Some(())
+        } else if self.cursor.skip_plain::<36>() {
+            Some(())
+        } else {
+            self.cursor.text().map(|_| ())
+        }
+    }
+
+    fn mac<const N: usize>(&mut self, key: &[u8; N]) -> Option<()> {
+        if self.key(key) && !self.cursor.skip_plain::<17>() { self.cursor.skip_text() } else { Some(()) }
+    }
+
+    fn emitter(&mut self) -> Option<()> {
+        if !self.key(b"\"emitter\":{") {
+            return Some(());
+        }
+        let before = self.cursor.rest();
+        if !self.memory.recall.emitter.is_empty() && self.cursor.eat_piece(&self.memory.recall.emitter) {
+            return Some(());
+        }
         self.separator = false;
+        self.skip_text(b"\"name\":\"")?;
+        self.skip_text(b"\"version\":\"")?;
+        self.separator = true;
+        self.cursor.need(b"}")?;
+        let emitter = before.get(..before.len() - self.cursor.rest().len())?;
+        self.memory.recall.emitter.clear();
+        self.memory.recall.emitter.extend_from_slice(emitter);
+        Some(())
+    }
+
+    fn addresses(&mut self) -> Option<()> {
         if self.key(b"\"source\":\"") {
-            self.facts.source_address = self.memory.address(self.cursor.text()?, self.vocabulary);
+            self.facts.source_address = self.address()?;
         }
         self.skip_text(b"\"source_xlated\":\"")?;
         if self.key(b"\"destination\":\"") {
-            self.facts.destination_address = self.memory.address(self.cursor.text()?, self.vocabulary);
+            self.facts.destination_address = self.address()?;
         }
-        self.skip_text(b"\"ipVersion\":\"")?;
+        if !self.key(b"\"ipVersion\":\"IPv4\"") {
+            self.skip_text(b"\"ipVersion\":\"")?;
+        }
         if self.key(b"\"encrypted\":") {
             self.cursor.truth()?;
         }
-        self.separator = true;
-        self.cursor.need(b"}")
+        Some(())
+    }
+
+    fn address(&mut self) -> Option<Address> {
+        let short = self.cursor.short_text();
+        if let Some((number, rest)) = short
+            && let Some(known) = self.memory.recall.address(number)
+        {
+            self.cursor.go_on_at(rest);
+            return Some(known);
+        }
+        let address = self.memory.address(self.cursor.text()?, self.vocabulary);
+        if let Some((number, _)) = short {
+            self.memory.recall.remember_address(number, address);
+        }
+        Some(address)
     }
 
     fn transport(&mut self) -> Option<()> {
@@ -192,30 +237,42 @@ impl<'a> Scan<'a, '_> {
     }
 
     fn flags(&mut self) -> Option<()> {
+        if self.cursor.eat(b"\"ACK\":true}") || self.cursor.eat(b"\"PSH\":true,\"ACK\":true}") {
+            self.facts.ack = true;
+            return Some(());
+        }
         self.separator = false;
         self.key(b"\"FIN\":true");
         self.facts.syn = self.key(b"\"SYN\":true");
         self.key(b"\"RST\":true");
         self.key(b"\"PSH\":true");
         self.facts.ack = self.key(b"\"ACK\":true");
-        for rare in [b"\"URG\":true".as_slice(), b"\"ECE\":true", b"\"CWR\":true", b"\"NS\":true"] {
-            self.key(rare);
-        }
+        self.key(b"\"URG\":true");
+        self.key(b"\"ECE\":true");
+        self.key(b"\"CWR\":true");
+        self.key(b"\"NS\":true");
         self.cursor.need(b"}")
     }
 
     /// Source and destination.
     fn ends(&mut self) -> Option<()> {
         if self.key(b"\"source\":") {
-            self.facts.source = self.end()?;
+            self.facts.source = self.end(self.facts.source_address)?;
         }
         if self.key(b"\"destination\":") {
-            self.facts.destination = self.end()?;
+            self.facts.destination = self.end(self.facts.destination_address)?;
         }
         Some(())
     }
 
-    fn end(&mut self) -> Option<EndFacts> {
+    /// What an address had around it before, it most likely has again.
+    fn end(&mut self, address: Address) -> Option<EndFacts> {
+        for place in self.memory.recall.ends(address) {
+            if let Some((length, end)) = self.memory.ends.beginning(place, self.cursor.rest()) {
+                self.cursor.advance(length)?;
+                return Some(end);
+            }
+        }
         let length = self.cursor.object_length()?;
         let object = self.cursor.advance(length)?;
         if object.first() != Some(&b'{') {
@@ -226,16 +283,21 @@ impl<'a> Scan<'a, '_> {
             let end = is_printable(object).then(|| serde_json::from_slice::<End<'_>>(object).ok()).flatten()?;
             Some(EndFacts::read(&end, vocabulary))
         };
-        memory.ends.get_or_read(object, read)
+        let (place, end) = memory.ends.place_or_read(object, read)?;
+        memory.recall.remember_end(address, place);
+        Some(end)
     }
 
     /// From the type to the layer 7 part; gives the node's name.
     fn middle(&mut self) -> Option<&'a [u8]> {
-        if self.key(b"\"Type\":\"") {
-            self.facts.kind = FlowKind::named(self.cursor.text()?);
-        }
-        let node_name = if self.key(b"\"node_name\":\"") { self.cursor.text()? } else { b"" };
-        self.node_labels()?;
+        let node_name = match self.memory.recall.node_part.recall(self.cursor.rest()).filter(|_| self.separator) {
+            Some((kind, name, rest)) => {
+                self.facts.kind = kind;
+                self.cursor.go_on_at(rest);
+                name
+            }
+            None => self.node_part()?,
+        };
         if self.key(b"\"source_names\":") {
             self.facts.source_names = self.names()?;
         }
@@ -253,6 +315,29 @@ impl<'a> Scan<'a, '_> {
         Some(node_name)
     }
 
+    fn node_part(&mut self) -> Option<&'a [u8]> {
+        let (before, separated) = (self.cursor.rest(), self.separator);
+        let taken = |scan: &Self| before.len() - scan.cursor.rest().len();
+        if self.key(b"\"Type\":\"") {
+            self.facts.kind = FlowKind::named(self.cursor.text()?);
+        }
+        let mut name: &[u8] = b"";
+        let mut place = 0..0;
+        if self.key(b"\"node_name\":\"") {
+            let start = taken(self);
+            name = self.cursor.text()?;
+            place = start..start + name.len();
+        }
+        if self.key(b"\"node_labels\":") {
+            self.list(b'"')?;
+            // Without the labels at its end, a part would also fit records that go on with labels.
+            if separated {
+                self.memory.recall.node_part.remember(before.get(..taken(self))?, self.facts.kind, place);
+            }
+        }
+        Some(name)
+    }
+
     fn names(&mut self) -> Option<ChainId> {
         let length = self.cursor.list_length(b'"')?;
         let list = self.cursor.advance(length)?;
@@ -264,61 +349,115 @@ impl<'a> Scan<'a, '_> {
         memory.name_lists.get_or_read(list, read)
     }
 
+    /// Takes everything from the reply flag to the end of the line, if all of it was seen before but for the time, which must
+    /// be the flow's own.
+    fn known_ending(&mut self, time: &[u8], node_name: &[u8]) -> bool {
+        let (rest, memory) = (self.cursor.rest(), &*self.memory);
+        let outer = memory.recall.outer.as_slice();
+        if !self.separator || time.is_empty() || node_name.is_empty() || outer.is_empty() {
+            return false;
+        }
+        let Some(after) = rest.strip_suffix(b"\"}").and_then(|rest| rest.strip_suffix(time)) else { return false };
+        let Some(tail) = after.strip_suffix(outer) else { return false };
+        let Some(tail) = memory.tails.get(tail) else { return false };
+        self.facts.node = self.memory.node(node_name, self.vocabulary);
+        self.take(tail);
+        true
+    }
+
+    fn take(&mut self, tail: Tail) {
+        let facts = &mut self.facts;
+        facts.old_reply = tail.old_reply;
+        facts.event = tail.event;
+        facts.drop_reason = tail.drop_reason.or(facts.drop_reason);
+        facts.is_reply = tail.is_reply;
+        facts.has_summary = tail.has_summary;
+    }
+
+    fn ending(&mut self, time: &'a [u8], node_name: &'a [u8]) -> Option<()> {
+        let (before, separated) = (self.cursor.rest(), self.separator);
+        let tail = self.tail()?;
+        let bytes = before.get(..before.len() - self.cursor.rest().len())?;
+        self.close(time, node_name)?;
+        if separated {
+            self.memory.tails.insert(bytes, tail);
+        }
+        self.take(tail);
+        Some(())
+    }
+
     /// From the reply flag to the end of the flow.
-    fn tail(&mut self) -> Option<()> {
+    fn tail(&mut self) -> Option<Tail> {
+        let mut tail = Tail::default();
         if self.key(b"\"reply\":") {
-            self.facts.old_reply = self.cursor.truth()?;
+            tail.old_reply = self.cursor.truth()?;
         }
-        if self.key(b"\"event_type\":{") {
-            self.event_type()?;
-        }
-        self.skip_object(b"\"source_service\":{", SERVICE)?;
-        self.skip_object(b"\"destination_service\":{", SERVICE)?;
+        self.object(b"\"event_type\":{", |scan| {
+            if scan.key(b"\"type\":") {
+                tail.event = scan.cursor.number()?;
+            }
+            scan.skip_number(b"\"sub_type\":")
+        })?;
+        self.object(b"\"source_service\":{", Self::service)?;
+        self.object(b"\"destination_service\":{", Self::service)?;
         self.skip_text(b"\"traffic_direction\":\"")?;
         self.skip_number(b"\"policy_match_type\":")?;
         self.skip_text(b"\"trace_observation_point\":\"")?;
         self.skip_text(b"\"trace_reason\":\"")?;
-        self.skip_object(b"\"file\":{", &[(b"\"name\":\"", true), (b"\"line\":", false)])?;
+        self.object(b"\"file\":{", |scan| {
+            scan.skip_text(b"\"name\":\"")?;
+            scan.skip_number(b"\"line\":")
+        })?;
         if self.key(b"\"drop_reason_desc\":\"") {
-            self.facts.drop_reason = DropReason::named(self.cursor.text()?).or(self.facts.drop_reason);
+            tail.drop_reason = DropReason::named(self.cursor.text()?);
         }
         if self.key(b"\"is_reply\":") {
-            self.facts.is_reply = Some(self.cursor.truth()?);
+            tail.is_reply = Some(self.cursor.truth()?);
         }
-        self.skip_object(b"\"interface\":{", &[(b"\"index\":", false), (b"\"name\":\"", true)])?;
+        self.object(b"\"interface\":{", |scan| {
+            scan.skip_number(b"\"index\":")?;
+            scan.skip_text(b"\"name\":\"")
+        })?;
         self.skip_number(b"\"proxy_port\":")?;
         if self.key(b"\"Summary\":\"") {
             self.cursor.skip_text()?;
-            self.facts.has_summary = true;
+            tail.has_summary = true;
         }
-        let rules = [b"\"egress_allowed_by\":".as_slice(), b"\"ingress_allowed_by\":", b"\"egress_denied_by\":"];
-        for key in rules {
-            self.skip_list(key, b'}')?;
-        }
+        self.skip_list(b"\"egress_allowed_by\":", b'}')?;
+        self.skip_list(b"\"ingress_allowed_by\":", b'}')?;
+        self.skip_list(b"\"egress_denied_by\":", b'}')?;
         self.skip_list(b"\"ingress_denied_by\":", b'}')?;
         self.skip_list(b"\"policy_log\":", b'"')?;
-        self.cursor.need(b"}")
+        self.cursor.need(b"}")?;
+        Some(tail)
     }
 
-    fn event_type(&mut self) -> Option<()> {
-        self.separator = false;
-        if self.key(b"\"type\":") {
-            self.facts.event = self.cursor.number()?;
-        }
-        self.skip_number(b"\"sub_type\":")?;
-        self.separator = true;
-        self.cursor.need(b"}")
+    /// `flow.Service`.
+    fn service(&mut self) -> Option<()> {
+        self.skip_text(b"\"name\":\"")?;
+        self.skip_text(b"\"namespace\":\"")
     }
 
     /// The wrapper's own node and time, which repeat the flow's.
     fn close(&mut self, time: &'a [u8], node_name: &'a [u8]) -> Option<()> {
-        let outer_name = if self.cursor.eat(b",\"node_name\":\"") { self.cursor.text()? } else { b"" };
-        let outer_time = if self.cursor.eat(b",\"time\":\"") { self.cursor.text()? } else { b"" };
+        let before = self.cursor.rest();
+        let (mut outer_name, mut outer_time): (&[u8], &[u8]) = (b"", b"");
+        if self.cursor.eat(b",\"node_name\":\"") {
+            outer_name = self.cursor.text()?;
+        }
+        if self.cursor.eat(b",\"time\":\"") {
+            let repeated = before.get(..before.len() - self.cursor.rest().len())?;
+            self.memory.recall.outer.clear();
+            self.memory.recall.outer.extend_from_slice(repeated);
+            outer_time = self.cursor.text()?;
+        }
         self.cursor.need(b"}")?;
         if !self.cursor.rest().is_empty() {
             return None;
         }
-        self.facts.time = Clock::read(time, outer_time);
+        if time.is_empty() {
+            self.facts.time = Clock::read(time, outer_time);
+        }
         let name = if node_name.is_empty() { outer_name } else { node_name };
         self.facts.node = self.memory.node(name, self.vocabulary);
         Some(())

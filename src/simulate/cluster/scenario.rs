@@ -84,6 +84,9 @@ pub struct Scenario {
     pub governed: f64,
     /// Chance that a lookup shows up as a flow.
     pub dns_flows: f64,
+    /// Whether a workload uses all its names alike, and always the same address without a lookup: then more records show more of
+    /// the same, and nothing new.
+    pub fixed_edges: bool,
 }
 
 impl Scenario {
@@ -129,7 +132,13 @@ impl Scenario {
             denied: 0.02,
             governed: 0.3,
             dns_flows: 0.5,
+            fixed_edges: false,
         }
+    }
+
+    /// The same with edges that are all there early on: for what must not grow with the number of records.
+    pub fn fixed(seed: u64) -> Self {
+        Self { fixed_edges: true, names_per_workload: 6, ..Self::bench(seed) }
     }
 
     /// One name per address, fresh answers, no tricks: whatever is wrong here is a fault of the join.

@@ -244,14 +244,20 @@ impl<S: Sink> Life<'_, S> {
         };
         let port = self.random.ephemeral_port();
         if self.random.chance(self.scenario.direct) {
-            let address = IpAddr::V4(Ipv4Addr::new(45, 33, 7, u8::try_from(self.random.below(200)).unwrap_or(1)));
+            let last = self.random.below(200);
+            let last = if self.scenario.fixed_edges { u64::from(workload.service.octets()[3]) } else { last };
+            let address = IpAddr::V4(Ipv4Addr::new(45, 33, 7, u8::try_from(last).unwrap_or(1)));
             let Some(client) = self.party(pod, port, false) else { return };
             let server = Party { who: Who::World, address, port: 8_443 };
             let course = self.course(now, false, Fate::Allowed, NAMELESS);
             self.connect(replica, Connection { client, server, is_tcp: true }, &course);
             return;
         }
-        let chosen = self.random.popular_index(workload.sites.len());
+        let chosen = if self.scenario.fixed_edges {
+            self.random.index(workload.sites.len())
+        } else {
+            self.random.popular_index(workload.sites.len())
+        };
         let Some(index) = workload.sites.get(chosen).copied() else { return };
         let Some((ready, addresses)) = self.resolve(now, replica, index) else { return };
         let over_v6 = workload.is_dual_stack && addresses.iter().any(IpAddr::is_ipv6);

@@ -1,6 +1,9 @@
 //! The scan of ordinary records against the tolerant parser, on real records that were changed in every odd way.
 
+use std::sync::LazyLock;
+
 use egress_atlas::read::hubble::HubbleDecoder;
+use egress_atlas::simulate::{Scenario, Sink, generate};
 use proptest::prelude::*;
 
 use super::{As, DNS, HTTP, ICMP, MASKED, REDIRECTED, SHAPES, TCP, TEN, UDP, UNITS, decode_with};
@@ -214,8 +217,105 @@ proptest! {
         }
         // The real line comes first and last, so that the changed one meets a warm memory and leaves none behind.
         let content = [line.as_bytes(), &changed, line.as_bytes()].join(&b'\n');
-        let scanned = decode_with(&mut HubbleDecoder::new(true), As::Lines, &content);
-        let parsed = decode_with(&mut HubbleDecoder::parser_only(true), As::Lines, &content);
-        prop_assert_eq!(scanned, parsed, "{}", String::from_utf8_lossy(&changed));
+        for keep_ids in [true, false] {
+            let scanned = decode_with(&mut HubbleDecoder::new(keep_ids), As::Lines, &content);
+            let parsed = decode_with(&mut HubbleDecoder::parser_only(keep_ids), As::Lines, &content);
+            prop_assert_eq!(scanned, parsed, "{}", String::from_utf8_lossy(&changed));
+        }
     }
+
+    /// What the decoder remembers of two records must not leak into one that has parts of both, and that is damaged besides.
+    #[test]
+    fn parts_of_records_that_were_read_before_are_not_mistaken(
+        (one, other) in (exported_line(), exported_line()),
+        taken in prop::collection::vec((0..MIXED.len(), any::<bool>()), 0..8),
+        changes in prop::collection::vec(change(), 0..2),
+        damage in damage(),
+    ) {
+        let mut mixed = one.clone();
+        for (path, drops) in taken {
+            let value = value_at(&other, MIXED[path]).filter(|_| !drops);
+            mixed = with_value_at(&mixed, MIXED[path], value.as_deref());
+        }
+        mixed = changes.iter().fold(mixed, |text, (path, change)| change_at(&text, PATHS[*path], change));
+        let mut mixed = mixed.into_bytes();
+        let length = mixed.len();
+        match damage {
+            Damage::None => {}
+            Damage::Cut(index) => mixed.truncate(index % length),
+            Damage::Replace(index, byte) => mixed[index % length] = byte,
+            Damage::Append(text) => mixed.extend(text.as_bytes()),
+        }
+        let (one, other) = (one.as_bytes(), other.as_bytes());
+        let content = [one, other, &mixed, &mixed, other, one, &mixed].join(&b'\n');
+        let scanned = decode_with(&mut HubbleDecoder::new(false), As::Lines, &content);
+        let parsed = decode_with(&mut HubbleDecoder::parser_only(false), As::Lines, &content);
+        prop_assert_eq!(scanned, parsed, "{}", String::from_utf8_lossy(&mixed));
+    }
+}
+
+/// Members that records of one exporter share or not.
+const MIXED: [&[&str]; 22] = [
+    &["flow", "time"],
+    &["flow", "emitter"],
+    &["flow", "verdict"],
+    &["flow", "uuid"],
+    &["flow", "ethernet"],
+    &["flow", "IP"],
+    &["flow", "IP", "source"],
+    &["flow", "IP", "destination"],
+    &["flow", "l4"],
+    &["flow", "source"],
+    &["flow", "destination"],
+    &["flow", "Type"],
+    &["flow", "node_name"],
+    &["flow", "node_labels"],
+    &["flow", "destination_names"],
+    &["flow", "reply"],
+    &["flow", "event_type"],
+    &["flow", "is_reply"],
+    &["flow", "interface"],
+    &["flow", "Summary"],
+    &["node_name"],
+    &["time"],
+];
+
+/// Lines of a made-up exporter: all of the shape that the scan takes.
+fn exported_line() -> impl Strategy<Value = String> {
+    struct Lines(Vec<String>);
+    impl Sink for Lines {
+        fn flow_line(&mut self, _: usize, line: &[u8]) {
+            self.0.push(String::from_utf8(line.trim_ascii_end().to_vec()).unwrap());
+        }
+        fn dns_frame(&mut self, _: &[u8]) {}
+        fn truth(&mut self, _: &str, _: Option<&str>) {}
+        fn kube(&mut self, _: &[u8]) {}
+    }
+    static LINES: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let mut lines = Lines(Vec::new());
+        generate(&Scenario { flows: 400, ..Scenario::bench(7) }, &mut lines);
+        lines.0
+    });
+    prop::sample::select(LINES.as_slice())
+}
+
+fn value_at(text: &str, path: &[&str]) -> Option<String> {
+    let (key, rest) = path.split_first()?;
+    let (_, value) = members(text)?.into_iter().find(|(name, _)| name.trim_matches('"') == *key)?;
+    if rest.is_empty() { Some(value) } else { value_at(&value, rest) }
+}
+
+/// The text with another value at `path`, or without the member; unchanged where there is none.
+fn with_value_at(text: &str, path: &[&str], value: Option<&str>) -> String {
+    let (Some((key, rest)), Some(mut object)) = (path.split_first(), members(text)) else { return text.to_owned() };
+    let Some(index) = object.iter().position(|(name, _)| name.trim_matches('"') == *key) else {
+        return text.to_owned();
+    };
+    match value {
+        _ if !rest.is_empty() => object[index].1 = with_value_at(&object[index].1, rest, value),
+        Some(value) => value.clone_into(&mut object[index].1),
+        None => drop(object.remove(index)),
+    }
+    let joined: Vec<String> = object.into_iter().map(|(key, value)| format!("{key}:{value}")).collect();
+    format!("{{{}}}", joined.join(","))
 }
