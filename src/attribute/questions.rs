@@ -52,7 +52,7 @@ impl Questions {
             let claimed = vocabulary
                 .endpoint_of(*hint)
                 .filter(|hint| hint.is_pod())
-                .and_then(|hint| parties.by_name(*cluster, &hint.namespace, &hint.pod))
+                .and_then(|hint| parties.by_claim(*cluster, hint))
                 .filter(|claimed| parties.ever_at(*cluster, *client, *claimed));
             if let Some(party) = claimed.or_else(|| parties.at(*cluster, *client, last)) {
                 take(*cluster, party, *domain, asking);

@@ -182,8 +182,8 @@ fn named(set: &PolicySet) -> impl Iterator<Item = (String, PolicyObject)> {
             Dialect::ClusterNetworkPolicy => "clusternetworkpolicies.policy.networking.k8s.io",
         };
         let direction = match pinned.direction() {
-            crate::policy::names::Direction::Egress => "egress",
-            crate::policy::names::Direction::Ingress => "ingress",
+            crate::policy::Direction::Egress => "egress",
+            crate::policy::Direction::Ingress => "ingress",
         };
         Some((
             owner,

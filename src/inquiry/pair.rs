@@ -131,6 +131,7 @@ impl Pair {
             candidates: names(&self.candidates),
             names: names(&self.names),
             chains: chains.into_iter().take(LISTED_MAX).collect(),
+            ..EdgeSeen::default()
         }
     }
 

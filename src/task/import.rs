@@ -205,7 +205,7 @@ fn import_file(
     writer.commit()?;
     let bytes = match framing {
         // Objects may go on in what follows, so that only the whole is known.
-        Framing::Objects | Framing::Whole => content.bytes,
+        Framing::Objects | Framing::Messages | Framing::Whole => content.bytes,
         Framing::Lines | Framing::Frames => read.end.min(content.bytes),
     };
     let digest = if bytes == content.bytes { content.digest } else { digest_of(file, bytes)? };

@@ -5,8 +5,9 @@ use super::super::table::Table;
 use super::super::wording::{count, list};
 use super::risk::Environment;
 use super::schedule::{Plan, Step};
+use crate::policy::Direction;
 use crate::policy::draft::Dialect;
-use crate::policy::names::{Direction, PolicyName};
+use crate::policy::names::PolicyName;
 
 const fn word(environment: Environment) -> &'static str {
     match environment {
