@@ -4,7 +4,7 @@
 
 use super::finding::Finding;
 use super::raised::Texts;
-use super::surroundings::{Observed, outside_name};
+use super::surroundings::{Known, Observed, outside_name};
 use crate::catalog::Detect;
 use crate::catalog::settings_detect::FIRST_SEEN_DAYS;
 use crate::model::{Confidence, Severity};
@@ -24,7 +24,8 @@ pub(super) fn first_seen(observed: &Observed<'_>, detect: &Detect) -> Option<Fin
     let severity = if observed.is_suspect || observed.name().is_none() { Severity::Medium } else { Severity::Low };
     let workload = &edge.key.workload;
     if let Some(baseline) = around.baseline {
-        let mut of_workload = baseline.known.iter().filter(|(cluster, in_namespace, name, ..)| {
+        let begin: Known = (around.cluster.into(), namespace.into(), workload.name.clone(), "".into(), 0);
+        let mut of_workload = baseline.known.range(begin..).take_while(|(cluster, in_namespace, name, ..)| {
             **cluster == *around.cluster && **in_namespace == *namespace && *name == workload.name
         });
         let known = of_workload.clone().count();
