@@ -2,7 +2,7 @@
 //!
 //! In: texts of policy files. Out: a [`PolicySet`], in which each policy and each rule knows the object, file and line that it
 //! came from. Parsing is strict: an unknown key is an error, because a misspelt selector would select everything. Nothing
-//! here opens a file or judges traffic (see [`crate::replay`]).
+//! here opens a file or judges traffic.
 
 mod doubt;
 mod name_pattern;
