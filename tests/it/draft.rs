@@ -248,10 +248,16 @@ fn round_trip(world: &World, settings: &Settings, dialect: Dialect, profile: &Pr
             let passed = (0..before.len()).filter(|index| passes(before[*index]));
             let stopped: BTreeSet<usize> = passed.clone().filter(|index| !passes(after[*index])).collect();
             let cited: BTreeSet<usize> = passed.filter(meant).collect();
+            // Without DNS through the proxy no rule by name opens anything.
+            if rule.is_dns && dialect == Dialect::Cilium {
+                continue;
+            }
             assert!(stopped.is_subset(&cited), "without {} something breaks that did not cite it", rule.id);
             // Where every pod may reach every pod, the rule for DNS says again what is open anyway.
             let again = rule.id == "baseline/dns" && settings.draft.pod_to_pod;
-            if !again && !is_doubled(draft, rule) {
+            // A node reaches its own pods without any rule.
+            let node = matches!(rule.peer, RulePeer::Nodes(_));
+            if !again && !node && !is_doubled(draft, rule) {
                 assert_eq!(stopped, cited, "without {} all that cited it breaks", rule.id);
                 removed += cited.len();
             }
@@ -288,10 +294,9 @@ proptest! {
         let text = format!("pod_to_pod = {pod_to_pod}\nstable_days = 1\nstable_addresses = 64");
         let settings = settings(&text);
         let world = generated(&small(seed), &settings);
-        for (dialect, profile) in ENFORCERS {
-            let (_, cited) = round_trip(&world, &settings, dialect, &profile);
-            prop_assert!(cited > 4, "{} {}", dialect, cited);
-        }
+        let (dialect, profile) = &ENFORCERS[usize::try_from(seed % 5).unwrap()];
+        let (_, cited) = round_trip(&world, &settings, *dialect, profile);
+        prop_assert!(cited > 4, "{} {}", dialect, cited);
     }
 }
 
