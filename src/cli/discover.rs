@@ -83,7 +83,7 @@ pub(super) fn run(args: &DiscoverArgs, context: &mut Context<'_>) -> anyhow::Res
     if let Some(path) = &args.html {
         write_text(path, &atlas_page(&atlas_document(&view))?)?;
     }
-    write!(context.out, "{}", summary_text(&view))?;
+    write!(context.out, "{}", summary_text(&view, context.width, context.paint))?;
     say_account(&traffic, context);
     context.say(&format!("open {} first", args.out.join("index.md").display()));
     if let Some(from) = args.fail_on

@@ -37,7 +37,7 @@ pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Re
         found.collected = collected(&stored.ledger);
     }
     let text = match args.format {
-        TextFormat::Table => readiness_text(&found, context.width),
+        TextFormat::Table => readiness_text(&found, context.width, context.paint),
         TextFormat::Json => readiness_json(&found)?,
     };
     write!(context.out, "{text}")?;

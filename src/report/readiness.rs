@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::collected::{CollectedRow, collected_text};
 use super::escape::identifier;
+use super::paint::Paint;
 use super::table::Table;
 use crate::model::{Grade, Timestamp};
 use crate::summary::{Atlas, Cluster, InputAccount, LISTED_MAX, Peer, SourceCoverage, SourceKind};
@@ -398,27 +399,28 @@ pub fn readiness_json(readiness: &Readiness) -> Result<String, serde_json::Error
 }
 
 /// As text for a terminal of `width` columns.
-pub fn readiness_text(readiness: &Readiness, width: u16) -> String {
+pub fn readiness_text(readiness: &Readiness, width: u16, paint: Paint) -> String {
     let mut text = String::new();
     for input in &readiness.inputs {
         let head = format!("{:<10}  {:<18}  ", input.outcome.word(), identifier(&input.name));
         let reasons = if input.reasons.is_empty() { String::new() } else { format!(": {}", input.reasons.join(", ")) };
         let detail = format!("{} of {} {} records used{reasons}", input.used, input.read, input.format);
-        text += &hanging(&head, &detail, usize::from(width));
+        text += &painted(&hanging(&head, &detail, usize::from(width)), input.outcome, paint);
     }
     if readiness.clusters.is_empty() {
         text += "\nNo usable record in any input: nothing can be discovered with these.\n";
     }
     for cluster in &readiness.clusters {
         let name = identifier(&cluster.cluster);
-        text += "\nCluster ";
-        text += &name;
-        text += &[", window ", &cluster.window.0, " to ", &cluster.window.1, "\n\n"].concat();
+        let [from, until] = [&cluster.window.0, &cluster.window.1].map(|time| second(time));
+        text += "\n";
+        text += &paint.strong(&["Cluster ", &name, ", window ", &from, " to ", &until].concat());
+        text += "\n\n";
         for check in &cluster.checks {
             let head = format!("{:<10}  {:<18}  ", check.outcome.word(), check.name);
-            text += &hanging(&head, &check.detail, usize::from(width));
+            text += &painted(&hanging(&head, &check.detail, usize::from(width)), check.outcome, paint);
         }
-        let mut sources = Table::new(&["source", "name", "#records", "first", "last", "#covered", "#gaps", "#lost"]);
+        let mut sources = Table::new(&["source", "!name", "#records", "first", "last", "#covered", "#gaps", "#lost"]);
         for source in &cluster.sources {
             let short = |time: &str| time.get(..16).unwrap_or_default().replace('T', " ");
             sources.row([
@@ -432,9 +434,30 @@ pub fn readiness_text(readiness: &Readiness, width: u16) -> String {
                 source.lost.to_string(),
             ]);
         }
-        text += &["\n", &sources.to_plain(), "\n"].concat();
+        let sources = sources.to_terminal(usize::from(width), |row, _, cell| match row {
+            None => paint.faint(cell),
+            Some(_) => cell.to_owned(),
+        });
+        text += &["\n", &sources, "\n"].concat();
     }
     text + &collected_text(&readiness.collected)
+}
+
+/// A time to the second, without the letters that programs need.
+fn second(time: &str) -> String {
+    time.get(..19).unwrap_or(time).replace('T', " ")
+}
+
+/// The first word of a line in the colour of its outcome.
+fn painted(line: &str, outcome: Outcome, paint: Paint) -> String {
+    let word = outcome.word();
+    let rest = line.strip_prefix(word).unwrap_or_default();
+    let word = match outcome {
+        Outcome::Passes => paint.good(word),
+        Outcome::Limits | Outcome::NotProven => paint.warn(word),
+        Outcome::Fails => paint.bad(word),
+    };
+    format!("{word}{rest}")
 }
 
 /// A sentence behind a head, wrapped so that its lines begin where the first one does.

@@ -235,7 +235,7 @@ pub fn destination_use(
     found
 }
 
-const HEADER: [&str; 7] = ["STATE", "!DESTINATION", "WHERE", "OWNER", "EXPIRES", "SUSPECT", "IN USE BY"];
+const HEADER: [&str; 7] = ["STATE", "!DESTINATION", "WHERE", "OWNER", "EXPIRES", "!SUSPECT", "IN USE BY"];
 
 /// The list for a terminal of `width` columns.
 pub fn review_list_text(found: &ReviewList, width: u16, paint: Paint) -> String {

@@ -1,18 +1,25 @@
 //! What `discover` prints at the end: one line per namespace, and where to look first.
 //!
-//! Lines are at most about 96 columns wide; names longer than their column are cut in the middle.
+//! Lines are as wide as the terminal; names longer than their column are cut in the middle.
 
 use std::cmp::Reverse;
 
 use super::coverage::{coverage, kind_word};
 use super::digest::{Digest, digest};
 use super::escape::identifier;
+use super::paint::Paint;
 use super::peer;
+use super::readiness::hanging;
 use super::table::Table;
 use super::view::AtlasView;
 use super::wording::{count, counted, list, share, size, span};
 use crate::model::{Category, Severity};
 
+/// Terminals that are narrower get short headings, so that names stay readable.
+const WIDE_MIN: u16 = 96;
+const WIDE: [&str; 7] =
+    ["NAMESPACE", "#DESTINATIONS", "#OUTSIDE", "#UNCLASSIFIED", "#SUSPECTS", "#IP-ONLY", "#OWN-POD NAMES"];
+const NARROW: [&str; 7] = ["NAMESPACE", "#DEST.", "#OUTSIDE", "#UNCLASS.", "#SUSPECTS", "#IP-ONLY", "#OWN-POD"];
 /// Widest name in the table, in characters.
 const NAME_MAX: usize = 30;
 /// Most suspects that are pointed out.
@@ -21,17 +28,9 @@ const POINTED_OUT: usize = 5;
 const UNCLASSIFIED_SHOWN: usize = 2;
 
 /// Renders the summary, each line ended.
-pub fn summary_text(view: &AtlasView<'_>) -> String {
+pub fn summary_text(view: &AtlasView<'_>, width: u16, paint: Paint) -> String {
     let several = view.atlas.clusters.len() > 1;
-    let mut table = Table::new(&[
-        "NAMESPACE",
-        "#DESTINATIONS",
-        "#OUTSIDE",
-        "#UNCLASSIFIED",
-        "#SUSPECTS",
-        "#IP-ONLY",
-        "#OWN-POD NAMES",
-    ]);
+    let mut table = Table::new(if width < WIDE_MIN { &NARROW } else { &WIDE });
     let (mut first, mut unclassified, mut coverage_lines) = (Vec::new(), Vec::new(), Vec::new());
     for (name, cluster) in &view.atlas.clusters {
         let coverage = coverage(view.atlas, cluster);
@@ -60,12 +59,17 @@ pub fn summary_text(view: &AtlasView<'_>) -> String {
     if table.is_empty() {
         return "No traffic was found in the inputs.\n".to_owned();
     }
-    let mut out = format!("{}\n", table.to_plain());
+    let suspects: Vec<bool> = table.column(4).map(|cell| cell != "0").collect();
+    let body = table.to_terminal(usize::from(width), |row, column, cell| match row {
+        None => paint.faint(cell),
+        Some(row) if column == 4 && suspects.get(row) == Some(&true) => paint.bad(cell),
+        Some(_) => cell.to_owned(),
+    });
+    let mut out = format!("{body}\n");
     for line in coverage_lines {
-        out.push_str(&line);
-        out.push('\n');
+        out.push_str(&hanging("", &line, usize::from(width)));
     }
-    out.push_str(&where_to_look(first));
+    out.push_str(&where_to_look(first, paint));
     out.push_str(&what_to_classify(unclassified));
     out
 }
@@ -112,14 +116,17 @@ fn suspects(label: &str, digest: &Digest<'_>) -> Vec<Pointer> {
     whole.chain(of_rows).collect()
 }
 
-fn where_to_look(mut suspects: Vec<Pointer>) -> String {
+fn where_to_look(mut suspects: Vec<Pointer>, paint: Paint) -> String {
     if suspects.is_empty() {
         return "No suspect is open.\n".to_owned();
     }
     suspects
         .sort_by(|one, two| (Reverse(one.0), Reverse(one.1), &one.2).cmp(&(Reverse(two.0), Reverse(two.1), &two.2)));
-    let mut lines = vec!["\nLook here first:".to_owned()];
-    lines.extend(suspects.iter().take(POINTED_OUT).map(|(_, _, line)| format!("  {line}")));
+    let mut lines = vec![format!("\n{}", paint.strong("Look here first:"))];
+    lines.extend(suspects.iter().take(POINTED_OUT).map(|(severity, _, line)| {
+        let (word, rest) = line.split_at_checked(severity.as_str().len()).unwrap_or((line, ""));
+        format!("  {}{rest}", paint.severity(*severity, word))
+    }));
     let more = suspects.len().saturating_sub(POINTED_OUT);
     if more > 0 {
         lines.push(format!("  and {} in the documents", counted(size(more), "more open suspect")));

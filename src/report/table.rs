@@ -36,6 +36,11 @@ impl Table {
         self.rows.push(cells);
     }
 
+    /// The cells of a column.
+    pub(super) fn column(&self, index: usize) -> impl Iterator<Item = &str> {
+        self.rows.iter().filter_map(move |row| row.get(index)).map(String::as_str)
+    }
+
     /// Whether no row was added.
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()
@@ -57,21 +62,6 @@ impl Table {
         line(&mut out, widths.iter().zip(&self.numeric).map(rule).collect());
         for row in &self.rows {
             line(&mut out, self.padded(row.iter().map(String::as_str), &widths));
-        }
-        out
-    }
-
-    /// The table with two spaces between columns, each line ended.
-    pub(super) fn to_plain(&self) -> String {
-        let widths = self.widths(1);
-        let mut out = String::new();
-        let mut line = |cells: Vec<String>| {
-            out.push_str(cells.join("  ").trim_end());
-            out.push('\n');
-        };
-        line(self.padded(self.header.iter().copied(), &widths));
-        for row in &self.rows {
-            line(self.padded(row.iter().map(String::as_str), &widths));
         }
         out
     }
@@ -180,11 +170,6 @@ mod tests {
         | a    |       1,234 |
         | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb |           5 |
         ");
-        insta::assert_snapshot!(table.to_plain(), @r"
-        Name  Connections
-        a           1,234
-        bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb            5
-        ");
     }
 
     #[test]
@@ -195,7 +180,7 @@ mod tests {
         let plain = |_: Option<usize>, _: usize, cell: &str| cell.to_owned();
         insta::assert_snapshot!(table.to_terminal(44, plain), @r"
         NAME                    CONNECTIONS  STATE
-        a-rather-lo..d.example        1,234  pending
+        a-rather-l..ad.example        1,234  pending
         b                                 5
         ");
         assert!(table.to_terminal(20, plain).lines().next().unwrap().contains("CONNECTIONS"));

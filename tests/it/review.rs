@@ -22,20 +22,20 @@ fn the_list_shows_what_is_open_first() {
     let ran = run(&["review", "list", "--baseline", &baseline, "--reviews", &reviews]);
     assert_eq!(ran.status, 0, "{}", ran.err);
     insta::assert_snapshot!(ran.out, @r#"
-STATE     DESTINATION      WHERE           OWNER          EXPIRES     SUSPECT         IN USE BY
-pending   169.254.169.254  prod-us:shop    -              -           high c..tadata  cart
-pending   pastebin.com     prod-e..atform  -              -           high paste      build-runner
-pending   pastebin.com     prod-u..atform  -              -           high paste      build-runner
-pending   stock-c..ns.net  prod-eu:shop    -              -           high d..ic_dns  search
-pending   8.8.8.8          prod-e..atform  -              -           medium..p_only  build-runner
-pending   8.8.8.8          prod-u..atform  -              -           medium..p_only  build-runner
-pending   44.208.254.194   prod-e..space)  -              -           low ip_only     node
-pending   44.208.254.194   prod-u..space)  -              -           low ip_only     node
-pending   93.184.216.77    prod-eu:shop    -              -           low ip_only     search
-pending   93.184.216.77    prod-us:shop    -              -           low ip_only     search
-expired   a1b2c3d..ee.app  platform        team-platform  2026-02-14  high tunnel     build-runner
-rejected  webhook.site     payments        team-payments  2026-03-26  high w..ceiver  settle..worker
-approved  169.254.169.254  platform        team-platform  2026-08-20  high c..tadata  teleme..-agent
+STATE     DESTINATION           WHERE       OWNER       EXPIRES     SUSPECT               IN USE BY
+pending   169.254.169.254       prod..shop  -           -           high cloud_metadata   cart
+pending   pastebin.com          prod..form  -           -           high paste            buil..nner
+pending   pastebin.com          prod..form  -           -           high paste            buil..nner
+pending   stock-cam.ddns.net    prod..shop  -           -           high dynamic_dns      search
+pending   8.8.8.8               prod..form  -           -           medium en..ed_dns +1  buil..nner
+pending   8.8.8.8               prod..form  -           -           medium en..ed_dns +1  buil..nner
+pending   44.208.254.194        prod..ace)  -           -           low ip_only           node
+pending   44.208.254.194        prod..ace)  -           -           low ip_only           node
+pending   93.184.216.77         prod..shop  -           -           low ip_only           search
+pending   93.184.216.77         prod..shop  -           -           low ip_only           search
+expired   a1b2c3d4...-free.app  platform    team..form  2026-02-14  high tunnel           buil..nner
+rejected  webhook.site          payments    team..ents  2026-03-26  high webh.._receiver  sett..rker
+approved  169.254.169.254       platform    team..form  2026-08-20  high cloud_metadata   tele..gent
 
 13 destinations: 10 pending, 1 expired, 1 rejected (1 still in use), 1 approved, as of 2026-03-03.
 "#);

@@ -279,7 +279,7 @@ pub(super) fn pair_client(
 fn pairs_table(document: &InvestigationDocument, shown: Shown) -> Table {
     let covered: Vec<bool> = document.timeline.buckets.iter().map(|bucket| bucket.covered).collect();
     let mut table =
-        Table::new(&["CLIENT", "!SERVER", "#PORT", "#CONN", "#DENIED", "EVIDENCE", "#FIRST", "#LAST", "#TIMELINE"]);
+        Table::new(&["CLIENT", "SERVER", "#PORT", "#CONN", "#DENIED", "EVIDENCE", "#FIRST", "#LAST", "#TIMELINE"]);
     for pair in document.pairs.iter().take(shown.rows) {
         let edge = &pair.edge;
         let began: Vec<u64> = pair.began.iter().copied().map(u64::from).collect();
@@ -434,7 +434,7 @@ fn together(items: &[String], total: usize) -> String {
 }
 
 fn around_table(rows: &[AroundRow], shown: Shown) -> Table {
-    let mut table = Table::new(&["CLIENT", "!SERVER", "#PORT", "#CONN", "#DENIED", "#NEAREST", "#FIRST", "#LAST"]);
+    let mut table = Table::new(&["CLIENT", "SERVER", "#PORT", "#CONN", "#DENIED", "#NEAREST", "#FIRST", "#LAST"]);
     for row in rows.iter().take(shown.rows) {
         table.row([
             short_client(&row.namespace, &row.client.kind, &row.client.name),
@@ -451,7 +451,7 @@ fn around_table(rows: &[AroundRow], shown: Shown) -> Table {
 }
 
 fn connections_table(rows: &[ConnectionRow], shown: Shown) -> Table {
-    let mut table = Table::new(&["#TIME", "CLIENT", "!SERVER", "#VERDICT", "EVIDENCE", "#ANSWER AGE"]);
+    let mut table = Table::new(&["#TIME", "CLIENT", "SERVER", "#VERDICT", "EVIDENCE", "#ANSWER AGE"]);
     for row in rows.iter().take(shown.rows) {
         let client = if row.client.is_empty() { &row.client_address } else { &row.client };
         let name = row.names.first().filter(|_| row.server.is_empty());

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use egress_atlas::report::{AtlasView, documents, index_document, namespace_document, summary_text};
+use egress_atlas::report::{AtlasView, Paint, documents, index_document, namespace_document, summary_text};
 use egress_atlas::summary::{Atlas, Cluster, Namespace};
 
 use super::build::{atlas, shop, view};
@@ -307,7 +307,7 @@ fn an_index_reads_like_this() {
 fn a_terminal_summary_reads_like_this() {
     let (namespace, judgements) = shop();
     let atlas = atlas("shop", namespace);
-    let text = summary_text(&view(&atlas, "shop", judgements));
+    let text = summary_text(&view(&atlas, "shop", judgements), 100, Paint(false));
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     insta::assert_snapshot!(text, @r###"
     NAMESPACE  DESTINATIONS  OUTSIDE  UNCLASSIFIED  SUSPECTS  IP-ONLY  OWN-POD NAMES

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use egress_atlas::model::{Account, Category, Grade};
 use egress_atlas::report::{
-    AtlasView, FindingView, Judgement, ReviewView, index_document, namespace_document, summary_text,
+    AtlasView, FindingView, Judgement, Paint, ReviewView, index_document, namespace_document, summary_text,
 };
 use egress_atlas::summary::{
     Activity, Asked, Atlas, InputAccount, Namespace, Peer, SourceCoverage, SourceKind, WorkloadSeen,
@@ -88,7 +88,7 @@ fn hostile_texts(text: &str) -> Vec<String> {
     view.judgements.insert((text, text), judgements);
     view.clock_notes.insert(text, vec![text.to_owned()]);
     let documents = [text, ""].map(|namespace| namespace_document(&view, text, namespace).unwrap());
-    documents.into_iter().chain([index_document(&view), summary_text(&view)]).collect()
+    documents.into_iter().chain([index_document(&view), summary_text(&view, 200, Paint(false))]).collect()
 }
 
 /// Headings, list items, fences and the number of cells in each table row: what a reader's eye takes for structure.
