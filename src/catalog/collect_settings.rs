@@ -174,7 +174,7 @@ impl DnstapListener {
             cluster: table.get("cluster").map_or(Ok(cluster), |value| value.text())?.to_owned(),
             connections: usize::try_from(number(table, "connections", 1_000)?).unwrap_or(usize::MAX),
             handshake: duration(table, "handshake", Duration::from_secs(5))?,
-            idle: duration(table, "idle", Duration::from_secs(3_600))?,
+            idle: duration(table, "idle", Duration::from_hours(1))?,
             allow: allow.iter().map(|value| value.read(network)).collect::<Result<_, _>>()?,
         })
     }
