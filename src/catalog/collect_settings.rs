@@ -218,7 +218,7 @@ mod tests {
         let settings = CollectSettings::parse(CollectSettings::example(), "collect.toml").unwrap();
         assert_eq!((settings.dnstap.len(), settings.hubble.len()), (2, 1));
         assert_eq!(settings.backlog_bytes, 2 << 30);
-        assert_eq!(settings.retention, Duration::from_secs(14 * 86_400));
+        assert_eq!(settings.retention, Duration::from_hours(14 * 24));
         assert!(KEYS.iter().all(|key| CollectSettings::example().contains(key)));
     }
 
