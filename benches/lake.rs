@@ -57,7 +57,9 @@ static CAPTURE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     generate(&Scenario { flows: 100_000, ..Scenario::bench(1) }, &mut frames);
     let mut bytes = Vec::new();
     dnstap::start(&mut bytes);
-    frames.0.iter().cycle().take(messages()).for_each(|payload| dnstap::frame(&mut bytes, payload));
+    for payload in frames.0.iter().cycle().take(messages()) {
+        dnstap::frame(&mut bytes, payload);
+    }
     dnstap::stop(&mut bytes);
     bytes
 });
@@ -167,7 +169,7 @@ fn seal(bencher: Bencher<'_, '_>) {
     let segment = segment(folder.path());
     bencher.counter(ItemsCount::new(messages())).with_inputs(|| tempfile::tempdir().unwrap()).bench_local_values(
         |store| {
-            StoreSealer::new(store.path(), Duration::from_secs(86_400), clock).seal(&segment).unwrap();
+            StoreSealer::new(store.path(), Duration::from_hours(24), clock).seal(&segment).unwrap();
             store
         },
     );
@@ -177,7 +179,7 @@ fn seal(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 5, sample_size = 1)]
 fn read(bencher: Bencher<'_, '_>) {
     let folder = tempfile::tempdir().unwrap();
-    let sealed = StoreSealer::new(&folder.path().join("lake"), Duration::from_secs(86_400), clock)
+    let sealed = StoreSealer::new(&folder.path().join("lake"), Duration::from_hours(24), clock)
         .seal(&segment(folder.path()))
         .unwrap();
     let rows = usize::try_from(sealed.answers).unwrap();

@@ -174,7 +174,7 @@ impl DnstapListener {
             cluster: table.get("cluster").map_or(Ok(cluster), |value| value.text())?.to_owned(),
             connections: usize::try_from(number(table, "connections", 1_000)?).unwrap_or(usize::MAX),
             handshake: duration(table, "handshake", Duration::from_secs(5))?,
-            idle: duration(table, "idle", Duration::from_secs(3_600))?,
+            idle: duration(table, "idle", Duration::from_hours(1))?,
             allow: allow.iter().map(|value| value.read(network)).collect::<Result<_, _>>()?,
         })
     }
@@ -218,7 +218,7 @@ mod tests {
         let settings = CollectSettings::parse(CollectSettings::example(), "collect.toml").unwrap();
         assert_eq!((settings.dnstap.len(), settings.hubble.len()), (2, 1));
         assert_eq!(settings.backlog_bytes, 2 << 30);
-        assert_eq!(settings.retention, Duration::from_secs(14 * 86_400));
+        assert_eq!(settings.retention, Duration::from_hours(14 * 24));
         assert!(KEYS.iter().all(|key| CollectSettings::example().contains(key)));
     }
 

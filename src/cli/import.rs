@@ -63,7 +63,9 @@ pub(super) fn run(args: &ImportArgs, context: &mut Context<'_>) -> anyhow::Resul
         say(one, context);
     }
     let mut all = Account::default();
-    imported.iter().for_each(|one| all.absorb(&one.account));
+    for one in &imported {
+        all.absorb(&one.account);
+    }
     context.say(&format!(
         "records: {} read = {} used + {} rejected + {} excluded",
         all.read,
@@ -131,7 +133,7 @@ fn spool(files: &mut [InputFile]) -> anyhow::Result<Option<tempfile::NamedTempFi
     let Some(file) = files.iter_mut().find(|file| file.is_stdin()) else { return Ok(None) };
     let mut kept = tempfile::NamedTempFile::new().context("temporary file; set TMPDIR to a folder with room")?;
     std::io::copy(&mut std::io::stdin().lock(), &mut kept).context("standard input")?;
-    file.path = kept.path().to_owned();
+    kept.path().clone_into(&mut file.path);
     Ok(Some(kept))
 }
 

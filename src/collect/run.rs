@@ -80,7 +80,7 @@ pub enum CollectError {
 /// Records that wait for the log, at most; each is at most about a quarter of a MiB, or a MiB of lines.
 const QUEUE: usize = 32;
 /// How often the store is tidied.
-const TIDY: Duration = Duration::from_secs(600);
+const TIDY: Duration = Duration::from_mins(10);
 /// How long to wait before a segment that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -108,7 +108,9 @@ pub fn run(
     let left = segments(store).map_err(failed)?;
     let resumed = resume(store, &left, &metrics).map_err(failed)?;
     let (segment_out, segment_in) = blocking::channel();
-    left.into_iter().for_each(|segment| drop(segment_out.send(segment)));
+    for segment in left {
+        drop(segment_out.send(segment));
+    }
     let stopping = Arc::new(AtomicBool::new(false));
     let sealing = {
         let (metrics, journal, stopping) = (metrics.clone(), journal.clone(), stopping.clone());
@@ -214,9 +216,9 @@ fn seal_one(
 ) -> bool {
     let bytes = std::fs::metadata(segment).map_or(0, |metadata| metadata.len());
     let mut tries = 0_u32;
-    let sealed = loop {
+    let done = loop {
         match sealer.seal(segment) {
-            Ok(sealed) => break sealed,
+            Ok(done) => break done,
             Err(error) => {
                 Metrics::add(&metrics.seal_failures, 1);
                 if tries.is_multiple_of(60) {
@@ -237,15 +239,15 @@ fn seal_one(
     }
     let freed = metrics.backlog_bytes.load(Ordering::Relaxed).min(bytes);
     metrics.backlog_bytes.fetch_sub(freed, Ordering::Relaxed);
-    Metrics::add(&metrics.flow_rows, sealed.flows);
-    Metrics::add(&metrics.answer_rows, sealed.answers);
-    Metrics::add(&metrics.rejected, sealed.rejected);
+    Metrics::add(&metrics.flow_rows, done.flows);
+    Metrics::add(&metrics.answer_rows, done.answers);
+    Metrics::add(&metrics.rejected, done.rejected);
     let fields: [(&str, &dyn std::fmt::Display); 5] = [
         ("segment", &segment.file_name().unwrap_or_default().to_string_lossy()),
-        ("flows", &sealed.flows),
-        ("answers", &sealed.answers),
-        ("rejected", &sealed.rejected),
-        ("cut_bytes", &sealed.cut_bytes),
+        ("flows", &done.flows),
+        ("answers", &done.answers),
+        ("rejected", &done.rejected),
+        ("cut_bytes", &done.cut_bytes),
     ];
     journal.info("segment sealed", &fields);
     true

@@ -267,7 +267,7 @@ mod tests {
         let options = SpoolOptions {
             store: folder.path().to_owned(),
             sync: Duration::from_millis(20),
-            flush: Duration::from_secs(60),
+            flush: Duration::from_mins(1),
             backlog_bytes: u64::MAX,
             quota: Quota::limited(room.clone()),
         };

@@ -141,7 +141,9 @@ fn checksum(body: &[u8]) -> u32 {
 }
 
 fn put_numbers(out: &mut Vec<u8>, numbers: &[u64]) {
-    numbers.iter().for_each(|number| out.extend_from_slice(&number.to_be_bytes()));
+    for number in numbers {
+        out.extend_from_slice(&number.to_be_bytes());
+    }
 }
 
 fn put_texts(out: &mut Vec<u8>, texts: &[&String]) {

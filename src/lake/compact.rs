@@ -27,7 +27,7 @@ const ROWS_MAX: usize = 1 << 20;
 /// A folder is tidied when it holds at least this many small files.
 const SMALL_FILES_MIN: usize = 8;
 /// How long files that were replaced, or begun and left, stay.
-const KEPT: Duration = Duration::from_secs(3_600);
+const KEPT: Duration = Duration::from_hours(1);
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,7 +85,7 @@ fn merge_files(paths: &[PathBuf], now: SystemTime, tidied: &mut Tidied) -> Resul
         let frame = read_whole(path)?;
         match &mut whole {
             Some(whole) => {
-                whole.vstack_mut(&frame).map_err(|error| LakeError::broken(path, error))?;
+                whole.vstack_mut(&frame).map_err(|error| LakeError::broken(path, &error))?;
             }
             None => whole = Some(frame),
         }
@@ -93,11 +93,13 @@ fn merge_files(paths: &[PathBuf], now: SystemTime, tidied: &mut Tidied) -> Resul
     let Some(whole) = whole else { return Ok(()) };
     let names: Vec<String> = paths.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
     let mut digest = Digest::default();
-    names.iter().for_each(|name| digest.add(name.as_bytes()));
+    for name in &names {
+        digest.add(name.as_bytes());
+    }
     let path = folder.join(format!("merged-{}.parquet", digest.text()));
     let [time, ..] = STORED_FLOWS;
     let order = SortMultipleOptions::default().with_maintain_order(true);
-    let mut sorted = whole.sort([time], order).map_err(|error| LakeError::broken(&path, error))?;
+    let mut sorted = whole.sort([time], order).map_err(|error| LakeError::broken(&path, &error))?;
     drop(whole);
     let unfinished = path.with_extension(UNFINISHED);
     let note = super::codec::join_list(names.iter().map(String::as_str));

@@ -40,7 +40,7 @@ impl LakeError {
     }
 
     /// A file that is not what it should be.
-    pub(super) fn broken(path: &Path, reason: impl ToString) -> Self {
+    pub(super) fn broken(path: &Path, reason: &impl std::fmt::Display) -> Self {
         Self::Broken { path: path.display().to_string(), reason: reason.to_string() }
     }
 

@@ -91,7 +91,7 @@ impl ImportRecord {
     /// Writes the record: from now on, the store has the input.
     pub fn write(&self, root: &Path) -> Result<(), LakeError> {
         let path = self.path(root);
-        let text = serde_json::to_string_pretty(self).map_err(|error| LakeError::broken(&path, error))?;
+        let text = serde_json::to_string_pretty(self).map_err(|error| LakeError::broken(&path, &error))?;
         write_atomically(&path, format!("{text}\n").as_bytes())
     }
 }
@@ -118,7 +118,7 @@ impl Imports {
             }
             let text = fs::read(&path).map_err(LakeError::io(&path))?;
             let record: ImportRecord =
-                serde_json::from_slice(&text).map_err(|error| LakeError::broken(&path, error))?;
+                serde_json::from_slice(&text).map_err(|error| LakeError::broken(&path, &error))?;
             imports.add(record);
         }
         Ok(imports)

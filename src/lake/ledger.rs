@@ -96,7 +96,7 @@ pub fn read_ledger(root: &Path, options: &ScanOptions) -> Result<Vec<LedgerRow>,
     let mut rows = Vec::new();
     for (_, path) in files(root, Table::Ledger)? {
         let frame = read_whole(&path)?;
-        rows_of(&frame, &mut rows).map_err(|error| LakeError::broken(&path, error))?;
+        rows_of(&frame, &mut rows).map_err(|error| LakeError::broken(&path, &error))?;
     }
     rows.retain(|row| options.asks_for(row.minute, row.minute));
     rows.sort();

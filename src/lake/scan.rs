@@ -150,7 +150,7 @@ pub(super) fn replaces(metadata: &FileMetadata) -> Vec<String> {
 /// The footer of a file.
 pub(super) fn metadata(path: &Path) -> Result<FileMetadata, LakeError> {
     let mut file = open(path)?;
-    polars_parquet::parquet::read::read_metadata(&mut file).map_err(|error| LakeError::broken(path, error))
+    polars_parquet::parquet::read::read_metadata(&mut file).map_err(|error| LakeError::broken(path, &error))
 }
 
 /// A file, or what it was renamed to when a compacted one took its place.
@@ -166,7 +166,7 @@ fn open(path: &Path) -> Result<File, LakeError> {
 /// Reads a whole file.
 pub(super) fn read_whole(path: &Path) -> Result<DataFrame, LakeError> {
     let reader = ParquetReader::new(open(path)?).read_parallel(ParallelStrategy::None);
-    reader.finish().map_err(|error| LakeError::broken(path, error))
+    reader.finish().map_err(|error| LakeError::broken(path, &error))
 }
 
 /// Plans the reading of flows, answers and losses.
@@ -256,18 +256,18 @@ impl Reader {
         if piece.table == Table::Flows && !options.with_ids {
             // Ids are different in every row: nothing costs more to read.
             let [.., id] = STORED_FLOWS;
-            let schema = reader.schema().map_err(|error| LakeError::broken(&piece.path, error))?;
+            let schema = reader.schema().map_err(|error| LakeError::broken(&piece.path, &error))?;
             let wanted = schema.iter_names().filter(|name| name.as_str() != id).map(ToString::to_string).collect();
             reader = reader.with_columns(Some(wanted));
         }
-        let frame = reader.finish().map_err(|error| LakeError::broken(&piece.path, error))?;
+        let frame = reader.finish().map_err(|error| LakeError::broken(&piece.path, &error))?;
         let read = match piece.table {
             Table::Flows => self.rows.flows(&frame, options.with_ids, vocabulary, batch),
             Table::Answers => self.rows.answers(&frame, vocabulary, batch),
             Table::Losses => losses(&frame, vocabulary, batch).map(|()| 0),
             Table::Ledger => Ok(0),
         };
-        read.map_err(|error| LakeError::broken(&piece.path, error))
+        read.map_err(|error| LakeError::broken(&piece.path, &error))
     }
 }
 

@@ -150,7 +150,7 @@ impl LakeWriter {
     fn put_at(&mut self, partition: &Partition, frame: Result<DataFrame, String>) -> Result<(), LakeError> {
         let folder = self.root.join(partition.folder());
         let path = folder.join(format!("{}-{:04}.parquet", self.name, self.flushes));
-        let mut frame = frame.map_err(|reason| LakeError::broken(&path, reason))?;
+        let mut frame = frame.map_err(|reason| LakeError::broken(&path, &reason))?;
         fs::create_dir_all(&folder).map_err(LakeError::io(&folder))?;
         let unfinished = path.with_extension(UNFINISHED);
         // On the list first: a file that was begun is removed whatever happens to it.
@@ -218,7 +218,7 @@ pub(super) fn write_frame(path: &Path, frame: &mut DataFrame, notes: Vec<(String
     if let Some(error) = noticed.failed.take() {
         return Err(LakeError::io(path)(error));
     }
-    written.map_err(|error| LakeError::broken(path, error))?;
+    written.map_err(|error| LakeError::broken(path, &error))?;
     noticed.out.flush().map_err(LakeError::io(path))?;
     drop(noticed);
     file.sync_all().map_err(LakeError::io(path))

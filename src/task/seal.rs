@@ -307,8 +307,7 @@ mod tests {
     #[test]
     fn absence_is_measured_from_the_last_connection_to_the_next() {
         let mut senders = Senders::default();
-        let mut spoke =
-            |senders: &mut Senders, session, second| senders.spoke(session, "c", "dns-1", "tcp", at(second));
+        let spoke = |senders: &mut Senders, session, second| senders.spoke(session, "c", "dns-1", "tcp", at(second));
         assert_eq!(spoke(&mut senders, 1, 10), 0);
         assert_eq!(spoke(&mut senders, 2, 11), 0);
         senders.closed(1, at(20));

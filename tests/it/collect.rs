@@ -13,7 +13,7 @@ use crate::support::run;
 
 mod coredns;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A collector of its own folder; killed when it is dropped.
 pub(crate) struct Collector {
@@ -145,7 +145,9 @@ fn cluster(seed: u64, flows: u64) -> Cluster {
 fn capture(payloads: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     dnstap::start(&mut bytes);
-    payloads.iter().for_each(|payload| dnstap::frame(&mut bytes, payload));
+    for payload in payloads {
+        dnstap::frame(&mut bytes, payload);
+    }
     dnstap::stop(&mut bytes);
     bytes
 }

@@ -165,7 +165,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| path(folder.path(), name);
         let scenario = if hard { Scenario::hard(seed) } else { Scenario::easy(seed) };
-        write_cluster(folder.path(), &small(scenario));
+        write_cluster(folder.path(), &small(&scenario));
         let flows = std::fs::read(folder.path().join("flows.log")).unwrap();
         let lines: Vec<&[u8]> = flows.split_inclusive(|byte| *byte == b'\n').collect();
         for (number, part) in lines.chunks(lines.len().div_ceil(parts)).enumerate() {
@@ -189,8 +189,8 @@ proptest! {
 }
 
 /// Enough for every kind of row.
-fn small(scenario: Scenario) -> Scenario {
-    Scenario { flows: 2_000, ..scenario }
+fn small(scenario: &Scenario) -> Scenario {
+    Scenario { flows: 2_000, ..scenario.clone() }
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn every_fixture_survives_the_store() {
 fn a_log_that_grows_is_rotated_and_compressed_is_imported_once() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| path(folder.path(), name);
-    write_cluster(folder.path(), &small(Scenario::easy(7)));
+    write_cluster(folder.path(), &small(&Scenario::easy(7)));
     let flows = std::fs::read(at("flows.log")).unwrap();
     let dns = std::fs::read(at("dns.fstrm")).unwrap();
     let live = at("events.log");
@@ -277,7 +277,7 @@ fn what_is_no_store_is_said() {
 fn a_broken_file_of_the_store_costs_only_itself_and_the_proof() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| path(folder.path(), name);
-    write_cluster(folder.path(), &small(Scenario::easy(3)));
+    write_cluster(folder.path(), &small(&Scenario::easy(3)));
     run(&["import", "--store", &at("lake"), "--flows", &at("flows.log")]);
     let mut waiting = vec![folder.path().join("lake/flows")];
     let mut files = Vec::new();
@@ -318,7 +318,7 @@ fn merged_files_hold_every_row_once_at_any_instant() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| path(folder.path(), name);
     let lake = folder.path().join("lake");
-    write_cluster(folder.path(), &small(Scenario::easy(21)));
+    write_cluster(folder.path(), &small(&Scenario::easy(21)));
     let flows = std::fs::read(at("flows.log")).unwrap();
     let lines: Vec<&[u8]> = flows.split_inclusive(|byte| *byte == b'\n').collect();
     for (number, part) in lines.chunks(lines.len().div_ceil(12)).enumerate() {
@@ -361,7 +361,7 @@ fn old_days_go_and_the_others_stay() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| path(folder.path(), name);
     let lake = folder.path().join("lake");
-    write_cluster(folder.path(), &small(Scenario::easy(4)));
+    write_cluster(folder.path(), &small(&Scenario::easy(4)));
     run(&["import", "--store", &at("lake"), "--flows", &at("flows.log"), "--dns", &at("dns.fstrm")]);
     let days: Vec<String> = std::fs::read_dir(lake.join("flows"))
         .unwrap()

@@ -190,26 +190,29 @@ fn every_flow_is_named_through_a_real_coredns() {
     std::thread::sleep(Duration::from_millis(500));
     collector.stop();
 
-    let rows = folder.path().join("rows.csv").display().to_string();
-    let ran = run(&["attribute", "--store", &store(folder.path()), "--out", &rows]);
+    check(folder.path(), flows, &[&first, &second], u64::try_from(back.nanos() - away.nanos()).unwrap());
+}
+
+/// All flows are in the store, those of the rounds are named, and the outage is told.
+fn check(folder: &Path, flows: usize, rounds: &[&Vec<String>], outage: u64) {
+    let rows = folder.join("rows.csv").display().to_string();
+    let ran = run(&["attribute", "--store", &store(folder), "--out", &rows]);
     assert_eq!(ran.status, 0, "{}", ran.err);
     let text = std::fs::read_to_string(&rows).unwrap();
-    let named = |round: &str| {
+    let hits = |round: &str| {
         text.lines().filter(|line| line.contains(&format!(",{round}-")) && line.contains(",pod,")).count()
     };
     assert_eq!(text.lines().count() - 1, flows, "{text}");
-    assert_eq!((named("first"), named("second")), (20, 20), "{text}");
-    assert_eq!(named("lost"), 0, "nobody was there to hear it");
-    let documents = folder.path().join("docs").display().to_string();
-    let ran = run(&["discover", "--store", &store(folder.path()), "--out", &documents]);
+    assert_eq!((hits("first"), hits("second")), (20, 20), "{text}");
+    assert_eq!(hits("lost"), 0, "nobody was there to hear it");
+    let documents = folder.join("docs").display().to_string();
+    let ran = run(&["discover", "--store", &store(folder), "--out", &documents]);
     assert_ne!(ran.status, 2, "{}", ran.err);
     let shop = std::fs::read_to_string(format!("{documents}/shop.md")).unwrap();
-    for name in first.iter().chain(&second) {
+    for name in rounds.iter().copied().flatten() {
         assert!(shop.contains(name.as_str()), "{name} is in no document");
     }
-    let outage = u64::try_from(back.nanos() - away.nanos()).unwrap();
-    let missing: Vec<u64> =
-        ledger(folder.path()).iter().map(|row| row.missing_nanos).filter(|nanos| *nanos > 0).collect();
+    let missing: Vec<u64> = ledger(folder).iter().map(|row| row.missing_nanos).filter(|nanos| *nanos > 0).collect();
     assert_eq!(missing.len(), 2, "both taps were away once: {missing:?}");
     assert!(missing.iter().all(|nanos| *nanos >= outage), "{missing:?} for an outage of {outage}");
 }
