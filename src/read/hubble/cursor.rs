@@ -73,13 +73,14 @@ impl<'a> Cursor<'a> {
     pub(super) fn skip_plain<const N: usize>(&mut self) -> bool {
         let Some((text, [b'"', rest @ ..])) = self.rest.split_first_chunk::<N>() else { return false };
         // Without an early exit the loop becomes vector instructions.
-        let odd = text
-            .iter()
-            .fold(false, |odd, byte| odd | (byte.wrapping_sub(0x20) > 0x5e) | (*byte == b'"') | (*byte == b'\\'));
-        if !odd {
+        let odd = text.iter().fold(0_u8, |odd, byte| {
+            let is_printable = byte.wrapping_sub(0x20) <= 0x5e;
+            odd | u8::from(!is_printable) | u8::from(*byte == b'"') | u8::from(*byte == b'\\')
+        });
+        if odd == 0 {
             self.rest = rest;
         }
-        !odd
+        odd == 0
     }
 
     /// The rest of a text of at most 15 bytes as one number, and what follows its closing quote. Distinct texts give distinct
@@ -88,7 +89,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn short_text(&self) -> Option<(u128, &'a [u8])> {
         const ONES: u128 = u128::from_le_bytes([0x01; 16]);
         let word = u128::from_le_bytes(*self.rest.first_chunk()?);
-        let quotes = word ^ (ONES * b'"' as u128);
+        let quotes = word ^ (ONES * u128::from(b'"'));
         let zeros = quotes.wrapping_sub(ONES) & !quotes & (ONES << 7);
         // The lowest zero byte is found exactly; above it borrows may lie.
         let length = (zeros.trailing_zeros() / 8) as usize;

@@ -159,9 +159,8 @@ fn end_set(address: Address) -> Option<usize> {
 
 /// Neighbouring addresses differ in few digits, which multiplication spreads.
 fn address_slot(text: u128) -> usize {
-    let (low, high) = (text as u64, (text >> 64) as u64);
-    let mixed = (low ^ high.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 52) as usize % ADDRESSES
+    let mixed = (text ^ (text >> 67)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    usize::try_from(mixed >> 116).unwrap_or(0) % ADDRESSES
 }
 
 #[cfg(test)]
