@@ -115,7 +115,7 @@ pub(super) fn run(args: &DraftArgs, context: &mut Context<'_>) -> anyhow::Result
     let rows = write_drafts(&drafted, out)?;
     let text = match args.format {
         SummaryFormat::Json => draft_json(&rows)?,
-        SummaryFormat::Table => draft_text(&rows),
+        SummaryFormat::Table => draft_text(&rows, context.width),
         SummaryFormat::Markdown => draft_markdown(&rows),
         SummaryFormat::Csv => {
             write_csv(context.out, &draft_columns(&rows))?;

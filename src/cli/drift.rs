@@ -88,7 +88,7 @@ pub(super) fn run(args: &DriftArgs, context: &mut Context<'_>) -> anyhow::Result
     }
     let found = drift(&baseline, &current);
     let text = match args.format {
-        Form::Table => drift_text(&found),
+        Form::Table => drift_text(&found, context.width),
         Form::Json => drift_json(&found)?,
         Form::Csv => drift_csv(&found)?,
         Form::Markdown => drift_markdown(&found),

@@ -81,7 +81,7 @@ pub fn collected(ledger: &[LedgerRow]) -> Vec<CollectedRow> {
 }
 
 /// As text for a terminal; empty for a store that nobody collected into.
-pub fn collected_text(rows: &[CollectedRow]) -> String {
+pub fn collected_text(rows: &[CollectedRow], width: u16) -> String {
     if rows.is_empty() {
         return String::new();
     }
@@ -111,5 +111,5 @@ pub fn collected_text(rows: &[CollectedRow]) -> String {
             row.least_delay_milliseconds.map_or_else(|| "-".to_owned(), |delay| format!("{delay} ms")),
         ]);
     }
-    ["\nCollected live\n\n", &table.to_plain(), "\n"].concat()
+    ["\nCollected live\n\n", &table.to_plain(width), "\n"].concat()
 }

@@ -90,9 +90,9 @@ fn table(rows: &[DraftRow], escape: fn(&str) -> String) -> Table {
     table
 }
 
-/// For a terminal.
-pub fn draft_text(rows: &[DraftRow]) -> String {
-    table(rows, identifier).to_plain()
+/// For a terminal of that width.
+pub fn draft_text(rows: &[DraftRow], width: u16) -> String {
+    table(rows, identifier).to_plain(width)
 }
 
 /// As Markdown.

@@ -440,7 +440,7 @@ pub fn readiness_text(readiness: &Readiness, width: u16, paint: Paint) -> String
         });
         text += &["\n", &sources, "\n"].concat();
     }
-    text + &collected_text(&readiness.collected)
+    text + &collected_text(&readiness.collected, width)
 }
 
 /// A time to the second, without the letters that programs need.

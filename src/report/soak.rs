@@ -98,7 +98,7 @@ pub fn soak_text(soak: &Soak, width: u16) -> String {
     }
     if !table.is_empty() {
         text += "\n";
-        text += &table.to_plain();
+        text += &table.to_plain(width);
     }
     for namespace in soak.namespaces.iter().filter(|namespace| namespace.outcome != Outcome::Clean) {
         let place = format!("{}/{}", namespace.cluster, namespace.namespace);

@@ -92,6 +92,11 @@ impl Table {
         out
     }
 
+    /// The table for a terminal of `width` columns, without colour.
+    pub(super) fn to_plain(&self, width: u16) -> String {
+        self.to_terminal(usize::from(width), |_, _, cell| cell.to_owned())
+    }
+
     /// Widths that add up to `width`, as far as no column becomes unreadable. Numbers and headings stay whole.
     fn fitted(&self, width: usize) -> Vec<usize> {
         let least: Vec<usize> = (self.header.iter().zip(&self.numeric).enumerate())

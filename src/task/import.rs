@@ -14,7 +14,7 @@ use super::ingest::{Progress, chunks};
 use crate::lake::{Digest, ImportRecord, Imports, LakeError, LakeWriter, make_store, remove_files_of};
 use crate::model::{Account, Batch, TextId};
 use crate::read::{
-    Bytes, DnstapDecoder, Format, Framing, HubbleDecoder, InputError, InputFile, Opened, open, open_bytes, start_frame,
+    Bytes, Decoders, Format, Framing, InputError, InputFile, Layout, Opened, open, open_bytes, start_frame,
 };
 
 /// Why an import stopped.
@@ -267,13 +267,13 @@ fn read_all(
     writer: &mut LakeWriter,
     progress: &Progress,
 ) -> Result<ReadAll, ImportError> {
-    let (format, framing) = (opened.format, opened.framing);
+    let (format, framing, header) = (opened.format, opened.framing, opened.header.clone());
     // Offsets count from where reading began, behind the start frame that was put there.
     let added = if from > 0 && framing == Framing::Frames { start_frame().len() as u64 } else { 0 };
     let place = |offset: u64| (offset + from).saturating_sub(added);
     let mut source = chunks(opened);
     let (mut chunk, mut batch) = (Vec::new(), Batch::default());
-    let (mut hubble, mut dnstap) = (HubbleDecoder::new(true), DnstapDecoder::new());
+    let mut decoders = Decoders::new(true, None);
     let mut read = ReadAll { account: Account::default(), problem: None, end: from };
     loop {
         let mut account = Account::default();
@@ -291,11 +291,8 @@ fn read_all(
         };
         batch.clear();
         let vocabulary = &mut writer.vocabulary;
-        match (format, framing) {
-            (Format::Dnstap, _) => dnstap.decode(&chunk, offset, vocabulary, &mut batch, &mut account),
-            (_, Framing::Objects) => hubble.decode_objects(&chunk, offset, vocabulary, &mut batch, &mut account),
-            _ => hubble.decode_lines(&chunk, offset, vocabulary, &mut batch, &mut account),
-        }
+        let layout = Layout { format, framing, header: header.as_deref(), with_cluster_ids: cluster.is_none() };
+        decoders.decode(layout, (&chunk, offset), vocabulary, &mut batch, &mut account);
         let cluster = cluster.map_or(TextId::NONE, |name| writer.vocabulary.text(name));
         writer.add(&batch, cluster);
         let is_whole = framing != Framing::Lines || chunk.ends_with(b"\n") || account.rejected_total() == 0;
@@ -307,9 +304,9 @@ fn read_all(
         read.account.absorb(&account);
         if writer.is_full() {
             writer.flush()?;
-            // The decoder remembers numbers of the vocabulary: both begin anew.
+            // Decoders remember numbers of the vocabulary: both begin anew.
             writer.vocabulary = crate::model::Vocabulary::default();
-            hubble = HubbleDecoder::new(true);
+            decoders = Decoders::new(true, None);
         }
     }
 }

@@ -33,7 +33,7 @@ fn remove(document: &mut AtlasDocument, name: &str) {
 }
 
 fn only(found: &Drift) -> &Change {
-    assert_eq!(found.changes.len(), 1, "{}", drift_text(found));
+    assert_eq!(found.changes.len(), 1, "{}", drift_text(found, 100));
     &found.changes[0]
 }
 
@@ -42,7 +42,7 @@ const ASSETS: &str = "assets.shop.example.com";
 #[test]
 fn the_same_traffic_is_no_drift() {
     let found = drift(&baseline(), &baseline());
-    assert!(found.changes.is_empty() && found.is_proven() && !found.has_drifted(), "{}", drift_text(&found));
+    assert!(found.changes.is_empty() && found.is_proven() && !found.has_drifted(), "{}", drift_text(&found, 100));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn silence_is_not_proof() {
         let found = drift(&baseline(), &now);
         let silent: Vec<&Change> =
             found.of_kind(ChangeKind::Silent).filter(|change| change.destination == ASSETS).collect();
-        assert_eq!(silent.len(), 1, "{reason}: {}", drift_text(&found));
+        assert_eq!(silent.len(), 1, "{reason}: {}", drift_text(&found, 100));
         assert!(silent[0].details[0].contains(reason), "{:?}", silent[0].details);
         assert!(found.of_kind(ChangeKind::Gone).next().is_none() && !found.is_proven());
     };
@@ -164,7 +164,7 @@ fn every_form_says_the_same() {
     remove(&mut before, ASSETS);
     rename(&mut now, "stock-cam.ddns.net", "evil|\u{1b}[2J.example");
     let found = drift(&before, &now);
-    insta::assert_snapshot!(drift_text(&found), @r#"
+    insta::assert_snapshot!(drift_text(&found, 100), @r#"
 Baseline 2026-03-02 00:01 to 2026-03-02 23:40, current 2026-03-02 00:01 to 2026-03-02 23:40.
 2 new, 0 changed, 1 gone, 0 silent (not proven gone).
 

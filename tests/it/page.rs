@@ -96,6 +96,7 @@ fn atlas(edges: u32) -> AtlasDocument {
             egress: Vec::new(),
             ingress: Vec::new(),
             asked_only: Vec::new(),
+            ..NamespaceDocument::default()
         });
         namespace.egress.push(edge(number, &name));
     }

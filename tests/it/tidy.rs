@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// A module may use only those before it.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 18] = [
     "error",
     "model",
     "catalog",

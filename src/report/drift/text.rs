@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::escape::{code, identifier, prose};
+use super::super::readiness::hanging;
 use super::super::table::Table;
 use super::super::wording::{count, counted, list, size};
 use super::change::{Change, ChangeKind, Direction, Drift};
@@ -67,12 +68,13 @@ fn remark(change: &Change) -> String {
     parts.join("; ")
 }
 
-/// For a terminal.
-pub fn drift_text(drift: &Drift) -> String {
+/// For a terminal of that width: a line for each change, and what a reader must know about it below.
+pub fn drift_text(drift: &Drift, width: u16) -> String {
     let mut text =
         format!("Baseline {}, current {}.\n{}.\n", window(&drift.baseline), window(&drift.current), counts(drift));
     if !drift.changes.is_empty() {
-        let mut table = Table::new(&["CHANGE", "NAMESPACE", "DESTINATION", "PORT", "WORKLOADS", "WHAT"]);
+        let mut remarks = Vec::new();
+        let mut table = Table::new(&["CHANGE", "NAMESPACE", "DESTINATION", "PORT", "WORKLOADS"]);
         let lost = lost_as_a_whole(drift);
         let whole = |change: &Change| {
             change.change == ChangeKind::Silent && lost.contains_key(&(place(change), change.details.join("; ")))
@@ -84,16 +86,23 @@ pub fn drift_text(drift: &Drift) -> String {
                 other_end(change),
                 port(change),
                 list(change.workloads.iter().map(|workload| identifier(workload)), SHOWN_WORKLOADS),
-                identifier(&remark(change)),
             ]);
+            remarks.push(identifier(&remark(change)));
         }
         for ((place, reason), destinations) in &lost {
             let destinations = format!("{} destinations", count(*destinations));
-            let cells = [ChangeKind::Silent.as_str(), place, &destinations, "", "", &identifier(reason)];
+            let cells = [ChangeKind::Silent.as_str(), place, &destinations, "", ""];
             table.row(cells.map(str::to_owned));
+            remarks.push(identifier(reason));
         }
         text += "\n";
-        text += &table.to_plain();
+        let table = table.to_plain(width);
+        let mut lines = table.lines();
+        text.extend(lines.next().into_iter().flat_map(|header| [header, "\n"]));
+        for (line, remark) in lines.zip(&remarks) {
+            text.extend([line, "\n"]);
+            text += &hanging("         ", remark, usize::from(width));
+        }
     }
     if !drift.coverage.is_empty() {
         text += "\nThe current evidence is worse than the baseline's:\n";

@@ -39,9 +39,9 @@ impl Form {
         }
     }
 
-    fn table(self, table: &Table) -> String {
+    fn table(self, table: &Table, width: usize) -> String {
         match self {
-            Self::Plain => table.to_plain(),
+            Self::Plain => table.to_terminal(width, |_, _, cell| cell.to_owned()),
             Self::Markdown => table.to_markdown(),
         }
     }
@@ -89,7 +89,7 @@ fn text(view: &ReplayView<'_>, form: Form, width: usize) -> String {
         out += &form.item("note  ", &form.sentence(caveat), width);
     }
     out += &form.heading("Workloads");
-    out += &form.table(&workloads(view, form));
+    out += &form.table(&workloads(view, form), width);
     out += &breaks(view, form, width);
     out += &undecided(view, form, width);
     out += &rules(view, form, width);
