@@ -148,6 +148,12 @@ fn objects(
 ) -> anyhow::Result<BTreeMap<(String, String), Vec<PolicyObject>>> {
     let mut found: BTreeMap<(String, String), Vec<PolicyObject>> = BTreeMap::new();
     let several = baseline.clusters.len() > 1;
+    if several && !baseline.clusters.keys().any(|cluster| path.join(cluster).is_dir()) {
+        bail!(
+            "`{}`: no folder of any cluster of the baseline in it; give the folder that `draft --out` wrote",
+            path.display()
+        );
+    }
     for cluster in baseline.clusters.keys() {
         let folder = if several { path.join(cluster) } else { path.to_owned() };
         if several && !folder.is_dir() {

@@ -8,7 +8,7 @@ use hashbrown::{HashMap, HashSet};
 use super::target::Role;
 use crate::attribute::{Evidence, Named, PartyId};
 use crate::model::{AddressId, ChainId, Grade, NameId, Timestamp, Verdict};
-use crate::summary::{EdgeSeen, LISTED_MAX};
+use crate::summary::{EdgeSeen, LISTED_MAX, Watched};
 
 /// How many distinct addresses, pods and names are held of a pair; documents show fewer.
 const HELD_MAX: usize = 4_096;
@@ -30,6 +30,7 @@ pub struct Pair {
     candidates: HashMap<NameId, u64>,
     names: HashMap<NameId, u64>,
     chains: HashSet<ChainId>,
+    behaviour: Watched,
 }
 
 impl Pair {
@@ -56,6 +57,7 @@ impl Pair {
             self.first = Timestamp::earliest(self.first, Some(named.first));
             self.last = self.last.max(Some(named.last));
         }
+        self.behaviour.add(named, by_name);
         count_held(&mut self.addresses, named.server_address);
         if let Some(party) = named.client
             && self.pods.len() < HELD_MAX
@@ -95,6 +97,7 @@ impl Pair {
         other.addresses.into_iter().for_each(|(address, count)| *self.addresses.entry(address).or_default() += count);
         self.pods.extend(other.pods);
         self.chains.extend(other.chains);
+        self.behaviour.absorb(other.behaviour);
     }
 
     /// The same in the form of an edge: texts, sorted, at most [`LISTED_MAX`] in each list.
@@ -131,7 +134,7 @@ impl Pair {
             candidates: names(&self.candidates),
             names: names(&self.names),
             chains: chains.into_iter().take(LISTED_MAX).collect(),
-            ..EdgeSeen::default()
+            behaviour: self.behaviour.clone().named(|party| evidence.parties.get(party).map(|known| &*known.pod)),
         }
     }
 

@@ -3,7 +3,7 @@
 //! In: what was seen of a namespace and what the user says; texts of policy files. Out: policy documents in five dialects with the
 //! list of what they leave out ([`draft`]); a [`PolicySet`], in which each policy and each rule knows the object, file and
 //! line that it came from. Parsing is strict: an unknown key is an error, because a misspelt selector would select
-//! everything. Nothing here opens a file, reads a clock or judges traffic (see [`crate::replay`]).
+//! everything. Nothing here opens a file, reads a clock or judges traffic (see `replay`).
 
 mod doubt;
 pub mod draft;

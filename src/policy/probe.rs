@@ -243,14 +243,14 @@ fi
 if [ -n "$CONTROL" ]; then
   set -- $(connect "http://$CONTROL/")
   case "${2:-0}" in
-    0|0.000000) say "CANNOT TELL: $CONTROL, which must be allowed, does not accept a connection (curl exit $1)."; exit 2;;
+    0|0.000000) say "CANNOT TELL: $CONTROL, which must be allowed, does not accept a connection (curl exit ${1:-none})."; exit 2;;
   esac
 fi
 say "control passed: what must be allowed is reachable"
 
 result=$(connect "https://$CANARY:$CANARY_PORT/")
 set -- $result
-code=$1 connected=${2:-0}
+code=${1:-none} connected=${2:-0}
 case "$connected" in
   0|0.000000)
     case "$code" in

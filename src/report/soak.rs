@@ -41,9 +41,9 @@ const COLUMNS: [&str; 8] =
 /// What was blocked, in one sentence.
 fn blocked_text(blocked: &Blocked) -> String {
     format!(
-        "{} {} to {} {}: {}{}{}, last {}. {}",
+        "{} {} {} {}: {}{}{}, last {}. {}",
         blocked.workload,
-        if blocked.side == "egress" { "wanted" } else { "was called, by way of a connection" },
+        if blocked.side == "egress" { "to" } else { "from" },
         blocked.peer,
         blocked.port,
         counted(blocked.connections, "connection"),
@@ -56,8 +56,9 @@ fn blocked_text(blocked: &Blocked) -> String {
 
 fn leak_text(leak: &Leak) -> String {
     format!(
-        "{} and {} {}: {} passed that {} must have stopped on {}, last {}",
+        "{} {} {} {}: {} passed that {} must have stopped on {}, last {}",
         leak.workload,
+        if leak.side == "egress" { "to" } else { "from" },
         leak.peer,
         leak.port,
         counted(leak.connections, "connection"),

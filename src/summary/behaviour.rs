@@ -68,15 +68,15 @@ impl Behaviour {
 }
 
 /// A behaviour under construction, in numbers.
-#[derive(Debug, Default)]
-pub(super) struct Watched {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watched {
     starts: HashMap<PartyId, Starts>,
     rest: Behaviour,
 }
 
 impl Watched {
     /// Adds a connection of a pod. Starts are kept for destinations outside only.
-    pub(super) fn add(&mut self, named: &Named<'_>, is_outside: bool) {
+    pub(crate) fn add(&mut self, named: &Named<'_>, is_outside: bool) {
         let Ok(start) = u32::try_from(named.first.nanos() / 1_000_000_000) else { return };
         if !named.first.is_known() {
             return;
@@ -96,8 +96,16 @@ impl Watched {
         }
     }
 
+    /// Adds what another thread watched.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        for (party, starts) in other.starts {
+            self.starts.entry(party).or_default().absorb(&starts);
+        }
+        self.rest.absorb(other.rest);
+    }
+
     /// With pods by name.
-    pub(super) fn named<'p>(self, pod: impl Fn(PartyId) -> Option<&'p str>) -> Behaviour {
+    pub(crate) fn named<'p>(self, pod: impl Fn(PartyId) -> Option<&'p str>) -> Behaviour {
         let mut made = self.rest;
         for (party, starts) in self.starts {
             if let Some(pod) = pod(party) {

@@ -14,6 +14,7 @@ mod place;
 mod starts;
 
 pub use atlas::{Asked, Atlas, Cluster, InputAccount, Namespace, Totals, WorkloadSeen};
+pub(crate) use behaviour::Watched;
 pub use behaviour::{Behaviour, Bytes, LONG_SECONDS};
 pub use blind_spot::{BlindSpot, Blindness};
 pub use builder::{Builder, build, is_egress};

@@ -152,7 +152,7 @@ fn what_changes_about_a_destination_is_named() {
     insta::assert_snapshot!(only(&found).details.join("\n"), @r#"
 also used by Deployment/storefront
 suspected now: other_rule
-no longer suspected: suspect/dynamic_dns
+no longer suspected: behaviour/beaconing
 review approved, was pending
 36 of 36 connections denied, none before
 "#);
@@ -168,10 +168,13 @@ fn every_form_says_the_same() {
 Baseline 2026-03-02 00:01 to 2026-03-02 23:40, current 2026-03-02 00:01 to 2026-03-02 23:40.
 2 new, 0 changed, 1 gone, 0 silent (not proven gone).
 
-CHANGE  NAMESPACE     DESTINATION                       PORT      WORKLOADS                                 WHAT
-new     prod-eu/shop  evil\u{7c}\u{1b}\u{5b}2J.example  8080/TCP  Deployment/search                         suspect/dynamic_dns (high); review pending
-new     prod-eu/shop  assets.shop.example.com           443/TCP   Deployment/search, Deployment/storefront  16 connections, evidence pod
-gone    prod-eu/shop  stock-cam.ddns.net                8080/TCP  Deployment/search                         suspect/dynamic_dns (high); review pending
+CHANGE  NAMESPACE     DESTINATION                       PORT      WORKLOADS
+new     prod-eu/shop  evil\u{7c}\u{1b}\u{5b}2J.example  8080/TCP  Deployment/search
+         behaviour/beaconing, suspect/dynamic_dns (high); review pending
+new     prod-eu/shop  assets.shop.example.com           443/TCP   Deployment/searc..yment/storefront
+         16 connections, evidence pod
+gone    prod-eu/shop  stock-cam.ddns.net                8080/TCP  Deployment/search
+         behaviour/beaconing, suspect/dynamic_dns (high); review pending
 "#);
     insta::assert_snapshot!(drift_markdown(&found), @r#"
 # Drift since the baseline
@@ -182,24 +185,24 @@ Baseline 2026-03-02 00:01 to 2026-03-02 23:40, current 2026-03-02 00:01 to 2026-
 
 Review each; what stays needs an entry in the allowlist, what is suspect needs an owner.
 
-| Namespace      | Destination                        | Port     | Workloads                                    | Category     | Connections | Last seen  | What                                        |
-| -------------- | ---------------------------------- | -------- | -------------------------------------------- | ------------ | ----------: | ---------- | ------------------------------------------- |
-| `prod-eu/shop` | `evil\u{7c}\u{1b}\u{5b}2J.example` | 8080/TCP | `Deployment/search`                          | unclassified |          36 | 2026-03-02 | suspect/dynamic\_dns (high); review pending |
-| `prod-eu/shop` | `assets.shop.example.com`          | 443/TCP  | `Deployment/search`, `Deployment/storefront` | vendor       |          16 | 2026-03-02 | 16 connections, evidence pod                |
+| Namespace      | Destination                        | Port     | Workloads                                    | Category     | Connections | Last seen  | What                         |
+| -------------- | ---------------------------------- | -------- | -------------------------------------------- | ------------ | ----------: | ---------- | ---------------------------- |
+| `prod-eu/shop` | `evil\u{7c}\u{1b}\u{5b}2J.example` | 8080/TCP | `Deployment/search`                          | unclassified |          36 | 2026-03-02 | behaviour/beaconing, suspect/dynamic\_dns (high); review pending |
+| `prod-eu/shop` | `assets.shop.example.com`          | 443/TCP  | `Deployment/search`, `Deployment/storefront` | vendor       |          16 | 2026-03-02 | 16 connections, evidence pod |
 
 ## Gone
 
 Candidates for removal from the allowlist.
 
-| Namespace      | Destination          | Port     | Workloads           | Category     | Connections | Last seen  | What                                        |
-| -------------- | -------------------- | -------- | ------------------- | ------------ | ----------: | ---------- | ------------------------------------------- |
-| `prod-eu/shop` | `stock-cam.ddns.net` | 8080/TCP | `Deployment/search` | unclassified |          36 | 2026-03-02 | suspect/dynamic\_dns (high); review pending |
+| Namespace      | Destination          | Port     | Workloads           | Category     | Connections | Last seen  | What |
+| -------------- | -------------------- | -------- | ------------------- | ------------ | ----------: | ---------- | ---- |
+| `prod-eu/shop` | `stock-cam.ddns.net` | 8080/TCP | `Deployment/search` | unclassified |          36 | 2026-03-02 | behaviour/beaconing, suspect/dynamic\_dns (high); review pending |
 "#);
     insta::assert_snapshot!(drift_csv(&found).unwrap(), @r#"
 change,cluster,namespace,direction,destination,port,protocol,workloads,category,findings,severity,review,evidence,connections,first,last,details
-new,prod-eu,shop,egress,evil|[2J.example,8080,TCP,Deployment/search,unclassified,suspect/dynamic_dns,high,pending,pod,36,2026-03-02T00:03:00.313912853Z,2026-03-02T23:23:01.568453889Z,
+new,prod-eu,shop,egress,evil|[2J.example,8080,TCP,Deployment/search,unclassified,behaviour/beaconing;suspect/dynamic_dns,high,pending,pod,36,2026-03-02T00:03:00.313912853Z,2026-03-02T23:23:01.568453889Z,
 new,prod-eu,shop,egress,assets.shop.example.com,443,TCP,Deployment/search;Deployment/storefront,vendor,,,not needed,pod,16,2026-03-02T00:21:10.461590596Z,2026-03-02T20:22:19.233366056Z,
-gone,prod-eu,shop,egress,stock-cam.ddns.net,8080,TCP,Deployment/search,unclassified,suspect/dynamic_dns,high,pending,pod,36,2026-03-02T00:03:00.313912853Z,2026-03-02T23:23:01.568453889Z,
+gone,prod-eu,shop,egress,stock-cam.ddns.net,8080,TCP,Deployment/search,unclassified,behaviour/beaconing;suspect/dynamic_dns,high,pending,pod,36,2026-03-02T00:03:00.313912853Z,2026-03-02T23:23:01.568453889Z,
 "#);
 }
 

@@ -130,11 +130,18 @@ fn sums_agree_with_each_other_and_with_the_baseline() {
                 && pair["namespace"] == "shop"
         });
         let same = same.unwrap_or_else(|| panic!("no pair for {}", edge["peer"]));
-        for key in
-            ["connections", "grades", "verdicts", "first", "last", "addresses", "candidates", "chains", "judgement"]
-        {
+        for key in ["connections", "grades", "verdicts", "first", "last", "addresses", "candidates", "chains"] {
             assert_eq!(same["edge"][key], edge[key], "{key} of {}", edge["peer"]);
         }
+        // How sure a finding is may rest on what else the namespace asked, which an investigation does not read.
+        for key in ["category", "rule", "label", "review"] {
+            assert_eq!(same["edge"]["judgement"][key], edge["judgement"][key], "{key} of {}", edge["peer"]);
+        }
+        let rules = |edge: &serde_json::Value| -> Vec<String> {
+            let findings = edge["judgement"]["findings"].as_array().unwrap().iter();
+            findings.map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(rules(&same["edge"]), rules(edge), "findings of {}", edge["peer"]);
     }
 }
 

@@ -43,6 +43,8 @@ mod kube;
 mod lake;
 /// Pages in a real browser.
 mod page;
+/// The rollout plan.
+mod plan;
 /// Policy files: what is read, what is refused and how it is said.
 mod policy;
 /// The enforcement probe.
@@ -55,6 +57,8 @@ mod report;
 mod review;
 /// Generated data.
 mod simulate;
+/// The gate after a change.
+mod soak;
 /// Every source, end to end.
 mod sources;
 /// Runs commands in this process.

@@ -23,12 +23,12 @@ fn the_list_shows_what_is_open_first() {
     assert_eq!(ran.status, 0, "{}", ran.err);
     insta::assert_snapshot!(ran.out, @r#"
 STATE     DESTINATION           WHERE       OWNER       EXPIRES     SUSPECT               IN USE BY
-pending   169.254.169.254       prod..shop  -           -           high cloud_metadata   cart
+pending   169.254.169.254       prod..shop  -           -           high clou..tadata +1  cart
 pending   pastebin.com          prod..form  -           -           high paste            buil..nner
 pending   pastebin.com          prod..form  -           -           high paste            buil..nner
-pending   stock-cam.ddns.net    prod..shop  -           -           high dynamic_dns      search
-pending   8.8.8.8               prod..form  -           -           medium en..ed_dns +1  buil..nner
-pending   8.8.8.8               prod..form  -           -           medium en..ed_dns +1  buil..nner
+pending   stock-cam.ddns.net    prod..shop  -           -           high beaconing +1     search
+pending   8.8.8.8               prod..form  -           -           medium en..ed_dns +2  buil..nner
+pending   8.8.8.8               prod..form  -           -           medium en..ed_dns +2  buil..nner
 pending   44.208.254.194        prod..ace)  -           -           low ip_only           node
 pending   44.208.254.194        prod..ace)  -           -           low ip_only           node
 pending   93.184.216.77         prod..shop  -           -           low ip_only           search
@@ -107,5 +107,5 @@ fn nonsense_is_refused_and_changes_nothing() {
     );
     check(&[&["a.example", "--expires", "soon"][..], &good].concat(), "write a day as `YYYY-MM-DD`");
     check(&["a.example", "--owner", " ", "--reason", "b"], "--owner is empty");
-    check(&[&["a.example", "--baseline", &file][..], &good].concat(), "not a baseline");
+    check(&[&["a.example", "--baseline", &file][..], &good].concat(), "not an atlas.json");
 }

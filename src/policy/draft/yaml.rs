@@ -242,7 +242,26 @@ mod tests {
         ]);
         let text = tree.document(&["top".into(), String::new()]);
         assert_eq!(read(&text), tree.json());
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"
+# top
+#
+kind: NetworkPolicy
+spec:
+  podSelector: {}
+  egress:
+    # first
+    # second\u{a}- evil: true
+    - ports:
+        - port: 53
+          protocol: UDP
+      to:
+        - ipBlock:
+            cidr: "0.0.0.0/0"
+    -
+      - a
+      -
+        - b
+"#);
     }
 
     proptest! {

@@ -42,34 +42,34 @@ fn every_mistake_is_named_with_its_line_and_remedy() {
     .map(settings_error)
     .collect();
     assert_snapshot!(errors.join("\n"), @r#"
-    egress-atlas.toml line 3: unknown key `widnow` in `[join]`; did you mean `window`?
-    egress-atlas.toml line 1: unknown key `jion` in the file; did you mean `join`?
-    egress-atlas.toml line 1: unknown key `colour` in the file; known are `join`, `category`, `suspect`, `exempt`, `detect`, `networks`, `clusters`
-    egress-atlas.toml line 2: `window` must be a text in quotes, found a whole number
-    egress-atlas.toml line 2: `window` cannot be `1 day`: write a duration as `90s`, `10m`, `24h` or `7d`
-    egress-atlas.toml line 2: string values must be quoted, expected literal string
-    egress-atlas.toml line 1: `join` must be a table, found a whole number
-    egress-atlas.toml line 1: `[[category]]` needs the key `category`
-    egress-atlas.toml line 2: `category` cannot be `vendors`: did you mean `vendor`?
-    egress-atlas.toml line 5: `match` cannot be `a*.example`: `*` may only stand first, as in `*.example.com`
-    egress-atlas.toml line 3: `match` cannot be `[]`: the list is empty; leave the key out instead
-    egress-atlas.toml line 3: `match` cannot be `10.1.0.0/8`: host bits are set; the range is `10.0.0.0/8`
-    egress-atlas.toml line 3: `match` must be a text in quotes, found a whole number
-    egress-atlas.toml line 4: `ports` cannot be `70000`: write a port as `443`, or `"8000-8100"`
-    egress-atlas.toml line 4: unknown key `port` in `[[category]]`; did you mean `ports`?
-    egress-atlas.toml line 1: `category` must be a list of tables, written `[[...]]`, found a table
-    egress-atlas.toml line 4: `severity` cannot be `critical`: known are `low`, `medium`, `high`
-    egress-atlas.toml line 3: `class` cannot be `My class`: a class is a word of lower-case letters, digits and `_`, and not `all`
-    egress-atlas.toml line 5: `why` cannot be ` `: it is empty
-    egress-atlas.toml line 3: `class` cannot be `tunel`: did you mean `tunnel`?
-    egress-atlas.toml line 6: `expires` cannot be `2027-02-30`: write a day as `YYYY-MM-DD`
-    egress-atlas.toml line 6: `expires` must be a day, `YYYY-MM-DD`, found a whole number
-    egress-atlas.toml line 1: `[[exempt]]` needs the key `reason`
-    egress-atlas.toml line 2: `pods` cannot be `10.0.0.1/8`: host bits are set; the range is `10.0.0.0/8`
-    egress-atlas.toml line 2: `pods` cannot be `pods.example`: it is no address range in CIDR notation
-    egress-atlas.toml line 1: unknown key `network` in `[clusters.east]`; did you mean `networks`?
-    egress-atlas.toml line 2: `east` must be a table, found a whole number
-    "#);
+egress-atlas.toml line 3: unknown key `widnow` in `[join]`; did you mean `window`?
+egress-atlas.toml line 1: unknown key `jion` in the file; did you mean `join`?
+egress-atlas.toml line 1: unknown key `colour` in the file; known are `join`, `category`, `suspect`, `exempt`, `detect`, `networks`, `clusters`, `draft`
+egress-atlas.toml line 2: `window` must be a text in quotes, found a whole number
+egress-atlas.toml line 2: `window` cannot be `1 day`: write a duration as `90s`, `10m`, `24h` or `7d`
+egress-atlas.toml line 2: string values must be quoted, expected literal string
+egress-atlas.toml line 1: `join` must be a table, found a whole number
+egress-atlas.toml line 1: `[[category]]` needs the key `category`
+egress-atlas.toml line 2: `category` cannot be `vendors`: did you mean `vendor`?
+egress-atlas.toml line 5: `match` cannot be `a*.example`: `*` may only stand first, as in `*.example.com`
+egress-atlas.toml line 3: `match` cannot be `[]`: the list is empty; leave the key out instead
+egress-atlas.toml line 3: `match` cannot be `10.1.0.0/8`: host bits are set; the range is `10.0.0.0/8`
+egress-atlas.toml line 3: `match` must be a text in quotes, found a whole number
+egress-atlas.toml line 4: `ports` cannot be `70000`: write a port as `443`, or `"8000-8100"`
+egress-atlas.toml line 4: unknown key `port` in `[[category]]`; did you mean `ports`?
+egress-atlas.toml line 1: `category` must be a list of tables, written `[[...]]`, found a table
+egress-atlas.toml line 4: `severity` cannot be `critical`: known are `low`, `medium`, `high`
+egress-atlas.toml line 3: `class` cannot be `My class`: a class is a word of lower-case letters, digits and `_`, and not `all`
+egress-atlas.toml line 5: `why` cannot be ` `: it is empty
+egress-atlas.toml line 3: `class` cannot be `tunel`: did you mean `tunnel`?
+egress-atlas.toml line 6: `expires` cannot be `2027-02-30`: write a day as `YYYY-MM-DD`
+egress-atlas.toml line 6: `expires` must be a day, `YYYY-MM-DD`, found a whole number
+egress-atlas.toml line 1: `[[exempt]]` needs the key `reason`
+egress-atlas.toml line 2: `pods` cannot be `10.0.0.1/8`: host bits are set; the range is `10.0.0.0/8`
+egress-atlas.toml line 2: `pods` cannot be `pods.example`: it is no address range in CIDR notation
+egress-atlas.toml line 1: unknown key `network` in `[clusters.east]`; did you mean `networks`?
+egress-atlas.toml line 2: `east` must be a table, found a whole number
+"#);
 }
 
 #[test]

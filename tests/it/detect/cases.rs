@@ -478,7 +478,7 @@ fn settings_switch_off_tune_and_exempt() {
         ("[detect.beaconing]\nscore = \"high\"\n", "must be a number"),
         ("[detect.beaconing]\nscore = -1\n", "from 0 to 1,000,000"),
         ("[detect.beacons]\n", "did you mean `beaconing`"),
-        ("[detect]\nknown = 1\n", "must be true or false"),
+        ("[detect]\nknown = 1\n", "must be `true` or `false`"),
     ] {
         let error = egress_atlas::catalog::Settings::parse(wrong, "egress-atlas.toml").unwrap_err().to_string();
         assert!(error.contains(expected), "{wrong}: {error}");

@@ -204,6 +204,10 @@ Seen on only one of the 7 days covered; a job with a longer period looks the sam
 
 Workloads that run by schedule or once: `CronJob/settle`. Their next run may want something new.
 
+## What this baseline cannot know
+
+No workload is known that was not seen. Only Kubernetes objects (`--kube`, with deployments, statefulsets, daemonsets and cronjobs) can tell of workloads that never spoke.
+
 ## Infrastructure needs
 
 - DNS: `kube-system/Deployment/coredns` on 53/UDP (88,012 connections).
@@ -396,6 +400,10 @@ No connection into this namespace was seen.
 ## Rare and periodic
 
 0 days covered: too short to tell the rare from the regular. Weekly and monthly jobs may be missing.
+
+## What this baseline cannot know
+
+No workload is known that was not seen. Only Kubernetes objects (`--kube`, with deployments, statefulsets, daemonsets and cronjobs) can tell of workloads that never spoke.
 
 ## Infrastructure needs
 
