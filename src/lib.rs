@@ -27,8 +27,9 @@
 //! - [`summary`]: what remains of the traffic: edges, workloads, coverage. Adding is commutative and associative.
 //! - [`classify`]: destination to category, with the rule that decided.
 //! - [`detect`]: destination to findings, each with reason, severity, confidence and remedy.
-//! - [`policy`]: drafts of network policies in five dialects, from what was seen and what owners decided.
 //! - [`inquiry`]: one target instead of all: who talked to it, when, how the name is known, what else they did.
+//! - [`policy`]: parsers of five dialects into one compiled form, and drafts from what was seen and what owners decided.
+//! - [`replay`]: recorded connections against policies: passes, would break, cannot be told; and the soak gate.
 //! - [`report`]: finished values in, text out: documents, index, JSON, the columns of tables.
 //! - [`simulate`]: data that we make ourselves: the demo, and random clusters whose truth is known. Its encoders share
 //!   nothing with the decoders of [`read`], so that each checks the other.

@@ -195,6 +195,26 @@ pub struct Rule {
     pub notes: Vec<&'static str>,
 }
 
+impl Rule {
+    /// Whether it can never match anybody, so that it only isolates.
+    pub fn is_for_nobody(&self) -> bool {
+        let nobody = |peer: &Peer| matches!(peer, Peer::Entity(Entity::None));
+        self.peers.as_ref().is_some_and(|peers| peers.iter().all(nobody))
+    }
+
+    /// Whether it means the world at large: to widen it would be no remedy for a single destination.
+    pub fn is_for_the_world(&self) -> bool {
+        let world = |peer: &Peer| match peer {
+            Peer::Block(block) => block.net.prefix_len() <= if block.net.addr().is_ipv4() { 8 } else { 16 },
+            Peer::Entity(entity) => {
+                matches!(entity, Entity::All | Entity::World | Entity::WorldIpv4 | Entity::WorldIpv6)
+            }
+            _ => false,
+        };
+        self.peers.as_ref().is_none_or(|peers| peers.iter().any(world))
+    }
+}
+
 /// The rules of a policy in one direction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Section {

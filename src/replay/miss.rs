@@ -33,9 +33,11 @@ fn miss(attempt: &Attempt<'_, '_>, id: RuleId, rule: &Rule) -> Option<(u8, Miss)
     if peers.is_yes() && ports.is_no() {
         let by_number = |element: &PortMatch| matching::number(&element.port, &attempt.flow).is_yes();
         let same_number = rule.ports.any_of.iter().flatten().any(by_number);
-        // A rule for anybody at other ports is no hint at this peer.
-        let far = if rule.peers.is_none() { 4 } else { 0 };
-        return Some(if same_number { (far, Miss::Protocol) } else { (far + 1, Miss::Port) });
+        // A rule for anybody at other ports (time servers, say) is no hint at this peer, and to add a port would open the world.
+        if rule.is_for_the_world() {
+            return None;
+        }
+        return Some(if same_number { (0, Miss::Protocol) } else { (1, Miss::Port) });
     }
     if !ports.is_yes() {
         return None;

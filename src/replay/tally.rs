@@ -260,7 +260,7 @@ impl Tally {
         outcome.workloads = rows.into_iter().map(|(owner, rows)| workload(owner, rows)).collect();
         let rules = evaluator.into_iter().flat_map(|evaluator| evaluator.set().rules());
         outcome.rules = rules
-            .filter(|(_, policy, _)| policy.is_enforced)
+            .filter(|(_, policy, rule)| policy.is_enforced && !rule.is_for_nobody())
             .map(|(rule, _, _)| RuleUse {
                 rule,
                 flows: uses.get(&rule).copied().unwrap_or(0),

@@ -122,21 +122,13 @@ fn owner(row: &ReplayWorkload) -> String {
 }
 
 fn workloads(view: &ReplayView<'_>, form: Form) -> Table {
-    let mut table = Table::new(&[
-        "Cluster",
-        "Namespace",
-        "Workload",
-        "#Allowed",
-        "#Not isolated",
-        "#Would break",
-        "#Undecidable",
-        "#Denied already",
-    ]);
+    let mut table =
+        Table::new(&["Namespace", "!Workload", "#Allowed", "#Not isolated", "#Breaks", "#Unknown", "#Denied before"]);
     for row in &view.replay.workloads {
         let totals = &row.totals;
+        let namespace = if row.namespace.is_empty() { "(no namespace)" } else { &row.namespace };
         table.row([
-            form.name(&row.cluster),
-            form.name(if row.namespace.is_empty() { "-" } else { &row.namespace }),
+            form.name(&format!("{}/{namespace}", row.cluster)),
             form.name(&row.workload.to_string()),
             count(totals.allowed),
             count(totals.not_isolated),
