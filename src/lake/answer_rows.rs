@@ -91,8 +91,7 @@ impl RowReader {
             let (Some(client), Some(found)) = (
                 rebuilt(client.get(row), ChainId::NONE, client_hint, vocabulary),
                 address(text_at(found, row), vocabulary),
-            )
-            else {
+            ) else {
                 broken += 1;
                 continue;
             };

@@ -57,6 +57,8 @@ mod review;
 mod simulate;
 /// Every source, end to end.
 mod sources;
+/// Every format and every command, through the store.
+mod stored;
 /// Runs commands in this process.
 mod support;
 /// House rules.
