@@ -26,7 +26,7 @@ fn documents(folder: &Path) -> BTreeMap<String, String> {
                 Some("json") => {
                     let mut json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
                     json.as_object_mut().unwrap().remove("inputs").expect("the document tells its inputs");
-                    json.to_string()
+                    serde_json::to_string_pretty(&json).unwrap()
                 }
                 Some("md") => without_inputs(&String::from_utf8(bytes).unwrap()),
                 _ => format!("{bytes:?}"),

@@ -70,6 +70,14 @@ fn every_fixture_alone_says_the_same_through_the_store() {
             }
         }
     }
+    let messages = [
+        std::fs::read(fixture("antrea/constructed-v2.7-aggregate-ipv4.template.ipfix")).unwrap(),
+        std::fs::read(fixture("antrea/constructed-v2.7-aggregate-ipv4.data.ipfix")).unwrap(),
+    ];
+    let capture = folder(&[("session.ipfix", &messages.concat())]);
+    let name = path(capture.path(), "session.ipfix");
+    assert!(survives(&words(&["--flows", &name]), &[], &name));
+    formats.insert(format_of(&name));
     assert!(survived >= 50, "only {survived} fixtures have records");
     let wanted = ["antrea-csv", "antrea-log", "calico", "calico-log", "dnstap", "goldmane", "hubble", "ipfix"];
     assert_eq!(formats, wanted.iter().map(ToString::to_string).collect());
@@ -101,9 +109,14 @@ fn all_sources_together_say_the_same_through_the_store() {
     let at = |name: &str| path(folder.path(), name);
     let own = words(&["--flows", &at("flows.log"), "--dns", &at("dns.log")]);
     assert!(survives(&own, &[], "Calico with what its records leave out"));
+    // What is passed over in a folder is told of the folder, and no part of the store.
+    let of = |pattern: &str| words(&["--flows", &fixture(pattern)]);
     let all = [
         own,
-        words(&["--flows", &fixture("calico"), "--flows", &fixture("antrea"), "--flows", &fixture("hubble")]),
+        ["calico/*.ndjson", "calico/*.json", "calico/*.sse", "calico/*.log", "antrea/*.csv", "antrea/*.log"]
+            .map(of)
+            .concat(),
+        ["antrea/*.ndjson", "antrea/*.json", "hubble/*.ndjson"].map(of).concat(),
         words(&["--dns", &fixture("dnstap/coredns-*.fstrm")]),
     ]
     .concat();
