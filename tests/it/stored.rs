@@ -5,7 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser as _;
 use egress_atlas::cli::Cli;
-use egress_atlas::lake::Imports;
+use egress_atlas::lake::{Imports, LakeWriter, Reader, ScanOptions, scan};
+use egress_atlas::model::{
+    AddressId, Batch, Certainty, ChainId, Endpoint, EndpointId, FlowRow, Initiator, Protocol, QuestionRow, TextId,
+    Timestamp, Verdict, Vocabulary,
+};
+use proptest::prelude::*;
 
 use crate::lake::{demo_files, go, path, same, words};
 use crate::support::{Ran, fixture, folder, run};
@@ -243,5 +248,110 @@ fn a_folder_is_compared_without_traffic() {
     assert!(parsed(&[]).is_ok());
     for flag in ["--store", "--flows", "--dns", "--kube"] {
         assert!(parsed(&[flag, "x"]).is_err_and(|error| error.to_string().contains(flag)), "{flag}");
+    }
+}
+
+/// Everything that the rows of a batch say, record by record, in texts.
+fn told(batch: &Batch, vocabulary: &Vocabulary) -> Vec<String> {
+    let address = |id: AddressId| match vocabulary.stand_in(id) {
+        Some(stand_in) => format!("{stand_in:?}"),
+        None => vocabulary.address_of(id).to_string(),
+    };
+    let end = |id: EndpointId| format!("{:?}", vocabulary.endpoint_of(id));
+    let names = |id: ChainId| -> Vec<&str> { vocabulary.chain_of(id).iter().map(|id| vocabulary.name_of(*id)).collect() };
+    let flow = |row: &FlowRow| {
+        let ends = [end(row.source), address(row.source_address), end(row.destination), address(row.destination_address)];
+        let rest = (row.source_port, row.destination_port, row.protocol, row.verdict, row.initiator, row.certainty);
+        let texts = [row.cluster, row.node, row.id].map(|id| vocabulary.text_of(id));
+        format!("{:?} {ends:?} {rest:?} {texts:?} {:?}", row.time, names(row.reported))
+    };
+    let mut told: Vec<String> =
+        batch.records().map(|rows| rows.iter().map(flow).collect::<Vec<_>>().join(" and ")).collect();
+    told.extend(batch.questions.iter().map(|row| {
+        let name = &batch.question_text[row.start as usize..row.end as usize];
+        let texts = (vocabulary.text_of(row.cluster), vocabulary.name_of(row.domain), name);
+        format!("{:?} {texts:?} {} {} {} {}", row.time, address(row.client), end(row.client_hint), row.kind, row.is_missing)
+    }));
+    told.sort();
+    told
+}
+
+/// Records of every shape: one row, a beginning, further destinations, addresses left out.
+fn shaped(records: &[(u8, u8, i64, Vec<u8>)], vocabulary: &mut Vocabulary) -> Batch {
+    let mut batch = Batch::default();
+    for (shape, number, time, also) in records {
+        let time = if shape & 64 == 0 { Timestamp::from_nanos(time * 1_000_000_000) } else { Timestamp::UNKNOWN };
+        let pod = |pod: String| Endpoint { namespace: "shop".into(), pod: pod.into(), ..Endpoint::default() };
+        let (source, destination) =
+            (vocabulary.endpoint(pod(format!("web-{number}"))), vocabulary.endpoint(pod(format!("api, {number}\\"))));
+        let name = vocabulary.name(&format!("n{number}.example.com"));
+        let reported = if shape & 1 == 0 { ChainId::NONE } else { vocabulary.chain(&[name]) };
+        let mut address = |last: u8| vocabulary.address(std::net::IpAddr::from([10, 0, 0, last]));
+        let row = FlowRow {
+            time,
+            cluster: TextId::NONE,
+            node: TextId::NONE,
+            source,
+            destination,
+            source_address: if shape & 2 == 0 { address(*number) } else { AddressId::unrecorded(source) },
+            destination_address: match (shape & 4, reported.is_none()) {
+                (0, _) => address(200),
+                (_, true) => AddressId::unrecorded(destination),
+                (_, false) => AddressId::unrecorded_but_named(reported),
+            },
+            source_port: u16::from(*number),
+            destination_port: 443,
+            protocol: Protocol::TCP,
+            verdict: Verdict::Allowed,
+            initiator: if shape & 8 == 0 { Initiator::Source } else { Initiator::Destination },
+            certainty: Certainty::Tracked,
+            reported,
+            id: TextId::NONE,
+        };
+        batch.flows.push(row);
+        if shape & 16 != 0 && time.is_known() {
+            batch.push_further(FlowRow { time: time.plus_nanos(-200_000_000_000_000), ..row });
+        } else if shape & 4 == 0 {
+            for last in also {
+                batch.push_further(FlowRow { destination_address: address(*last), ..row });
+            }
+        }
+        let start = u32::try_from(batch.question_text.len()).unwrap();
+        batch.question_text += &format!("x{number}.example.com");
+        let end = u32::try_from(batch.question_text.len()).unwrap();
+        let (client, domain) = (row.source_address, vocabulary.name("example.com"));
+        let (client_hint, kind, is_missing) = (source, u16::from(*shape), shape & 32 != 0);
+        let cluster = TextId::NONE;
+        batch.questions.push(QuestionRow { time, cluster, client, client_hint, domain, kind, is_missing, start, end });
+    }
+    batch
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn rows_of_every_shape_come_back(
+        records in prop::collection::vec(
+            (any::<u8>(), 0_u8..20, 1_772_000_000_i64..1_772_400_000, prop::collection::vec(0_u8..200, 0..3)), 1..60),
+        parts in 1_usize..4,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut whole = Vocabulary::default();
+        let expected = told(&shaped(&records, &mut whole), &whole);
+        for (number, part) in records.chunks(records.len().div_ceil(parts)).enumerate() {
+            let mut writer = LakeWriter::new(folder.path(), &format!("part-{number}")).unwrap();
+            let batch = shaped(part, &mut writer.vocabulary);
+            writer.add(&batch, TextId::NONE);
+            let written = writer.commit().unwrap();
+            prop_assert_eq!((written.flows, written.questions), (part.len() as u64, part.len() as u64));
+        }
+        egress_atlas::lake::compact(folder.path(), std::time::SystemTime::now()).unwrap();
+        let options = ScanOptions { with_ids: true, ..ScanOptions::default() };
+        let (mut reader, mut vocabulary, mut batch) = (Reader::default(), Vocabulary::default(), Batch::default());
+        for piece in &scan(folder.path(), &options).unwrap().pieces {
+            prop_assert_eq!(reader.read(piece, &options, &mut vocabulary, &mut batch).unwrap(), 0);
+        }
+        prop_assert_eq!(told(&batch, &vocabulary), expected);
     }
 }
