@@ -29,7 +29,7 @@ pub(super) struct DriftArgs {
     #[arg(long, value_name = "DIR")]
     baseline: PathBuf,
     /// A later folder that `discover` wrote, instead of reading traffic.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["flows", "dns", "kube", "since", "until"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["flows", "dns", "store", "kube", "since", "until"])]
     current: Option<PathBuf>,
     #[command(flatten)]
     traffic: TrafficArgs,

@@ -6,11 +6,11 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::Context;
-use super::traffic::{once_each, with_progress};
+use super::traffic::{instant, once_each, with_progress};
 use crate::error::ExitStatus;
 use crate::model::Account;
 use crate::read::{InputFile, InputSpec};
-use crate::task::{Imported, Outcome, Progress, import};
+use crate::task::{ImportOptions, Imported, Outcome, Progress, import};
 
 /// Arguments of `import`.
 #[derive(Debug, Args)]
@@ -24,15 +24,19 @@ pub(super) struct ImportArgs {
     /// The store; made if it is not there.
     #[arg(long, value_name = "DIR")]
     store: PathBuf,
-    /// Flow records: file, folder, glob or `-`; NAME= gives the cluster of records that name none.
+    /// Flow records: file, folder, glob or `-`; NAME= gives the cluster of records that name none. FORMAT is recognised
+    /// from the content, or one of hubble, calico, calico-log, goldmane, antrea-log, antrea-csv, ipfix.
     #[arg(long, value_name = "[NAME=][FORMAT:]PATH")]
     flows: Vec<String>,
-    /// DNS answers: dnstap captures (Frame Streams), or Hubble layer 7 records.
+    /// DNS answers: dnstap captures (Frame Streams), Calico's dns.log (calico-dns), or Hubble layer 7 records.
     #[arg(long, value_name = "[NAME=][FORMAT:]PATH")]
     dns: Vec<String>,
     /// The cluster of inputs that name none.
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
+    /// When the inputs end: times without a year are the last such date before it. RFC 3339, or a duration before now.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
     /// Worker threads [default: all processors].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -43,9 +47,10 @@ pub(super) fn run(args: &ImportArgs, context: &mut Context<'_>) -> anyhow::Resul
     for text in args.flows.iter().chain(&args.dns) {
         files.extend(InputSpec::parse(text)?.files()?);
     }
+    let latest = instant(args.until.as_deref(), "--until", context.now)?;
     let mut files = once_each(files)?;
     if files.is_empty() {
-        bail!("nothing to import: give --flows PATH (Hubble export) or --dns PATH (dnstap capture)");
+        bail!("nothing to import: give --flows PATH (flow records) or --dns PATH (DNS answers)");
     }
     for file in &mut files {
         file.cluster = file.cluster.take().or_else(|| args.cluster.clone());
@@ -58,7 +63,9 @@ pub(super) fn run(args: &ImportArgs, context: &mut Context<'_>) -> anyhow::Resul
         .filter(|threads| *threads > 0)
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let progress = Progress::default();
-    let imported = with_progress(context, &progress, || import(&args.store, &files, threads, &progress))?;
+    let imported = with_progress(context, &progress, || {
+        import(&args.store, &files, ImportOptions { threads, latest }, &progress)
+    })?;
     for one in &imported {
         say(one, context);
     }
@@ -82,7 +89,7 @@ pub(super) fn run(args: &ImportArgs, context: &mut Context<'_>) -> anyhow::Resul
         count(|outcome| outcome == Outcome::Known),
         args.store.display()
     )?;
-    let broken = imported.iter().any(|one| one.problem.is_some());
+    let broken = imported.iter().any(|one| one.problem.is_some() && one.outcome != Outcome::PassedOver);
     Ok(if broken { ExitStatus::NotProven } else { ExitStatus::Good })
 }
 
@@ -90,10 +97,8 @@ fn say(one: &Imported, context: &mut Context<'_>) {
     let account = &one.account;
     match one.outcome {
         Outcome::PassedOver => {
-            context.say(&format!(
-                "warning: `{}` is passed over: it is neither Hubble JSON nor a dnstap capture",
-                one.input
-            ));
+            let why = one.problem.as_deref().unwrap_or_default();
+            return context.say(&format!("warning: `{}` is passed over: {why}", one.input));
         }
         Outcome::Known if context.verbose => context.say(&format!("`{}`: the store has it already", one.input)),
         Outcome::Known => {}

@@ -23,6 +23,11 @@ impl Columns {
         self.columns.push(StringChunked::from_iter_values(name.into(), values).into_series().into_column());
     }
 
+    /// Texts, empty where there is none.
+    pub(super) fn optional_text<'a>(&mut self, name: &str, values: impl Iterator<Item = Option<&'a str>>) {
+        self.columns.push(StringChunked::from_iter_options(name.into(), values).into_series().into_column());
+    }
+
     /// Times in UTC, empty where unknown.
     pub(super) fn time(&mut self, name: &str, values: impl Iterator<Item = Timestamp>) {
         let nanos: Vec<Option<i64>> = values.map(|time| time.is_known().then(|| time.nanos())).collect();

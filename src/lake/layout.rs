@@ -23,6 +23,8 @@ pub enum Table {
     Flows,
     /// Pairs of name and address, as answered.
     Answers,
+    /// Questions that got no address.
+    Questions,
     /// Losses as sources report them.
     Losses,
     /// What sources delivered, minute by minute.
@@ -31,13 +33,14 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 4] = [Self::Flows, Self::Answers, Self::Losses, Self::Ledger];
+    pub const ALL: [Self; 5] = [Self::Flows, Self::Answers, Self::Questions, Self::Losses, Self::Ledger];
 
     /// The name of its folder.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Flows => "flows",
             Self::Answers => "answers",
+            Self::Questions => "questions",
             Self::Losses => "losses",
             Self::Ledger => "ledger",
         }

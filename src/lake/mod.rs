@@ -4,9 +4,11 @@
 //! delivered. Files appear whole or not at all. There is no index and no manifest: the folder is the truth. Nothing here
 //! judges rows, folds them or reads a clock.
 
+mod answer_rows;
 mod codec;
 mod compact;
 mod error;
+mod flow_rows;
 mod frame;
 mod imports;
 mod layout;

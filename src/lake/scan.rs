@@ -55,7 +55,7 @@ impl ScanOptions {
             partition.day.is_none_or(|own| self.asks_for(day(own), day(own.saturating_add(1)).plus_nanos(-1)));
         let in_cluster = partition.cluster.is_empty()
             || self.clusters.as_ref().is_none_or(|clusters| clusters.contains(&partition.cluster));
-        let has_client = matches!(partition.table, Table::Flows | Table::Answers);
+        let has_client = matches!(partition.table, Table::Flows | Table::Answers | Table::Questions);
         // A flow's bucket is that of one end only, so that it cannot be asked for by address.
         let in_bucket = !has_client
             || partition.table == Table::Flows
@@ -169,13 +169,13 @@ pub(super) fn read_whole(path: &Path) -> Result<DataFrame, LakeError> {
     reader.finish().map_err(|error| LakeError::broken(path, &error))
 }
 
-/// Plans the reading of flows, answers and losses.
+/// Plans the reading of flows, answers, questions and losses.
 pub fn scan(root: &Path, options: &ScanOptions) -> Result<Plan, LakeError> {
     if !is_store(root) {
         return Err(LakeError::NotAStore { path: root.display().to_string() });
     }
     let mut plan = Plan::default();
-    for table in [Table::Flows, Table::Answers, Table::Losses] {
+    for table in [Table::Flows, Table::Answers, Table::Questions, Table::Losses] {
         for (partition, path) in files(root, table)? {
             if !options.asks_for_partition(&partition) {
                 plan.files_passed_over += 1;
@@ -264,6 +264,7 @@ impl Reader {
         let read = match piece.table {
             Table::Flows => self.rows.flows(&frame, options.with_ids, vocabulary, batch),
             Table::Answers => self.rows.answers(&frame, vocabulary, batch),
+            Table::Questions => self.rows.questions(&frame, vocabulary, batch),
             Table::Losses => losses(&frame, vocabulary, batch).map(|()| 0),
             Table::Ledger => Ok(0),
         };

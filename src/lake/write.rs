@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use polars::prelude::{CompatLevel, DataFrame, KeyValueMetadata, ParquetWriter, SchemaExt};
 use polars_parquet::arrow::write::schema_to_metadata_key;
 
+use super::answer_rows::{Asked, answer_frame, question_frame};
 use super::error::LakeError;
+use super::flow_rows::{FlowRecord, flow_frame};
 use super::layout::{Partition, Table, bucket_of, mark};
 use super::ledger::{LedgerRow, ledger_frame};
-use super::rows::{answer_frame, flow_frame, loss_frame};
+use super::rows::loss_frame;
 use crate::collect::durable::{self, UNFINISHED};
-use crate::model::{AnswerRow, Batch, FlowRow, Initiator, Loss, TextId, Timestamp, Vocabulary};
+use crate::model::{AnswerRow, Batch, Initiator, Loss, QuestionRow, TextId, Timestamp, Vocabulary};
 
 /// Rows of a row group: small enough that a reader of an hour skips most of a busy day.
 pub(super) const GROUP_ROWS: usize = 1 << 15;
@@ -28,10 +30,12 @@ const HELD_ROWS_MAX: usize = 1 << 19;
 pub struct Written {
     /// Files.
     pub files: u64,
-    /// Flow rows.
+    /// Flow records.
     pub flows: u64,
     /// Answer rows.
     pub answers: u64,
+    /// Questions without an address.
+    pub questions: u64,
     /// Losses.
     pub losses: u64,
 }
@@ -45,8 +49,9 @@ pub struct LakeWriter {
     name: String,
     /// The numbers of all rows. Empty it only right after [`LakeWriter::flush`].
     pub vocabulary: Vocabulary,
-    flows: BTreeMap<Place, Vec<FlowRow>>,
+    flows: BTreeMap<Place, Vec<FlowRecord>>,
     answers: BTreeMap<Place, Vec<AnswerRow>>,
+    questions: BTreeMap<Place, Vec<Asked>>,
     losses: BTreeMap<Place, Vec<Loss>>,
     held: usize,
     flushes: u32,
@@ -64,6 +69,7 @@ impl LakeWriter {
             vocabulary: Vocabulary::default(),
             flows: BTreeMap::new(),
             answers: BTreeMap::new(),
+            questions: BTreeMap::new(),
             losses: BTreeMap::new(),
             held: 0,
             flushes: 0,
@@ -75,26 +81,32 @@ impl LakeWriter {
     /// Takes the rows of a batch. Rows that name no cluster get `cluster`.
     pub fn add(&mut self, batch: &Batch, cluster: TextId) {
         let named = |own: TextId| if own.is_none() { cluster } else { own };
-        for row in &batch.flows {
+        for mut record in batch.records().flat_map(FlowRecord::all) {
+            record.row.cluster = named(record.row.cluster);
+            let row = record.row;
             // The end that this record alone takes for the client; the bucket is a help for readers, no promise.
             let client = match row.initiator {
                 Initiator::Destination => row.destination_address,
                 Initiator::Source | Initiator::Unknown => row.source_address,
             };
-            let row = FlowRow { cluster: named(row.cluster), ..*row };
             let bucket = bucket_of(self.vocabulary.address_of(client));
-            self.flows.entry((row.cluster, day(row.time), bucket)).or_default().push(row);
+            self.flows.entry((row.cluster, day(row.time), bucket)).or_default().push(record);
         }
         for row in &batch.answers {
             let row = AnswerRow { cluster: named(row.cluster), ..*row };
             let bucket = bucket_of(self.vocabulary.address_of(row.client));
             self.answers.entry((row.cluster, day(row.time), bucket)).or_default().push(row);
         }
+        for Asked { row, name } in Asked::all(batch) {
+            let row = QuestionRow { cluster: named(row.cluster), ..row };
+            let bucket = bucket_of(self.vocabulary.address_of(row.client));
+            self.questions.entry((row.cluster, day(row.time), bucket)).or_default().push(Asked { row, name });
+        }
         for row in &batch.losses {
             let row = Loss { cluster: named(row.cluster), ..row.clone() };
             self.losses.entry((row.cluster, day(row.time), 0)).or_default().push(row);
         }
-        self.held += batch.flows.len() + batch.answers.len() + batch.losses.len();
+        self.held += batch.flows.len() + batch.answers.len() + batch.questions.len() + batch.losses.len();
     }
 
     /// Whether enough rows are held for a flush.
@@ -104,10 +116,10 @@ impl LakeWriter {
 
     /// Writes what is held to files that nobody sees yet.
     pub fn flush(&mut self) -> Result<(), LakeError> {
-        for (place, mut rows) in std::mem::take(&mut self.flows) {
-            rows.sort_by_key(|row| row.time);
-            self.written.flows += rows.len() as u64;
-            let frame = flow_frame(&rows, &self.vocabulary);
+        for (place, mut records) in std::mem::take(&mut self.flows) {
+            records.sort_by_key(|record| record.row.time);
+            self.written.flows += records.len() as u64;
+            let frame = flow_frame(&records, &self.vocabulary);
             self.put(Table::Flows, place, frame)?;
         }
         for (place, mut rows) in std::mem::take(&mut self.answers) {
@@ -115,6 +127,12 @@ impl LakeWriter {
             self.written.answers += rows.len() as u64;
             let frame = answer_frame(&rows, &self.vocabulary);
             self.put(Table::Answers, place, frame)?;
+        }
+        for (place, mut rows) in std::mem::take(&mut self.questions) {
+            rows.sort_by_key(|asked| asked.row.time);
+            self.written.questions += rows.len() as u64;
+            let frame = question_frame(&rows, &self.vocabulary);
+            self.put(Table::Questions, place, frame)?;
         }
         for (place, mut rows) in std::mem::take(&mut self.losses) {
             rows.sort_by_key(|row| row.time);

@@ -143,15 +143,18 @@ pub const INVESTIGATED: [&str; 16] = [
 pub const STORED_END: [&str; 8] =
     ["namespace", "pod", "workload_kind", "workload", "labels", "identity", "local", "cluster"];
 
-/// Columns of the store's `flows` beside those of its two ends, in order.
-pub const STORED_FLOWS: [&str; 13] = [
+/// Columns of the store's `flows` beside those of its two ends, in order. `began` and `also_to` are what one record says
+/// beyond its row: an earlier time of the same connection, further destinations of the same client.
+pub const STORED_FLOWS: [&str; 15] = [
     "time",
+    "began",
     "cluster",
     "node",
     "source_address",
     "source_port",
     "destination_address",
     "destination_port",
+    "also_to",
     "protocol",
     "verdict",
     "initiator",
@@ -174,6 +177,9 @@ pub const STORED_ANSWERS: [&str; 11] = [
     "kind",
     "resolver",
 ];
+
+/// Columns of the store's `questions` beside those of the client's claimed identity, in order.
+pub const STORED_QUESTIONS: [&str; 7] = ["time", "cluster", "client", "name", "domain", "type", "is_missing"];
 
 /// Columns of the store's `losses`, in order.
 pub const STORED_LOSSES: [&str; 5] = ["time", "cluster", "node", "place", "events"];

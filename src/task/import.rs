@@ -12,9 +12,10 @@ use std::sync::{Mutex, PoisonError};
 
 use super::ingest::{Progress, chunks};
 use crate::lake::{Digest, ImportRecord, Imports, LakeError, LakeWriter, make_store, remove_files_of};
-use crate::model::{Account, Batch, TextId};
+use crate::model::{Account, Batch, TextId, Timestamp};
 use crate::read::{
-    Bytes, Decoders, Format, Framing, InputError, InputFile, Layout, Opened, open, open_bytes, start_frame,
+    Bytes, ChunkSource, Decoders, Format, Framing, InputError, InputFile, IpfixChunks, Layout, Opened, open,
+    open_bytes, start_frame,
 };
 
 /// Why an import stopped.
@@ -58,7 +59,7 @@ pub enum Outcome {
     Known,
     /// The store had the beginning, up to this byte.
     Continued(u64),
-    /// Neither Hubble JSON nor a dnstap capture, in a folder that holds other files, too.
+    /// Of no format that can be used, in a folder that holds other files, too; `problem` says why.
     PassedOver,
 }
 
@@ -66,18 +67,27 @@ pub enum Outcome {
 const HEAD_BYTES: u64 = 4096;
 const READ_BYTES: usize = 1 << 20;
 
+/// What importing needs to know.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ImportOptions {
+    /// Worker threads.
+    pub threads: usize,
+    /// Times without a year are the last such date not after this; without it they are unknown.
+    pub latest: Option<Timestamp>,
+}
+
 /// Imports all files into the store at `root`; what became of each, in the order of the files.
 pub fn import(
     root: &Path,
     files: &[InputFile],
-    threads: usize,
+    options: ImportOptions,
     progress: &Progress,
 ) -> Result<Vec<Imported>, ImportError> {
     make_store(root)?;
     let known = Imports::read(root)?;
-    let groups = Mutex::new(groups(files)?.into_values());
+    let groups = Mutex::new(groups(files).into_values());
     let results: Vec<Result<Vec<(usize, Imported)>, ImportError>> = std::thread::scope(|scope| {
-        let running: Vec<_> = (0..threads.max(1))
+        let running: Vec<_> = (0..options.threads.max(1))
             .map(|_| {
                 scope.spawn(|| {
                     let mut done = Vec::new();
@@ -87,7 +97,7 @@ pub fn import(
                         let mut imports = known.clone();
                         for number in group {
                             let Some(file) = files.get(number) else { continue };
-                            done.push((number, import_file(root, file, &mut imports, progress)?));
+                            done.push((number, import_file(root, file, &mut imports, (options, progress))?));
                         }
                     }
                 })
@@ -107,12 +117,14 @@ pub fn import(
 }
 
 /// Numbers of files that begin alike, the smaller first.
-fn groups(files: &[InputFile]) -> Result<BTreeMap<Vec<u8>, Vec<usize>>, ImportError> {
+fn groups(files: &[InputFile]) -> BTreeMap<Vec<u8>, Vec<usize>> {
     let mut groups: BTreeMap<Vec<u8>, Vec<(u64, usize)>> = BTreeMap::new();
     for (number, file) in files.iter().enumerate() {
         let mut head = Vec::new();
         // What fails here fails again, and with its reason, when the file is read.
-        drop(open_bytes(file)?.take(HEAD_BYTES).read_to_end(&mut head));
+        if let Ok(bytes) = open_bytes(file) {
+            drop(bytes.take(HEAD_BYTES).read_to_end(&mut head));
+        }
         let bytes = std::fs::metadata(&file.path).map_or(0, |metadata| metadata.len());
         // A short file may be the beginning of a long one: the first line tells.
         let line = head.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -122,7 +134,7 @@ fn groups(files: &[InputFile]) -> Result<BTreeMap<Vec<u8>, Vec<usize>>, ImportEr
         group.sort_unstable();
         group.into_iter().map(|(_, number)| number).collect()
     };
-    Ok(groups.into_iter().map(|(head, group)| (head, sorted(group))).collect())
+    groups.into_iter().map(|(head, group)| (head, sorted(group))).collect()
 }
 
 /// What the store has of a content.
@@ -179,12 +191,16 @@ fn import_file(
     root: &Path,
     file: &InputFile,
     imports: &mut Imports,
-    progress: &Progress,
+    (options, progress): (ImportOptions, &Progress),
 ) -> Result<Imported, ImportError> {
     let input = file.path.display().to_string();
     let empty = |outcome| Imported { input: input.clone(), account: Account::default(), problem: None, outcome };
     let opened = match open(file) {
-        Err(InputError::Unrecognised { .. }) if !file.is_named => return Ok(empty(Outcome::PassedOver)),
+        Err(error) if !file.is_named && is_passed_over(&error) => {
+            let problem = error.to_string();
+            let problem = problem.strip_prefix(&format!("`{input}`: ")).unwrap_or(&problem).to_owned();
+            return Ok(Imported { problem: Some(problem), ..empty(Outcome::PassedOver) });
+        }
         opened => opened?,
     };
     let content = look_up(open_bytes(file)?, imports);
@@ -197,7 +213,8 @@ fn import_file(
     let mut writer = LakeWriter::new(root, &name)?;
     let failed = |source| ImportError::Io { path: input.clone(), source };
     let opened = behind(opened, content.known).map_err(failed)?;
-    let read = read_all(opened, content.known, file.cluster.as_deref(), &mut writer, progress)?;
+    let decoders = || Decoders::new(true, options.latest);
+    let read = read_all((opened, content.known), file.cluster.as_deref(), &mut writer, decoders, progress)?;
     if read.account.used == 0 && content.known > 0 {
         // The rest of a file that breaks off: nothing new in it yet.
         return Ok(empty(Outcome::Known));
@@ -205,8 +222,8 @@ fn import_file(
     writer.commit()?;
     let bytes = match framing {
         // Objects may go on in what follows, so that only the whole is known.
-        Framing::Objects | Framing::Messages | Framing::Whole => content.bytes,
-        Framing::Lines | Framing::Frames => read.end.min(content.bytes),
+        Framing::Objects | Framing::Whole => content.bytes,
+        Framing::Lines | Framing::Frames | Framing::Messages => read.end.min(content.bytes),
     };
     let digest = if bytes == content.bytes { content.digest } else { digest_of(file, bytes)? };
     let record = record(file, format, &read, (bytes, digest), (name, content.known));
@@ -214,6 +231,11 @@ fn import_file(
     imports.add(record);
     let outcome = if content.known > 0 { Outcome::Continued(content.known) } else { Outcome::Imported };
     Ok(Imported { input, account: read.account, problem: read.problem, outcome })
+}
+
+/// Whether a file in a folder may be what it is without ending the import of the others.
+fn is_passed_over(error: &InputError) -> bool {
+    matches!(error, InputError::Unrecognised { .. } | InputError::Io { .. }) || error.is_of_one_file()
 }
 
 fn record(
@@ -241,9 +263,10 @@ fn record(
     }
 }
 
-/// The stream from byte `from` on. A capture of frames gets a beginning of its own again.
+/// The stream from byte `from` on. A capture of frames gets a beginning of its own again; one of messages is kept whole,
+/// because what follows means nothing without the templates before it.
 fn behind(mut opened: Opened, from: u64) -> io::Result<Opened> {
-    if from > 0 {
+    if from > 0 && opened.framing != Framing::Messages {
         io::copy(&mut (&mut opened.bytes).take(from), &mut io::sink())?;
         if opened.framing == Framing::Frames {
             opened.bytes = Box::new(Cursor::new(start_frame()).chain(opened.bytes));
@@ -261,19 +284,25 @@ struct ReadAll {
 }
 
 fn read_all(
-    opened: Opened,
-    from: u64,
+    (opened, from): (Opened, u64),
     cluster: Option<&str>,
     writer: &mut LakeWriter,
+    new_decoders: impl Fn() -> Decoders,
     progress: &Progress,
 ) -> Result<ReadAll, ImportError> {
     let (format, framing, header) = (opened.format, opened.framing, opened.header.clone());
     // Offsets count from where reading began, behind the start frame that was put there.
     let added = if from > 0 && framing == Framing::Frames { start_frame().len() as u64 } else { 0 };
-    let place = |offset: u64| (offset + from).saturating_sub(added);
-    let mut source = chunks(opened);
+    let place = |offset: u64| {
+        // Those of messages count from the beginning of the stream.
+        if framing == Framing::Messages { offset } else { (offset + from).saturating_sub(added) }
+    };
+    let mut source: Box<dyn ChunkSource> = match framing {
+        Framing::Messages => Box::new(IpfixChunks::behind(opened.bytes, from)),
+        _ => chunks(opened),
+    };
     let (mut chunk, mut batch) = (Vec::new(), Batch::default());
-    let mut decoders = Decoders::new(true, None);
+    let mut decoders = new_decoders();
     let mut read = ReadAll { account: Account::default(), problem: None, end: from };
     loop {
         let mut account = Account::default();
@@ -297,7 +326,7 @@ fn read_all(
         writer.add(&batch, cluster);
         let is_whole = framing != Framing::Lines || chunk.ends_with(b"\n") || account.rejected_total() == 0;
         if is_whole {
-            read.end = offset + chunk.len() as u64;
+            read.end = offset.wrapping_add(chunk.len() as u64);
         }
         progress.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         progress.records.fetch_add(account.read, Ordering::Relaxed);
@@ -306,7 +335,7 @@ fn read_all(
             writer.flush()?;
             // Decoders remember numbers of the vocabulary: both begin anew.
             writer.vocabulary = crate::model::Vocabulary::default();
-            decoders = Decoders::new(true, None);
+            decoders = new_decoders();
         }
     }
 }

@@ -11,7 +11,7 @@ mod store;
 
 pub use baseline::of_baseline;
 pub use draft::{BaselineError, baselines, read_atlas, unproven};
-pub use import::{ImportError, Imported, Outcome, import};
+pub use import::{ImportError, ImportOptions, Imported, Outcome, import};
 pub use ingest::{IngestError, IngestOptions, Ingested, Progress, ingest};
 pub use judge::{judge, judge_against, worst_open};
 pub use known::known_destinations;

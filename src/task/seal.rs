@@ -208,7 +208,9 @@ impl Sealing {
     }
 
     fn count(&mut self, line: Line, account: &Account, arrived: Timestamp, missing: u64) {
-        let times = self.batch.answers.iter().map(|row| row.time).chain(self.batch.flows.iter().map(|row| row.time));
+        let Batch { flows, answers, questions, .. } = &self.batch;
+        let of_dns = answers.iter().map(|row| row.time).chain(questions.iter().map(|row| row.time));
+        let times = flows.iter().map(|row| row.time).chain(of_dns);
         let delays = times.filter(|time| time.is_known()).map(|time| arrived.nanos().saturating_sub(time.nanos()));
         let delay = if account.read > 0 { delays.min() } else { None };
         self.rejected += account.rejected_total();

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::ingest::{IngestOptions, OUTSIDE_WINDOW, Progress};
 use crate::attribute::Fold;
 use crate::lake::{LakeError, Plan, Reader, ScanOptions, Table, scan};
-use crate::model::{Account, Batch, Place, Rejected, TextId};
+use crate::model::{Account, Batch, FlowRow, Place, Rejected, TextId};
 use crate::summary::InputAccount;
 
 /// Everything that was read from a store.
@@ -76,7 +76,7 @@ pub fn read_store(
         .map(|first| format!("{} of its files cannot be read, the first: {first}", plan.broken.len()));
     let inputs = accounts
         .into_iter()
-        .filter(|(table, account)| account.read > 0 || *table != Table::Losses)
+        .filter(|(table, account)| account.read > 0 || matches!(table, Table::Flows | Table::Answers))
         .map(|(table, account)| InputAccount {
             name: format!("{name}/{}", table.as_str()).into(),
             format: "store",
@@ -112,8 +112,11 @@ fn work(
         for _ in 0..unreadable {
             account.reject(BROKEN_ROW, Place::Byte(0));
         }
-        let rows = (batch.flows.len() + batch.answers.len() + batch.losses.len()) as u64;
-        let outside = batch.flows.iter().filter(|row| !ingest.limits.asks_for(row.time)).count() as u64;
+        let records = batch.records().count();
+        let rows = (records + batch.answers.len() + batch.questions.len() + batch.losses.len()) as u64;
+        let asked = |row: &FlowRow| ingest.limits.asks_for(row.time);
+        let unasked = batch.questions.iter().filter(|row| !ingest.limits.asks_for(row.time)).count();
+        let outside = (batch.records().filter(|rows| !rows.iter().any(asked)).count() + unasked) as u64;
         account.read += rows;
         account.used += rows - outside;
         if outside > 0 {

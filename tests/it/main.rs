@@ -61,6 +61,8 @@ mod simulate;
 mod soak;
 /// Every source, end to end.
 mod sources;
+/// Every format and every command, through the store.
+mod stored;
 /// Runs commands in this process.
 mod support;
 /// House rules.

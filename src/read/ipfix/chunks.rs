@@ -31,6 +31,34 @@ impl<R: Read> IpfixChunks<R> {
         Self { reader, session: Session::default(), offset: 0, ended: false, failed: None }
     }
 
+    /// Reads from the beginning of a capture and hands out what lies behind byte `from`, with the templates from before it.
+    pub fn behind(reader: R, from: u64) -> Self {
+        let mut chunks = Self::new(reader);
+        let (mut passed, mut account) = (Vec::new(), Account::default());
+        while chunks.offset < from && !chunks.ended {
+            passed.clear();
+            chunks.step(&mut passed, &mut account);
+        }
+        chunks
+    }
+
+    /// Appends the next message and learns from it, or ends.
+    fn step(&mut self, chunk: &mut Vec<u8>, account: &mut Account) {
+        let start = chunk.len();
+        match self.next_message(chunk, account) {
+            Ok(Some(header)) => {
+                let message = chunk.get(start..).unwrap_or_default();
+                self.session.message(header, message, &mut |_| {});
+                self.offset = self.offset.saturating_add(message.len() as u64);
+            }
+            Ok(None) => self.ended = true,
+            Err(error) => {
+                self.ended = true;
+                self.failed = Some(error);
+            }
+        }
+    }
+
     /// Appends the next message; `None` at the end.
     fn next_message(&mut self, chunk: &mut Vec<u8>, account: &mut Account) -> io::Result<Option<Header>> {
         let start = chunk.len();
@@ -99,29 +127,13 @@ impl<R: Read + Send> ChunkSource for IpfixChunks<R> {
         self.write_templates(chunk);
         let own = chunk.len();
         let offset = self.offset;
-        while chunk.len() - own < CHUNK_BYTES {
-            let start = chunk.len();
-            match self.next_message(chunk, account) {
-                Ok(Some(header)) => {
-                    let message = chunk.get(start..).unwrap_or_default();
-                    self.session.message(header, message, &mut |_| {});
-                    self.offset = self.offset.saturating_add(message.len() as u64);
-                }
-                Ok(None) => {
-                    self.ended = true;
-                    break;
-                }
-                Err(error) => {
-                    self.ended = true;
-                    self.failed = Some(error);
-                    break;
-                }
-            }
+        while !self.ended && chunk.len() - own < CHUNK_BYTES {
+            self.step(chunk, account);
         }
         if chunk.len() == own {
             return self.failed.take().map_or(Ok(None), Err);
         }
-        // Places in the chunk count from its first byte, where the templates stand.
-        Ok(Some(offset.saturating_sub(own as u64)))
+        // Places in the chunk count from its first byte, where the templates stand: it may lie before the stream's beginning.
+        Ok(Some(offset.wrapping_sub(own as u64)))
     }
 }

@@ -66,7 +66,7 @@ impl IpfixDecoder {
             let Some(header) = Header::read(rest) else { break Err(Lost { offset: self.offset }) };
             let Some((message, next)) = rest.split_at_checked(header.length) else { break Ok(()) };
             self.message(header, message, vocabulary, batch, account);
-            self.offset = self.offset.saturating_add(message.len() as u64);
+            self.offset = self.offset.wrapping_add(message.len() as u64);
             rest = next;
         };
         let done = waiting.len() - rest.len();
@@ -125,7 +125,7 @@ impl IpfixDecoder {
                     Err(reason) => account.reject(reason, Place::Byte(offset)),
                 }
             }
-            Piece::Fault { reason, at } => account.reject(reason, Place::Byte(offset.saturating_add(at as u64))),
+            Piece::Fault { reason, at } => account.reject(reason, Place::Byte(offset.wrapping_add(at as u64))),
             Piece::Gap { records } => batch.losses.push(Loss {
                 time: Timestamp::from_parts(u64::from(header.time), 0).unwrap_or(Timestamp::UNKNOWN),
                 cluster: TextId::NONE,

@@ -1,0 +1,217 @@
+//! Flow records as frames, and back.
+//!
+//! In: the rows of each record, with the vocabulary that their numbers belong to. Out: frames with one row for each record;
+//! and the rows of the records again, so that whoever counts records counts the same.
+
+use polars::prelude::{DataFrame, Int64Chunked, PolarsResult, StringChunked, UInt32Chunked};
+
+use super::codec::{Word, join_list, split_list};
+use super::frame::{Columns, numbers, texts, time_at, times};
+use super::rows::{EndColumns, RowReader, address, address_column, chain_text, end_columns, port, rebuilt, text_at};
+use crate::model::columns::{END_PREFIXES, STORED_FLOWS};
+use crate::model::{
+    AddressId, Batch, Certainty, ChainId, FlowRow, Initiator, Protocol, TextId, Timestamp, Verdict, Vocabulary,
+};
+
+/// One record: its row, and what it says beyond it.
+#[derive(Clone, Debug)]
+pub(super) struct FlowRecord {
+    pub(super) row: FlowRow,
+    /// An earlier time of the same connection; unknown when the record has one time.
+    began: Timestamp,
+    /// Further destinations of the same client.
+    also_to: Vec<AddressId>,
+}
+
+impl FlowRecord {
+    /// The rows of one record as one. Rows that differ in anything else than time or destination become records of their
+    /// own, which no reader of records makes.
+    pub(super) fn all(rows: &[FlowRow]) -> Vec<Self> {
+        let mut records: Vec<Self> = Vec::with_capacity(1);
+        for row in rows {
+            if let Some(last) = records.last_mut() {
+                let first = last.row;
+                if *row == (FlowRow { time: row.time, ..first }) && row.time.is_known() && !last.began.is_known() {
+                    last.began = row.time;
+                    continue;
+                }
+                let differs_in_address = *row == (FlowRow { destination_address: row.destination_address, ..first });
+                if differs_in_address && !row.destination_address.is_unrecorded() {
+                    last.also_to.push(row.destination_address);
+                    continue;
+                }
+            }
+            records.push(Self { row: *row, began: Timestamp::UNKNOWN, also_to: Vec::new() });
+        }
+        records
+    }
+
+    /// Its rows, as they were.
+    fn unfold(self, batch: &mut Batch) {
+        let row = self.row;
+        batch.flows.push(row);
+        if self.began.is_known() {
+            batch.push_further(FlowRow { time: self.began, ..row });
+        }
+        for destination_address in self.also_to {
+            batch.push_further(FlowRow { destination_address, ..row });
+        }
+    }
+}
+
+/// Records as a frame.
+pub(super) fn flow_frame(records: &[FlowRecord], vocabulary: &Vocabulary) -> Result<DataFrame, String> {
+    let [
+        time,
+        began,
+        cluster,
+        node,
+        source,
+        source_port,
+        destination,
+        destination_port,
+        also_to,
+        protocol,
+        verdict,
+        initiator,
+        certainty,
+        reported,
+        id,
+    ] = STORED_FLOWS;
+    let [source_prefix, destination_prefix, _] = END_PREFIXES;
+    let mut columns = Columns::default();
+    let rows = || records.iter().map(|record| &record.row);
+    let (sources, destinations): (Vec<_>, Vec<_>) = rows().map(|row| (row.source, row.destination)).unzip();
+    columns.time(time, rows().map(|row| row.time));
+    columns.time(began, records.iter().map(|record| record.began));
+    columns.text(cluster, rows().map(|row| vocabulary.text_of(row.cluster)));
+    columns.text(node, rows().map(|row| vocabulary.text_of(row.node)));
+    address_column(&mut columns, source, rows().map(|row| row.source_address), vocabulary);
+    columns.number(source_port, rows().map(|row| row.source_port.into()));
+    end_columns(&mut columns, source_prefix, &sources, vocabulary);
+    address_column(&mut columns, destination, rows().map(|row| row.destination_address), vocabulary);
+    columns.number(destination_port, rows().map(|row| row.destination_port.into()));
+    end_columns(&mut columns, destination_prefix, &destinations, vocabulary);
+    let further: Vec<String> = records.iter().map(|record| addresses_text(&record.also_to, vocabulary)).collect();
+    columns.text(also_to, further.iter().map(String::as_str));
+    columns.number(protocol, rows().map(|row| row.protocol.0.into()));
+    columns.text(verdict, rows().map(|row| row.verdict.word()));
+    columns.text(initiator, rows().map(|row| row.initiator.word()));
+    columns.text(certainty, rows().map(|row| row.certainty.word()));
+    let names: Vec<String> = rows().map(|row| chain_text(row.reported, vocabulary)).collect();
+    columns.text(reported, names.iter().map(String::as_str));
+    columns.text(id, rows().map(|row| vocabulary.text_of(row.id)));
+    columns.frame(records.len())
+}
+
+fn addresses_text(addresses: &[AddressId], vocabulary: &Vocabulary) -> String {
+    let texts: Vec<String> = addresses.iter().map(|address| vocabulary.address_of(*address).to_string()).collect();
+    join_list(texts.iter().map(String::as_str))
+}
+
+/// The columns of a frame of flows.
+struct FlowColumns<'a> {
+    times: [Int64Chunked; 2],
+    cluster: &'a StringChunked,
+    node: &'a StringChunked,
+    addresses: [&'a StringChunked; 2],
+    ports: [&'a UInt32Chunked; 2],
+    ends: [EndColumns<'a>; 2],
+    also_to: &'a StringChunked,
+    protocol: &'a UInt32Chunked,
+    verdict: &'a StringChunked,
+    initiator: &'a StringChunked,
+    certainty: &'a StringChunked,
+    reported: &'a StringChunked,
+    id: Option<&'a StringChunked>,
+}
+
+impl<'a> FlowColumns<'a> {
+    fn of(frame: &'a DataFrame, with_ids: bool) -> PolarsResult<Self> {
+        let [
+            time,
+            began,
+            cluster,
+            node,
+            source,
+            source_port,
+            destination,
+            destination_port,
+            also_to,
+            protocol,
+            verdict,
+            initiator,
+            certainty,
+            reported,
+            id,
+        ] = STORED_FLOWS;
+        let [source_prefix, destination_prefix, _] = END_PREFIXES;
+        let text = |name: &str| texts(frame, name);
+        Ok(Self {
+            times: [times(frame, time)?, times(frame, began)?],
+            cluster: text(cluster)?,
+            node: text(node)?,
+            addresses: [text(source)?, text(destination)?],
+            ports: [numbers(frame, source_port)?, numbers(frame, destination_port)?],
+            ends: [EndColumns::of(frame, source_prefix)?, EndColumns::of(frame, destination_prefix)?],
+            also_to: text(also_to)?,
+            protocol: numbers(frame, protocol)?,
+            verdict: text(verdict)?,
+            initiator: text(initiator)?,
+            certainty: text(certainty)?,
+            reported: text(reported)?,
+            id: if with_ids { Some(text(id)?) } else { None },
+        })
+    }
+}
+
+impl RowReader {
+    /// Adds the rows of the records of a frame. A record with an address that does not parse is counted and left out.
+    pub(super) fn flows(
+        &mut self,
+        frame: &DataFrame,
+        with_ids: bool,
+        vocabulary: &mut Vocabulary,
+        batch: &mut Batch,
+    ) -> PolarsResult<u64> {
+        let columns = FlowColumns::of(frame, with_ids)?;
+        let mut broken = 0;
+        for row in 0..frame.height() {
+            match self.flow(&columns, row, vocabulary) {
+                Some(record) => record.unfold(batch),
+                None => broken += 1,
+            }
+        }
+        Ok(broken)
+    }
+
+    fn flow(&mut self, columns: &FlowColumns<'_>, at: usize, vocabulary: &mut Vocabulary) -> Option<FlowRecord> {
+        let [time, began] = &columns.times;
+        let [source_address, destination_address] = columns.addresses;
+        let [source_port, destination_port] = columns.ports;
+        let [source, destination] = &columns.ends;
+        let (source, destination) = (self.end(source, at, vocabulary), self.end(destination, at, vocabulary));
+        let reported = self.chain(text_at(columns.reported, at), vocabulary);
+        let also_to = split_list(text_at(columns.also_to, at));
+        let protocol = columns.protocol.get(at).and_then(|number| u8::try_from(number).ok());
+        let row = FlowRow {
+            time: time_at(time, at),
+            cluster: vocabulary.text(text_at(columns.cluster, at)),
+            node: vocabulary.text(text_at(columns.node, at)),
+            source,
+            destination,
+            source_address: rebuilt(source_address.get(at), ChainId::NONE, source, vocabulary)?,
+            destination_address: rebuilt(destination_address.get(at), reported, destination, vocabulary)?,
+            source_port: port(source_port.get(at)),
+            destination_port: port(destination_port.get(at)),
+            protocol: protocol.map_or(Protocol::UNKNOWN, Protocol),
+            verdict: Verdict::of_word(text_at(columns.verdict, at)).unwrap_or_default(),
+            initiator: Initiator::of_word(text_at(columns.initiator, at)).unwrap_or_default(),
+            certainty: Certainty::of_word(text_at(columns.certainty, at)).unwrap_or_default(),
+            reported,
+            id: columns.id.map_or(TextId::NONE, |id| vocabulary.text(text_at(id, at))),
+        };
+        let also_to = also_to.iter().map(|text| address(text, vocabulary)).collect::<Option<_>>()?;
+        Some(FlowRecord { row, began: time_at(began, at), also_to })
+    }
+}
