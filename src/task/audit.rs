@@ -1,7 +1,7 @@
 //! Objects and baselines → what lints know of clusters.
 //!
 //! In: the inventory of `--kube`, the document of `--baseline`, and the profile of each cluster. Out: one description per cluster;
-//! where both are given, objects win, for they are complete.
+//! where both are given, workloads of the baseline come on top: jobs have pods only at times.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,9 +27,7 @@ pub fn lint_cluster(
     if let Some(content) = baseline.and_then(|atlas| atlas.clusters.get(name)) {
         for (namespace, content) in content.namespaces.iter().filter(|(namespace, _)| !namespace.is_empty()) {
             namespaces.entry(namespace.as_str().into()).or_default();
-            if knowledge != PodKnowledge::All {
-                pods.extend(content.workloads.iter().map(|workload| of_workload(namespace, workload)));
-            }
+            pods.extend(content.workloads.iter().map(|workload| of_workload(namespace, workload)));
         }
         if knowledge == PodKnowledge::None && !pods.is_empty() {
             knowledge = PodKnowledge::Seen;
@@ -55,9 +53,8 @@ fn of_objects(
     namespaces: &BTreeMap<Box<str>, Option<Arc<Labels>>>,
 ) -> Vec<LintPod> {
     let mut seen = BTreeSet::new();
-    let living = inventory.pods(cluster).filter(|pod| pod.ended.is_none());
-    // Pods of one workload with the same labels are the same to every selector.
-    let distinct = living.filter(|pod| seen.insert((&pod.namespace, &pod.workload, &pod.labels, pod.host_network)));
+    // Pods of one workload with the same labels are the same to every selector. Those that have ended count: jobs come back.
+    let distinct = inventory.pods(cluster).filter(|pod| seen.insert((&pod.namespace, &pod.workload, &pod.labels, pod.host_network)));
     distinct
         .map(|pod| LintPod {
             namespace: pod.namespace.clone(),

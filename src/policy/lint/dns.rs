@@ -66,12 +66,9 @@ fn servers(policy: &Policy) -> Vec<(&Policy, &[NamePattern])> {
     rules.filter(|rule| rule.action == Action::Allow).filter_map(|rule| Some((policy, rule.dns.as_deref()?))).collect()
 }
 
+/// A wildcard is served where a name that fits it would be.
 fn serves(pattern: &NamePattern, name: &NamePattern) -> bool {
-    let tail = |pattern: &NamePattern| pattern.text.trim_start_matches('*').to_owned();
-    pattern.is_everything()
-        || pattern.text == name.text
-        || (name.is_exact() && pattern.matches(&name.text))
-        || (!name.is_exact() && !pattern.is_exact() && tail(pattern) == tail(name))
+    pattern.is_everything() || pattern.text == name.text || pattern.matches(&name.text.replace('*', "x"))
 }
 
 /// Whether one of the policies serves every pod of a policy; `None` when the pods would have to be known.

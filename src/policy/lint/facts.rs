@@ -56,7 +56,7 @@ pub struct LintCluster {
     pub block_on_pod: Match,
     /// How complete `pods` is.
     pub knowledge: PodKnowledge,
-    /// Pods that have not ended.
+    /// Pods, those that have ended too.
     pub pods: Vec<LintPod>,
     /// Namespaces with their labels, `None` when not known.
     pub namespaces: BTreeMap<Box<str>, Option<Arc<Labels>>>,

@@ -70,7 +70,7 @@ fn nobody(ground: &mut Ground<'_>, id: RuleId, policy: &Policy, rule: &Rule, pee
             &SELECTS_NOBODY,
             Severity::Medium,
             id,
-            "an empty rule denies everything in a Cilium policy; in a Kubernetes policy the same text allows everything",
+            "an empty rule allows nothing in a Cilium policy (alone, it closes the direction); in a Kubernetes policy the same text allows everything",
             "write `toEntities: [none]` (`fromEntities`) if a deny is meant, else name the peers",
         );
         return;
