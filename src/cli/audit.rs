@@ -15,9 +15,7 @@ use crate::error::ExitStatus;
 use crate::model::Severity;
 use crate::policy::kyverno;
 use crate::policy::lint::{LintCluster, lint};
-use crate::report::{
-    AtlasDocument, AuditView, audit_columns, audit_json, audit_markdown, audit_sarif, audit_text,
-};
+use crate::report::{AtlasDocument, AuditView, audit_columns, audit_json, audit_markdown, audit_sarif, audit_text};
 use crate::task::{lint_cluster, read_atlas};
 
 /// Arguments of `audit`.

@@ -123,16 +123,16 @@ fn test() -> String {
     let mut out = "apiVersion: cli.kyverno.io/v1alpha1\nkind: Test\nmetadata:\n  name: require-default-deny\npolicies:\n  \
          - ../require-default-deny-audit.yaml\n  - ../require-default-deny-enforce.yaml\nresources:\n  - resources.yaml\nvariables: values.yaml\nresults:\n"
         .to_owned();
-    for (policy, kind, of) in [
-        ("require-default-deny-audit", "Namespace", ""),
-        ("require-default-deny-enforce", "Deployment", "/web-"),
-    ] {
+    for (policy, kind, of) in
+        [("require-default-deny-audit", "Namespace", ""), ("require-default-deny-enforce", "Deployment", "/web-")]
+    {
         for (place, name) in BOTH.into_iter().enumerate() {
             for result in ["pass", "fail"] {
                 let wanted = u8::from(result == "pass");
                 let fitting = CASES.iter().filter(|(_, counts)| counts.get(place) == Some(&wanted));
                 let resources = fitting.fold(String::new(), |mut list, (case, _)| {
-                    let line = if of.is_empty() { format!("      - {case}\n") } else { format!("      - {case}{of}{case}\n") };
+                    let line =
+                        if of.is_empty() { format!("      - {case}\n") } else { format!("      - {case}{of}{case}\n") };
                     list.push_str(&line);
                     list
                 });
@@ -148,7 +148,8 @@ fn test() -> String {
 }
 
 fn resources() -> String {
-    let namespaces = CASES.map(|(case, _)| format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {case}\n")).join("---\n");
+    let namespaces =
+        CASES.map(|(case, _)| format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {case}\n")).join("---\n");
     let deployments = CASES
         .map(|(case, _)| {
             format!(
@@ -183,7 +184,8 @@ mod tests {
     fn every_file_is_yaml_and_goes_by_the_exact_names() {
         for (file, text) in files() {
             for document in text.split("---\n") {
-                let value: serde_json::Value = serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{file}: {error}"));
+                let value: serde_json::Value =
+                    serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{file}: {error}"));
                 assert!(value["kind"].is_string(), "{file}");
             }
         }

@@ -54,7 +54,9 @@ fn of_objects(
 ) -> Vec<LintPod> {
     let mut seen = BTreeSet::new();
     // Pods of one workload with the same labels are the same to every selector. Those that have ended count: jobs come back.
-    let distinct = inventory.pods(cluster).filter(|pod| seen.insert((&pod.namespace, &pod.workload, &pod.labels, pod.host_network)));
+    let distinct = inventory
+        .pods(cluster)
+        .filter(|pod| seen.insert((&pod.namespace, &pod.workload, &pod.labels, pod.host_network)));
     distinct
         .map(|pod| LintPod {
             namespace: pod.namespace.clone(),
@@ -76,10 +78,5 @@ fn of_workload(namespace: &str, workload: &WorkloadDocument) -> LintPod {
         };
         labels.iter().map(pair).collect()
     });
-    LintPod {
-        namespace: namespace.into(),
-        name: workload.workload.name.as_str().into(),
-        labels,
-        ..LintPod::default()
-    }
+    LintPod { namespace: namespace.into(), name: workload.workload.name.as_str().into(), labels, ..LintPod::default() }
 }

@@ -13,7 +13,8 @@ use crate::policy::{Action, Match};
 
 pub(super) fn check(ground: &mut Ground<'_>) {
     let clusters = ground.clusters;
-    let has_networks = |cluster: &LintCluster| !cluster.pod_networks.is_empty() || !cluster.service_addresses.is_empty();
+    let has_networks =
+        |cluster: &LintCluster| !cluster.pod_networks.is_empty() || !cluster.service_addresses.is_empty();
     if !clusters.iter().any(has_networks) {
         ground.not_checked("ranges on pod, service and node addresses: give --kube with nodes and services");
         return;
@@ -26,11 +27,17 @@ pub(super) fn check(ground: &mut Ground<'_>) {
             let (severity, message) = match (what, cluster.block_on_pod) {
                 ("a service", _) => (
                     Severity::Medium,
-                    format!("`{}` is the address of a service; most CNIs judge after translation, at the pod", block.net),
+                    format!(
+                        "`{}` is the address of a service; most CNIs judge after translation, at the pod",
+                        block.net
+                    ),
                 ),
                 (_, Match::No) => (
                     Severity::Medium,
-                    format!("`{}` holds only addresses of {what}; profile `{}` knows these by identity and matches no range on them", block.net, cluster.profile),
+                    format!(
+                        "`{}` holds only addresses of {what}; profile `{}` knows these by identity and matches no range on them",
+                        block.net, cluster.profile
+                    ),
                 ),
                 (_, Match::Unknown(_)) => {
                     ground.not_checked("whether ranges match pods and nodes: give --profile");
@@ -41,7 +48,13 @@ pub(super) fn check(ground: &mut Ground<'_>) {
                     format!("`{}` holds only addresses of {what}, which change with every rollout", block.net),
                 ),
             };
-            ground.rule(&BLOCK_ON_PODS, severity, id, message, "select the pods by labels (nodes by the CNI's own word for them)");
+            ground.rule(
+                &BLOCK_ON_PODS,
+                severity,
+                id,
+                message,
+                "select the pods by labels (nodes by the CNI's own word for them)",
+            );
         }
     }
 }

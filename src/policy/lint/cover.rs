@@ -49,7 +49,9 @@ fn same(one: &Key, two: &Key) -> bool {
 
 /// The same for subjects.
 pub(super) fn subject(large: &Subject, small: &Subject) -> bool {
-    selector(&large.namespaces, &small.namespaces) && selector(&large.pods, &small.pods)
+    // Some dialects write the namespace among the conditions on pods.
+    let all = Selector::All(vec![small.namespaces.clone(), small.pods.clone()]);
+    selector(&large.namespaces, &all) && selector(&large.pods, &all)
 }
 
 /// The same for rules of one direction: peers, ports and the condition on the pod itself; `of` is the subject of the large one.
@@ -109,7 +111,9 @@ pub(super) fn ports(large: &Ports, small: &Ports) -> bool {
     }
     match (&large.any_of, &small.any_of) {
         (None, _) => true,
-        (Some(large), None) => large.iter().any(|one| *one == PortMatch { protocol: ProtocolSpec::Any, port: PortSpec::Any }),
+        (Some(large), None) => {
+            large.iter().any(|one| *one == PortMatch { protocol: ProtocolSpec::Any, port: PortSpec::Any })
+        }
         (Some(large), Some(small)) => small.iter().all(|small| large.iter().any(|large| port(large, small))),
     }
 }
@@ -159,7 +163,8 @@ fn is_all_local(subject: &Subject, rule: &Rule) -> bool {
 /// Whether peers mean everybody, as far as the dialect can say so.
 pub(super) fn is_anybody(rule: &Rule, direction: Direction) -> bool {
     let Some(peers) = &rule.peers else { return true };
-    let nets: Vec<IpNet> = peers.iter().flat_map(blocks).filter(|block| block.except.is_empty()).map(|block| block.net).collect();
+    let nets: Vec<IpNet> =
+        peers.iter().flat_map(blocks).filter(|block| block.except.is_empty()).map(|block| block.net).collect();
     let widest = IpNet::aggregate(&nets);
     let whole = |is_v4: bool| widest.iter().any(|net| net.prefix_len() == 0 && net.addr().is_ipv4() == is_v4);
     let is_every_pod = |peer: &Peer| matches!(peer, Peer::Pods { namespaces, pods } if is_everything(namespaces) && is_everything(pods));
@@ -170,9 +175,11 @@ pub(super) fn is_anybody(rule: &Rule, direction: Direction) -> bool {
 
 /// Whether a rule opens or passes everything.
 pub(super) fn is_catch_all(of: &Subject, rule: &Rule) -> bool {
-    let no_limit = rule.ports.any_of.as_ref().is_none_or(|elements| {
-        elements.contains(&PortMatch { protocol: ProtocolSpec::Any, port: PortSpec::Any })
-    });
+    let no_limit = rule
+        .ports
+        .any_of
+        .as_ref()
+        .is_none_or(|elements| elements.contains(&PortMatch { protocol: ProtocolSpec::Any, port: PortSpec::Any }));
     let is_anybody = rule.peers.as_ref().is_none_or(|peers| peers.contains(&Peer::Entity(Entity::All)));
     is_anybody && no_limit && rule.ports.none_of.is_empty() && rule.ports.opaque.is_none() && is_all_local(of, rule)
 }
@@ -181,10 +188,14 @@ pub(super) fn is_catch_all(of: &Subject, rule: &Rule) -> bool {
 pub(super) fn closes(policy: &Policy, direction: Direction) -> bool {
     let Some(section) = policy.section(direction) else { return false };
     let is_end = |rule: &Rule| {
-        rule.action == Action::Deny && is_anybody(rule, direction) && is_any_port(&rule.ports) && is_all_local(&policy.subject, rule)
+        rule.action == Action::Deny
+            && is_anybody(rule, direction)
+            && is_any_port(&rule.ports)
+            && is_all_local(&policy.subject, rule)
     };
     let first_end = section.rules.iter().position(is_end);
-    let opens = |rule: &Rule| matches!(rule.action, Action::Allow | Action::Pass) && is_catch_all(&policy.subject, rule);
+    let opens =
+        |rule: &Rule| matches!(rule.action, Action::Allow | Action::Pass) && is_catch_all(&policy.subject, rule);
     let first_open = section.rules.iter().position(opens);
     match &policy.tier {
         Tier::Union => first_end.is_some() || (section.isolates && first_open.is_none()),
@@ -203,10 +214,13 @@ pub(super) fn blocks(peer: &Peer) -> Vec<Block> {
         Peer::Either(parts) => parts.iter().flat_map(blocks).collect(),
         Peer::Both(parts) => {
             let (not, positive): (Vec<&Peer>, Vec<&Peer>) = parts.iter().partition(|part| matches!(part, Peer::Not(_)));
-            let holes: Vec<IpNet> = not.iter().flat_map(|part| match part {
-                Peer::Not(inner) => blocks(inner).into_iter().map(|block| block.net).collect::<Vec<_>>(),
-                _ => Vec::new(),
-            }).collect();
+            let holes: Vec<IpNet> = not
+                .iter()
+                .flat_map(|part| match part {
+                    Peer::Not(inner) => blocks(inner).into_iter().map(|block| block.net).collect::<Vec<_>>(),
+                    _ => Vec::new(),
+                })
+                .collect();
             let [only] = positive.as_slice() else { return Vec::new() };
             let mut found = blocks(only);
             for block in &mut found {

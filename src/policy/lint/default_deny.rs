@@ -92,9 +92,8 @@ fn is_named(policy: &Policy, pinned: PolicyName, namespace: &str) -> bool {
     if !policy.id.namespace.is_empty() {
         return name == pinned.as_str();
     }
-    name.strip_prefix(pinned.as_str()).is_some_and(|rest| {
-        rest.is_empty() || rest.strip_prefix(['.', '-']) == Some(namespace)
-    })
+    name.strip_prefix(pinned.as_str())
+        .is_some_and(|rest| rest.is_empty() || rest.strip_prefix(['.', '-']) == Some(namespace))
 }
 
 fn reason(policy: &Policy, direction: Direction) -> String {
@@ -118,7 +117,8 @@ fn drifted(ground: &mut Ground<'_>) {
             continue;
         }
         if let Some(pinned) = near(name) {
-            let message = format!("`{name}` is close to the pinned name `{pinned}`, and checks and rollback commands go by that");
+            let message =
+                format!("`{name}` is close to the pinned name `{pinned}`, and checks and rollback commands go by that");
             let fix = format!("rename it to `{pinned}`, or to something unlike it if it is another policy");
             ground.policy(&DRIFTED_NAME, Severity::Medium, policy, message, fix);
         }

@@ -29,8 +29,11 @@ fn names(ground: &mut Ground<'_>) {
         let mut doubtful = false;
         let mut unserved = BTreeSet::new();
         for name in wanted {
-            let fitting: Vec<&Policy> =
-                servers.iter().filter(|(_, patterns)| patterns.iter().any(|one| serves(one, name))).map(|(policy, _)| *policy).collect();
+            let fitting: Vec<&Policy> = servers
+                .iter()
+                .filter(|(_, patterns)| patterns.iter().any(|one| serves(one, name)))
+                .map(|(policy, _)| *policy)
+                .collect();
             match is_served(policy, &fitting, cluster) {
                 Some(true) => {}
                 Some(false) => {
@@ -113,7 +116,8 @@ fn state<'a>(policies: &[&'a Policy], pod: &impl Labelled) -> State<'a> {
         if selected.is_yes() && closes(policy, Direction::Egress) {
             state.closer = state.closer.or(Some(policy));
         }
-        for rule in policy.egress.iter().flat_map(|section| &section.rules).filter(|rule| rule.action == Action::Allow) {
+        for rule in policy.egress.iter().flat_map(|section| &section.rules).filter(|rule| rule.action == Action::Allow)
+        {
             let applies = match &rule.local {
                 Some(Peer::Pods { namespaces, pods }) => !namespaces.matches(pod).and(pods.matches(pod)).is_no(),
                 _ => true,
@@ -136,10 +140,11 @@ fn is_nobody(peers: &[Peer]) -> bool {
 /// Whether a peer may be a resolver. Certain only where it is not.
 fn may_be_dns(peer: &Peer) -> bool {
     match peer {
-        Peer::Pods { namespaces, .. } => ["kube-system", "openshift-dns", "dns"].iter().any(|namespace| {
-            !namespaces.matches(&AnyPodOf { namespace, labels: None }).is_no()
-        }),
-        Peer::Name(_) | Peer::Entity(Entity::None | Entity::KubeApiserver | Entity::Ingress | Entity::SameNamespace) => false,
+        Peer::Pods { namespaces, .. } => ["kube-system", "openshift-dns", "dns"]
+            .iter()
+            .any(|namespace| !namespaces.matches(&AnyPodOf { namespace, labels: None }).is_no()),
+        Peer::Name(_)
+        | Peer::Entity(Entity::None | Entity::KubeApiserver | Entity::Ingress | Entity::SameNamespace) => false,
         Peer::Either(parts) => parts.iter().any(may_be_dns),
         Peer::Both(parts) => parts.iter().all(may_be_dns),
         Peer::Block(_) | Peer::Entity(_) | Peer::Service { .. } | Peer::Not(_) | Peer::Opaque(_) => true,

@@ -106,7 +106,11 @@ impl<'a> Ground<'a> {
 /// `egress rule 2`, with its name where it has one.
 pub(super) fn place(rule: &Rule) -> String {
     let number = rule.index + 1;
-    if rule.name.is_empty() { format!("{} rule {number}", rule.list) } else { format!("{} rule {number} ({})", rule.list, rule.name) }
+    if rule.name.is_empty() {
+        format!("{} rule {number}", rule.list)
+    } else {
+        format!("{} rule {number} ({})", rule.list, rule.name)
+    }
 }
 
 fn is_for(policy: &Policy, cluster: &LintCluster) -> bool {

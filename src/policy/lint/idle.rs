@@ -2,10 +2,10 @@
 
 use super::cover::is_everything;
 use super::facts::{LintCluster, PodKnowledge};
-use super::finding::{NOT_IN_FORCE, NO_SUCH_POD, UNENFORCED_KIND};
+use super::finding::{NO_SUCH_POD, NOT_IN_FORCE, UNENFORCED_KIND};
 use super::ground::Ground;
 use crate::model::Severity;
-use crate::policy::{Action, Labelled as _, Key, Peer, Policy, RuleId, Selector, Value};
+use crate::policy::{Action, Key, Labelled as _, Peer, Policy, RuleId, Selector, Value};
 
 pub(super) fn check(ground: &mut Ground<'_>) {
     kinds(ground);
@@ -76,7 +76,13 @@ fn peers(ground: &mut Ground<'_>, id: RuleId, peers: &[Peer], clusters: &[&LintC
         }
         let (namespaces, hint) = (namespaces.to_string(), hint(namespaces, clusters));
         let message = format!("no {} fits `{pods}` in `{namespaces}`{hint}", source(complete));
-        ground.rule(&NO_SUCH_POD, Severity::Low, id, message, "compare the selector with the labels of pods and namespaces");
+        ground.rule(
+            &NO_SUCH_POD,
+            Severity::Low,
+            id,
+            message,
+            "compare the selector with the labels of pods and namespaces",
+        );
     }
 }
 

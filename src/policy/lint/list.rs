@@ -14,15 +14,15 @@ pub(super) fn check(ground: &mut Ground<'_>) {
                 continue;
             }
             let Some(cluster) = ground.clusters_of(policy).next() else { continue };
-            let closed = ground.in_force(cluster).any(|other| {
-                closes(other, direction) && subject(&other.subject, &policy.subject)
-            });
+            let closed = ground
+                .in_force(cluster)
+                .any(|other| closes(other, direction) && subject(&other.subject, &policy.subject));
             if closed {
                 continue;
             }
-            let partly = ground.in_force(cluster).any(|other| {
-                closes(other, direction) && subject(&policy.subject, &other.subject)
-            });
+            let partly = ground
+                .in_force(cluster)
+                .any(|other| closes(other, direction) && subject(&policy.subject, &other.subject));
             let severity = if partly { Severity::Low } else { Severity::High };
             let fix = match policy.dialect {
                 Dialect::Antrea => "add a last rule with `action: Drop` and no peers",
@@ -33,7 +33,11 @@ pub(super) fn check(ground: &mut Ground<'_>) {
                 &LIST_WITHOUT_DENY,
                 severity,
                 policy,
-                format!("allows some {} traffic, and nothing stops the rest{}", direction.as_str(), if partly { " for all of its pods" } else { "" }),
+                format!(
+                    "allows some {} traffic, and nothing stops the rest{}",
+                    direction.as_str(),
+                    if partly { " for all of its pods" } else { "" }
+                ),
                 fix,
             );
         }

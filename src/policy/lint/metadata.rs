@@ -11,7 +11,7 @@ use crate::model::{Protocol, Severity};
 use crate::policy::{Action, Block, Direction, Peer, PortMatch, PortSpec, Ports, ProtocolSpec};
 
 /// What stands at an address.
-pub(super) const METADATA: [(&str, &str, Severity); 19] = [
+pub(super) const METADATA: [(&str, &str, Severity); 18] = [
     ("169.254.169.254", "AWS, Azure, GCP, OCI, OpenStack and others", Severity::High),
     ("fd00:ec2::254", "AWS over IPv6", Severity::High),
     ("fd20:ce::254", "GCP over IPv6", Severity::High),
@@ -27,7 +27,6 @@ pub(super) const METADATA: [(&str, &str, Severity); 19] = [
     ("100.100.100.200", "Alibaba Cloud", Severity::High),
     ("192.0.0.192", "Oracle Cloud Classic", Severity::Low),
     ("168.63.129.16", "Azure WireServer", Severity::Low),
-    ("::ffff:169.254.169.254", "169.254.169.254 mapped into IPv6", Severity::Low),
     ("::169.254.169.254", "169.254.169.254 as IPv4-compatible IPv6", Severity::Low),
     ("64:ff9b::a9fe:a9fe", "169.254.169.254 through NAT64", Severity::Low),
     ("2002:a9fe:a9fe::1", "169.254.169.254 through 6to4", Severity::Low),

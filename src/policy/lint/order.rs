@@ -31,7 +31,8 @@ pub(super) fn check(ground: &mut Ground<'_>) {
         }
         for small in own {
             let covering = others.iter().filter_map(|large| Some((large, effect(large, small)?)));
-            if let Some((large, effect)) = covering.min_by_key(|(large, effect)| (std::cmp::Reverse(effect.0), large.0)) {
+            if let Some((large, effect)) = covering.min_by_key(|(large, effect)| (std::cmp::Reverse(effect.0), large.0))
+            {
                 say(ground, large, small, effect);
             }
         }
@@ -43,8 +44,7 @@ type Effect = (Severity, bool);
 
 fn effect(large: &Entry<'_>, small: &Entry<'_>) -> Option<Effect> {
     let ((large_id, large_policy, large_rule), (small_id, small_policy, small_rule)) = (large, small);
-    let same_cluster =
-        large_policy.id.cluster.is_none() || large_policy.id.cluster == small_policy.id.cluster;
+    let same_cluster = large_policy.id.cluster.is_none() || large_policy.id.cluster == small_policy.id.cluster;
     if large_id == small_id || large_id.direction != small_id.direction || !same_cluster {
         return None;
     }
@@ -84,7 +84,8 @@ fn is_before(one: &Entry<'_>, two: &Entry<'_>) -> bool {
     if one_id.policy == two_id.policy {
         return one_id.rule < two_id.rule;
     }
-    let (Tier::Ordered { rank, order, .. }, Tier::Ordered { rank: rank_two, order: order_two, .. }) = (&one.tier, &two.tier)
+    let (Tier::Ordered { rank, order, .. }, Tier::Ordered { rank: rank_two, order: order_two, .. }) =
+        (&one.tier, &two.tier)
     else {
         return false;
     };
@@ -94,11 +95,8 @@ fn is_before(one: &Entry<'_>, two: &Entry<'_>) -> bool {
 }
 
 fn say(ground: &mut Ground<'_>, large: &Entry<'_>, small: &Entry<'_>, (severity, undone): Effect) {
-    let by = if large.0.policy == small.0.policy {
-        place(large.2)
-    } else {
-        format!("{} {}", large.1.id, place(large.2))
-    };
+    let by =
+        if large.0.policy == small.0.policy { place(large.2) } else { format!("{} {}", large.1.id, place(large.2)) };
     let small_id = small.0;
     if undone {
         let message = format!("this deny is never reached: {by} allows all of it before");

@@ -148,10 +148,8 @@ fn ranges(ground: &mut Ground<'_>, id: RuleId, rule: &Rule, peers: &[Peer]) {
             }
         } else {
             let limit = if is_v4 { WIDE_BITS.0 } else { WIDE_BITS.1 };
-            let mut wide: Vec<&IpNet> = joined
-                .iter()
-                .filter(|net| net.addr().is_ipv4() == is_v4 && net.prefix_len() < limit)
-                .collect();
+            let mut wide: Vec<&IpNet> =
+                joined.iter().filter(|net| net.addr().is_ipv4() == is_v4 && net.prefix_len() < limit).collect();
             wide.sort_unstable();
             for net in wide {
                 let severity = if is_private(net) { Severity::Low } else { Severity::Medium };
@@ -194,9 +192,7 @@ fn is_private(net: &IpNet) -> bool {
 }
 
 fn pods(ground: &mut Ground<'_>, id: RuleId, policy: &Policy, rule: &Rule, peers: &[Peer]) {
-    let is_every = |peer: &Peer| {
-        matches!(peer, Peer::Pods { namespaces, pods } if is_everything(namespaces) && is_everything(pods))
-    };
+    let is_every = |peer: &Peer| matches!(peer, Peer::Pods { namespaces, pods } if is_everything(namespaces) && is_everything(pods));
     if !peers.iter().any(is_every) {
         return;
     }
@@ -221,7 +217,10 @@ fn pods(ground: &mut Ground<'_>, id: RuleId, policy: &Policy, rule: &Rule, peers
 
 fn every_pod(ground: &mut Ground<'_>, id: RuleId, rule: &Rule, what: &str) {
     if is_any_port(&rule.ports) {
-        let (message, fix) = (format!("{what}, at any port"), "select namespaces by `kubernetes.io/metadata.name` and pods by their labels");
+        let (message, fix) = (
+            format!("{what}, at any port"),
+            "select namespaces by `kubernetes.io/metadata.name` and pods by their labels",
+        );
         ground.rule(&EVERY_POD, Severity::Low, id, message, fix);
     }
 }

@@ -58,8 +58,11 @@ type Ranges<'a> = (RuleId, &'a Policy, &'a Rule, Vec<Block>);
 
 fn hole(ground: &mut Ground<'_>, (id, policy, rule, blocks): &Ranges<'_>, filling: &Ranges<'_>) {
     let (filling_id, filling_policy, filling_rule, fillers) = filling;
-    let overlap = subject(&policy.subject, &filling_policy.subject) || subject(&filling_policy.subject, &policy.subject);
-    let same_cluster = policy.id.cluster.is_none() || filling_policy.id.cluster.is_none() || policy.id.cluster == filling_policy.id.cluster;
+    let overlap =
+        subject(&policy.subject, &filling_policy.subject) || subject(&filling_policy.subject, &policy.subject);
+    let same_cluster = policy.id.cluster.is_none()
+        || filling_policy.id.cluster.is_none()
+        || policy.id.cluster == filling_policy.id.cluster;
     if id == filling_id || !overlap || !same_cluster || !cover::ports(&filling_rule.ports, &rule.ports) {
         return;
     }

@@ -84,7 +84,8 @@ fn result(finding: &LintFinding, index: Option<usize>) -> Value {
         fields.insert("physicalLocation".to_owned(), physical);
     }
     // The message names the rule of the object, so that the same finding keeps its fingerprint when lines move.
-    let print = [finding.rule.id, cluster, &finding.kind, &finding.namespace, &finding.name, &finding.message].join("/");
+    let print =
+        [finding.rule.id, cluster, &finding.kind, &finding.namespace, &finding.name, &finding.message].join("/");
     json!({
         "ruleId": finding.rule.id,
         "ruleIndex": index,

@@ -31,12 +31,6 @@ impl AuditView<'_> {
     fn totals(&self) -> String {
         let of = |severity: Severity| format!("{} {severity}", self.count(severity));
         let policies = if self.policies == 1 { "policy" } else { "policies" };
-        format!(
-            "{} {policies}: {}, {}, {}",
-            self.policies,
-            of(Severity::High),
-            of(Severity::Medium),
-            of(Severity::Low)
-        )
+        format!("{} {policies}: {}, {}, {}", self.policies, of(Severity::High), of(Severity::Medium), of(Severity::Low))
     }
 }

@@ -56,7 +56,9 @@ fn shown(text: &str) -> String {
     let harmless = |character: char| character.is_ascii_graphic() || character == ' ' || character.is_alphanumeric();
     text.chars()
         .flat_map(|character| {
-            if harmless(character) { character.to_string() } else { character.escape_unicode().to_string() }.chars().collect::<Vec<_>>()
+            if harmless(character) { character.to_string() } else { character.escape_unicode().to_string() }
+                .chars()
+                .collect::<Vec<_>>()
         })
         .take(600)
         .collect()
@@ -89,7 +91,11 @@ pub fn audit_markdown(view: &AuditView<'_>) -> String {
     if !view.lint.findings.is_empty() {
         let mut table = Table::new(&["Severity", "Rule", "Object", "Place", "Finding", "Fix"]);
         for finding in &view.lint.findings {
-            let place = if finding.file.is_empty() { String::new() } else { code(&format!("{}:{}", finding.file, finding.line)) };
+            let place = if finding.file.is_empty() {
+                String::new()
+            } else {
+                code(&format!("{}:{}", finding.file, finding.line))
+            };
             table.row([
                 finding.severity.to_string(),
                 code(finding.rule.id),
