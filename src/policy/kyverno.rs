@@ -169,7 +169,7 @@ fn values() -> String {
         for (case, counts) in CASES {
             let _unfailing = write!(out, "      - name: {prefix}{case}\n        values:\n");
             for (name, count) in BOTH.into_iter().zip(counts) {
-                let _unfailing = write!(out, "          {}: {count}\n", variable(name));
+                let _unfailing = writeln!(out, "          {}: {count}", variable(name));
             }
         }
     }

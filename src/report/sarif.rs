@@ -26,12 +26,13 @@ pub fn sarif(view: &AtlasView<'_>) -> Result<String, serde_json::Error> {
         }
     }
     let index: BTreeMap<&str, usize> = rules.keys().enumerate().map(|(index, rule)| (*rule, index)).collect();
-    let results = listed.iter().map(|found| result(found, &index)).collect();
-    log(rules.values().map(|found| rule(found)).collect(), results)
+    let results: Vec<Value> = listed.iter().map(|found| result(found, &index)).collect();
+    let rules: Vec<Value> = rules.values().map(|found| rule(found)).collect();
+    log(&rules, &results)
 }
 
 /// One log with one run of this program.
-pub(super) fn log(rules: Vec<Value>, results: Vec<Value>) -> Result<String, serde_json::Error> {
+pub(super) fn log(rules: &[Value], results: &[Value]) -> Result<String, serde_json::Error> {
     let log = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",

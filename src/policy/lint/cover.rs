@@ -79,8 +79,8 @@ fn peer(large: &Peer, small: &Peer) -> bool {
         return !matches!(large, Peer::Opaque(_));
     }
     match (large, small) {
-        (Peer::Entity(Entity::All), _) => true,
-        (Peer::Entity(Entity::World), Peer::Entity(Entity::WorldIpv4 | Entity::WorldIpv6) | Peer::Name(_)) => true,
+        (Peer::Entity(Entity::All), _)
+        | (Peer::Entity(Entity::World), Peer::Entity(Entity::WorldIpv4 | Entity::WorldIpv6) | Peer::Name(_)) => true,
         (Peer::Pods { namespaces, pods }, Peer::Pods { namespaces: small_namespaces, pods: small_pods }) => {
             selector(namespaces, small_namespaces) && selector(pods, small_pods)
         }
@@ -111,9 +111,7 @@ pub(super) fn ports(large: &Ports, small: &Ports) -> bool {
     }
     match (&large.any_of, &small.any_of) {
         (None, _) => true,
-        (Some(large), None) => {
-            large.iter().any(|one| *one == PortMatch { protocol: ProtocolSpec::Any, port: PortSpec::Any })
-        }
+        (Some(large), None) => large.contains(&PortMatch { protocol: ProtocolSpec::Any, port: PortSpec::Any }),
         (Some(large), Some(small)) => small.iter().all(|small| large.iter().any(|large| port(large, small))),
     }
 }

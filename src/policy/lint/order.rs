@@ -90,8 +90,9 @@ fn is_before(one: &Entry<'_>, two: &Entry<'_>) -> bool {
         return false;
     };
     // Policies of the same place have no order that users could rely on, except in Calico, which goes by name.
-    let by_name = one.dialect == Dialect::Calico && rank == rank_two && order == order_two && one.id.name < two.id.name;
-    one.dialect == two.dialect && (rank < rank_two || (rank == rank_two && order < order_two) || by_name)
+    let turn = rank.total_cmp(rank_two).then(order.total_cmp(order_two));
+    let by_name = one.dialect == Dialect::Calico && turn.is_eq() && one.id.name < two.id.name;
+    one.dialect == two.dialect && (turn.is_lt() || by_name)
 }
 
 fn say(ground: &mut Ground<'_>, large: &Entry<'_>, small: &Entry<'_>, (severity, undone): Effect) {

@@ -68,7 +68,7 @@ pub fn audit_sarif(view: &AuditView<'_>) -> Result<String, serde_json::Error> {
     });
     let index: BTreeMap<&str, usize> = LINT_RULES.iter().enumerate().map(|(place, rule)| (rule.id, place)).collect();
     let results = view.lint.findings.iter().map(|finding| result(finding, index.get(finding.rule.id).copied()));
-    log(rules.collect(), results.collect())
+    log(&rules.collect::<Vec<_>>(), &results.collect::<Vec<_>>())
 }
 
 fn result(finding: &LintFinding, index: Option<usize>) -> Value {
