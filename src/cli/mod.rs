@@ -3,6 +3,7 @@
 //! Names, flags, exit statuses and columns are a contract. Nothing imports this module but the binary.
 
 mod attribute;
+mod audit;
 mod baseline;
 mod collect;
 mod context;
@@ -77,6 +78,8 @@ enum Command {
     Drift(drift::DriftArgs),
     /// Judge recorded traffic by policies that are not in force yet: what would break?
     Replay(replay::ReplayArgs),
+    /// Lint policies in force: too wide, without effect, missing.
+    Audit(audit::AuditArgs),
     /// The gate after a change: clean, not clean, or not proven.
     Soak(soak::SoakArgs),
     /// Print the rollout plan: namespaces by blast radius, steps, gates, rollback commands.
@@ -119,6 +122,7 @@ impl Cli {
             Command::Preflight(args) => preflight::run(args, context),
             Command::Drift(args) => drift::run(args, context),
             Command::Replay(args) => replay::run(args, context),
+            Command::Audit(args) => audit::run(args, context),
             Command::Soak(args) => soak::run(args, context),
             Command::Plan(args) => plan::run(args, context),
             Command::Probe(args) => probe::run(args, context),

@@ -115,6 +115,10 @@ pub const DRAFT: [&str; 10] = [
     "questions",
 ];
 
+/// Columns of `audit`, in order: one row for each finding.
+pub const AUDIT: [&str; 10] =
+    ["severity", "rule", "cluster", "kind", "namespace", "name", "file", "line", "message", "fix"];
+
 /// Columns of `review list`, in order.
 pub const REVIEWS: [&str; 10] =
     ["state", "destination", "cluster", "namespace", "owner", "expires", "severity", "class", "in_use", "reason"];

@@ -7,6 +7,8 @@
 
 mod doubt;
 pub mod draft;
+pub mod kyverno;
+pub mod lint;
 mod name_pattern;
 pub mod names;
 mod parse;

@@ -4,6 +4,7 @@
 //! namespace, the index, `atlas.json`, the columns of the two tables, and the summary for a terminal. Everything here is
 //! a function of its arguments: no file, no clock, and the same bytes for the same view.
 
+mod audit;
 mod collected;
 mod coverage;
 mod digest;
@@ -36,6 +37,7 @@ mod tables;
 mod view;
 mod wording;
 
+pub use audit::{AuditView, audit_columns, audit_json, audit_markdown, audit_sarif, audit_text};
 pub use collected::{CollectedRow, collected, collected_text};
 pub use draft::{DraftRow, draft_columns, draft_json, draft_markdown, draft_text};
 pub use drift::{

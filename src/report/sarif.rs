@@ -26,6 +26,13 @@ pub fn sarif(view: &AtlasView<'_>) -> Result<String, serde_json::Error> {
         }
     }
     let index: BTreeMap<&str, usize> = rules.keys().enumerate().map(|(index, rule)| (*rule, index)).collect();
+    let results: Vec<Value> = listed.iter().map(|found| result(found, &index)).collect();
+    let rules: Vec<Value> = rules.values().map(|found| rule(found)).collect();
+    log(&rules, &results)
+}
+
+/// One log with one run of this program.
+pub(super) fn log(rules: &[Value], results: &[Value]) -> Result<String, serde_json::Error> {
     let log = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -34,10 +41,10 @@ pub fn sarif(view: &AtlasView<'_>) -> Result<String, serde_json::Error> {
                 "name": env!("CARGO_PKG_NAME"),
                 "version": env!("CARGO_PKG_VERSION"),
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
-                "rules": rules.values().map(|found| rule(found)).collect::<Vec<_>>(),
+                "rules": rules,
             }},
             "columnKind": "unicodeCodePoints",
-            "results": listed.iter().map(|found| result(found, &index)).collect::<Vec<_>>(),
+            "results": results,
         }],
     });
     let mut text = serde_json::to_string_pretty(&log)?;
@@ -46,7 +53,7 @@ pub fn sarif(view: &AtlasView<'_>) -> Result<String, serde_json::Error> {
 }
 
 /// Code scanning sorts by this number, 0 to 10, as in CVSS: above 7 is high, above 4 medium.
-const fn security_severity(severity: Severity) -> &'static str {
+pub(super) const fn security_severity(severity: Severity) -> &'static str {
     match severity {
         Severity::High => "8.0",
         Severity::Medium => "5.0",
@@ -54,7 +61,7 @@ const fn security_severity(severity: Severity) -> &'static str {
     }
 }
 
-const fn level(severity: Severity) -> &'static str {
+pub(super) const fn level(severity: Severity) -> &'static str {
     match severity {
         Severity::High => "error",
         Severity::Medium => "warning",

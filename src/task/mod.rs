@@ -1,5 +1,6 @@
 //! Units of work: read, join, summarise, judge. The same for one machine and for many.
 
+mod audit;
 mod baseline;
 mod draft;
 mod import;
@@ -9,6 +10,7 @@ mod known;
 mod seal;
 mod store;
 
+pub use audit::lint_cluster;
 pub use baseline::of_baseline;
 pub use draft::{BaselineError, baselines, read_atlas, unproven};
 pub use import::{ImportError, ImportOptions, Imported, Outcome, import};

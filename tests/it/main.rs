@@ -5,6 +5,8 @@
 mod accuracy;
 /// Antrea's text forms.
 mod antrea;
+/// Lints of policies, each with a case that fires and one that does not.
+mod audit;
 /// Broken input: messages, statuses, what is kept.
 mod bad_input;
 /// Workloads that a baseline knows nothing of.

@@ -1,0 +1,148 @@
+//! `audit`: lints of policies in force, and the Kyverno policies that keep default-deny in place.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+
+use super::Context;
+use super::replay::{Profiles, policies};
+use super::traffic::TrafficArgs;
+use super::write::{write_csv, write_text};
+use crate::catalog::Catalog;
+use crate::error::ExitStatus;
+use crate::model::Severity;
+use crate::policy::kyverno;
+use crate::policy::lint::{LintCluster, lint};
+use crate::report::{AtlasDocument, AuditView, audit_columns, audit_json, audit_markdown, audit_sarif, audit_text};
+use crate::task::{lint_cluster, read_atlas};
+
+/// Arguments of `audit`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 nothing at or above --fail-on, 1 findings, 2 the policies cannot be used.\n\n\
+    Examples:\n  kubectl get networkpolicies,ciliumnetworkpolicies -A -o yaml > policies.yaml\n  \
+    egress-atlas audit --policies policies.yaml --kube kube.json --profile cilium\n  \
+    egress-atlas audit --policies policies/ --format sarif --fail-on high > audit.sarif\n  \
+    egress-atlas audit --kyverno kyverno/")]
+pub(super) struct AuditArgs {
+    /// Policies: file, folder or glob of YAML or JSON; NAME= gives the one cluster that they are for.
+    #[arg(long, value_name = "[NAME=]PATH", required_unless_present = "kyverno")]
+    policies: Vec<String>,
+    /// Kubernetes objects as `kubectl get pods,services,nodes,namespaces -A -o json` prints them.
+    #[arg(long, value_name = "[NAME=]FILE")]
+    kube: Vec<String>,
+    /// What `discover` wrote: namespaces and workloads, where there are no objects.
+    #[arg(long, value_name = "DIR")]
+    baseline: Option<PathBuf>,
+    /// What the CNI does; NAME= gives the cluster [default: the settings', else `generic`].
+    #[arg(long, value_name = "[NAME=]PROFILE")]
+    profile: Vec<String>,
+    /// Settings [default: `egress-atlas.toml` in the working folder, if there is one].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How to print.
+    #[arg(long, value_enum, default_value = "table")]
+    format: AuditFormat,
+    /// The least severity that makes the status 1.
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value = "medium")]
+    fail_on: FailOn,
+    /// Also write Kyverno policies that flag namespaces without both default-deny policies, with their test.
+    #[arg(long, value_name = "DIR")]
+    kyverno: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum AuditFormat {
+    Table,
+    Json,
+    Csv,
+    Markdown,
+    Sarif,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    Low,
+    Medium,
+    High,
+}
+
+impl FailOn {
+    const fn severity(self) -> Severity {
+        match self {
+            Self::Low => Severity::Low,
+            Self::Medium => Severity::Medium,
+            Self::High => Severity::High,
+        }
+    }
+}
+
+pub(super) fn run(args: &AuditArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
+    if let Some(folder) = &args.kyverno {
+        write_kyverno(folder, context)?;
+        if args.policies.is_empty() {
+            return Ok(ExitStatus::Good);
+        }
+    }
+    let set = policies(&args.policies)?;
+    let named = set.policies.iter().filter_map(|policy| policy.id.cluster.as_deref().map(str::to_owned)).collect();
+    let clusters = clusters(args, named)?;
+    let catalog = Catalog::embedded()?;
+    let found = lint(&set, &clusters, &catalog);
+    let mut notes: Vec<String> = set.notes.iter().map(|note| format!("{}: {}", note.object, note.text)).collect();
+    notes.sort();
+    notes.dedup();
+    let view = AuditView { lint: &found, policies: set.policies.len(), notes };
+    let text = match args.format {
+        AuditFormat::Table => audit_text(&view, context.width, context.paint),
+        AuditFormat::Markdown => audit_markdown(&view),
+        AuditFormat::Json => audit_json(&view)?,
+        AuditFormat::Sarif => audit_sarif(&view)?,
+        AuditFormat::Csv => {
+            write_csv(context.out, &audit_columns(&view))?;
+            String::new()
+        }
+    };
+    write!(context.out, "{text}")?;
+    let least = args.fail_on.severity();
+    let fails = found.findings.iter().any(|finding| finding.severity >= least);
+    Ok(if fails { ExitStatus::NotGood } else { ExitStatus::Good })
+}
+
+/// Every cluster that anything names; without any, one that nobody named.
+fn clusters(args: &AuditArgs, mut names: BTreeSet<String>) -> anyhow::Result<Vec<LintCluster>> {
+    let traffic = TrafficArgs { kube: args.kube.clone(), config: args.config.clone(), ..TrafficArgs::default() };
+    let settings = traffic.settings()?;
+    let profiles = Profiles::parse(&args.profile)?;
+    let baseline = args.baseline.as_deref().map(atlas).transpose()?;
+    let seen = baseline.iter().flat_map(|atlas| atlas.clusters.keys().cloned());
+    names.extend(seen);
+    let unnamed = match (names.len(), names.first()) {
+        (1, Some(only)) => only.clone(),
+        _ => "default".to_owned(),
+    };
+    let inventory = traffic.inventory_of(&unnamed)?;
+    names.extend(inventory.clusters().map(str::to_owned));
+    if names.is_empty() {
+        names.insert(String::new());
+    }
+    let cluster = |name: &String| Ok(lint_cluster(name, &profiles.of(name, &settings)?, &inventory, baseline.as_ref()));
+    names.iter().map(cluster).collect()
+}
+
+fn atlas(folder: &Path) -> anyhow::Result<AtlasDocument> {
+    let path = folder.join("atlas.json");
+    let name = path.display();
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("`{name}`: give --baseline the folder that `discover` wrote"))?;
+    read_atlas(&text).with_context(|| format!("`{name}`"))
+}
+
+fn write_kyverno(folder: &Path, context: &mut Context<'_>) -> anyhow::Result<()> {
+    for (name, text) in kyverno::files() {
+        write_text(&folder.join(name), &text)?;
+    }
+    context.say(&format!("Kyverno policies and their test are in `{}`", folder.display()));
+    Ok(())
+}
