@@ -3,7 +3,7 @@
 //! In: a schedule (`*/5 * * * 1-5`, `@daily`) in UTC. Out: the first run after an instant. Month and day names, ranges, steps and
 //! lists are read; `@every` has no fixed times and is refused, as is what the API server would refuse. Seconds do not exist.
 //!
-//! Source: Kubernetes documentation "CronJob, schedule syntax"; crontab(5) for day of month *or* day of week.
+//! Source: Kubernetes documentation, "`CronJob`: schedule syntax"; crontab(5) for day of month *or* day of week.
 
 use crate::model::Timestamp;
 
@@ -95,8 +95,8 @@ fn bit(set: u64, number: u32) -> bool {
 /// One field as a bit set.
 fn field(text: &str, least: u32, most: u32, names: &[&str]) -> Option<u64> {
     let number = |text: &str| -> Option<u32> {
-        let named = || names.iter().position(|name| !name.is_empty() && name.eq_ignore_ascii_case(text));
-        let value = text.parse().ok().or_else(|| u32::try_from(named()?).ok())?;
+        let by_name = || names.iter().position(|name| !name.is_empty() && name.eq_ignore_ascii_case(text));
+        let value = text.parse().ok().or_else(|| u32::try_from(by_name()?).ok())?;
         (least..=most).contains(&value).then_some(value)
     };
     let mut set = 0;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::atlas::{Atlas, Cluster, Namespace};
+use super::atlas::{Atlas, Cluster};
 use crate::kube::{Controller, Inventory, Schedule};
 use crate::model::{SourceKind, Timestamp, Workload};
 
@@ -74,13 +74,12 @@ pub(super) fn find(atlas: &mut Atlas, inventory: &Inventory) {
 
 /// Workloads that some edge shows. A namespace also lists those that only objects tell of.
 fn with_traffic(cluster: &Cluster) -> BTreeSet<(Box<str>, Workload)> {
-    let edges = |namespace: &Namespace| -> BTreeSet<Workload> {
-        namespace.egress.iter().chain(&namespace.ingress).map(|edge| edge.key.workload.clone()).collect()
-    };
-    let of = |(name, namespace): (&Box<str>, &Namespace)| {
-        edges(namespace).into_iter().map(|workload| (name.clone(), workload)).collect::<Vec<_>>()
-    };
-    cluster.namespaces.iter().flat_map(of).collect()
+    let mut seen = BTreeSet::new();
+    for (name, namespace) in &cluster.namespaces {
+        let edges = namespace.egress.iter().chain(&namespace.ingress);
+        seen.extend(edges.map(|edge| (name.clone(), edge.key.workload.clone())));
+    }
+    seen
 }
 
 /// Workloads all of whose pods use the host network, with their namespace.

@@ -80,7 +80,8 @@ fn workloads_that_never_spoke_are_listed_with_the_reason() {
     for (namespace, content) in atlas.clusters.values().flat_map(|cluster| &cluster.namespaces) {
         for spot in &content.blind_spots {
             let run = spot.run.as_deref().unwrap_or("-");
-            lines += &format!("{namespace} {}/{}: {} {run}\n", spot.workload.kind, spot.workload.name, spot.reason);
+            let workload = format!("{}/{}", spot.workload.kind, spot.workload.name);
+            lines.extend([namespace, " ", &workload, ": ", &spot.reason, " ", run, "\n"]);
         }
     }
     insta::assert_snapshot!(lines, @r#"

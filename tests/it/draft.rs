@@ -249,19 +249,19 @@ fn round_trip(world: &World, settings: &Settings, dialect: Dialect, profile: &Pr
             let other = |index: &usize| world.recorded.edges[*index].client != world.recorded.edges[*index].server;
             let passed = (0..before.len()).filter(|index| passes(before[*index])).filter(other);
             let stopped: BTreeSet<usize> = passed.clone().filter(|index| !passes(after[*index])).collect();
-            let cited: BTreeSet<usize> = passed.filter(meant).collect();
+            let chosen: BTreeSet<usize> = passed.filter(meant).collect();
             // Without DNS through the proxy no rule by name opens anything.
             if rule.is_dns && dialect == Dialect::Cilium {
                 continue;
             }
-            assert!(stopped.is_subset(&cited), "without {} something breaks that did not cite it", rule.id);
+            assert!(stopped.is_subset(&chosen), "without {} something breaks that did not cite it", rule.id);
             // Where every pod may reach every pod, the rule for DNS says again what is open anyway.
             let again = rule.id == "baseline/dns" && settings.draft.pod_to_pod;
             // A node reaches its own pods without any rule.
             let node = matches!(rule.peer, RulePeer::Nodes(_));
             if !again && !node && !is_doubled(draft, rule) {
-                assert_eq!(stopped, cited, "without {} all that cited it breaks", rule.id);
-                removed += cited.len();
+                assert_eq!(stopped, chosen, "without {} all that chosen it breaks", rule.id);
+                removed += chosen.len();
             }
         }
     }
@@ -346,7 +346,7 @@ fn look(value: &Value, dialect: Dialect, path: &str) {
             }
         }
         Value::Object(entries) => {
-            entries.iter().for_each(|(key, value)| look(value, dialect, &format!("{path}.{key}")))
+            entries.iter().for_each(|(key, value)| look(value, dialect, &format!("{path}.{key}")));
         }
         Value::String(text) => {
             if let Ok(net) = text.parse::<ipnet::IpNet>() {
@@ -500,7 +500,9 @@ fn what_is_left_out_decides_the_status() {
 
 /// Settings of one draft, and what they make of the demo.
 #[test]
+#[expect(clippy::too_many_lines, reason = "every setting once")]
 fn settings_shape_the_draft() {
+    use Dialect::{Cilium, Kubernetes};
     let check = |text: &str, dialect: Dialect, namespace: &str, expected: &[&str]| {
         let settings = settings(text);
         let world = demo_world(&settings);
@@ -514,7 +516,6 @@ fn settings_shape_the_draft() {
             assert_eq!(found, !wanted.starts_with('!'), "{text}: {wanted}\n{all}");
         }
     };
-    use Dialect::{Cilium, Kubernetes};
     check("ntp = \"none\"", Kubernetes, "platform", &["!port: 123", "0.pool.ntp.org UDP/123"]);
     check("ntp = [\"10.0.0.123\"]", Kubernetes, "shop", &["10.0.0.123/32", "port: 123", "!0.0.0.0/0"]);
     check(

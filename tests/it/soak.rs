@@ -41,7 +41,7 @@ impl Traffic {
     }
 
     fn soak(&self, more: &[&str]) -> Ran {
-        let lines: String = self.0.iter().map(|record| format!("{record}\n")).collect();
+        let lines = self.0.iter().flat_map(|record| [record.to_string(), "\n".to_owned()]).collect::<String>();
         let folder = folder(&[("flows.json", lines.as_bytes()), ("policies.yaml", POLICIES.as_bytes())]);
         let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         let (flows, policies) = (at("flows.json"), at("policies.yaml"));

@@ -64,7 +64,7 @@ pub(super) fn outside(input: &DraftInput<'_>, excluded: &[IpNet], edge: &SeenEdg
     }
     let mut seed = Seed::new("outside", RulePeer::Blocks(ranges.into_iter().collect()), ports);
     // Ports of different kinds of callers must not meet in one rule.
-    seed.slug = if many { "public-clients" } else { "known-clients" }.to_owned();
+    (if many { "public-clients" } else { "known-clients" }).clone_into(&mut seed.slug);
     seed.remarks = remarks;
     let missed =
         left.iter().filter_map(|address| edge.addresses.get(address)).fold(0_u64, |sum, n| sum.saturating_add(*n));

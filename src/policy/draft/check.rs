@@ -121,7 +121,7 @@ fn peers(rule: &Value, side: &str) -> Option<String> {
 
 fn cilium(object: &Value, policy: PolicyName) -> Option<String> {
     let (one, many) = (object.get("spec"), list(object, "specs"));
-    if one.is_some() == !many.is_empty() {
+    if one.is_some() != many.is_empty() {
         return Some("either `spec` or `specs`".to_owned());
     }
     one.into_iter().chain(many).find_map(|spec| cilium_spec(spec, policy))

@@ -23,17 +23,17 @@ pub(super) fn manifests(draft: &Draft) -> Vec<Manifest> {
         let way = policy.direction();
         match policy {
             PolicyName::DefaultDenyEgress | PolicyName::DefaultDenyIngress => {
-                found.extend(split(draft, policy, None, vec![deny(policy)]));
+                found.extend(split(draft, policy, None, &[deny(policy)]));
             }
             PolicyName::EgressBaselineAllow => {
-                let rules = draft.baseline.iter().flat_map(|own| accept(own, way)).collect();
-                found.extend(split(draft, policy, None, rules));
+                let rules: Vec<Item> = draft.baseline.iter().flat_map(|own| accept(own, way)).collect();
+                found.extend(split(draft, policy, None, &rules));
             }
             PolicyName::EgressAllowlist | PolicyName::IngressAllowlist => {
                 for subject in &draft.subjects {
                     let own = if way == Direction::Egress { &subject.egress } else { &subject.ingress };
-                    let rules = own.iter().flat_map(|own| accept(own, way)).collect();
-                    found.extend(split(draft, policy, Some(subject), rules));
+                    let rules: Vec<Item> = own.iter().flat_map(|own| accept(own, way)).collect();
+                    found.extend(split(draft, policy, Some(subject), &rules));
                 }
             }
         }
@@ -50,7 +50,7 @@ const fn priority(policy: PolicyName) -> u16 {
     }
 }
 
-fn split(draft: &Draft, policy: PolicyName, subject: Option<&Subject>, rules: Vec<Item>) -> Vec<Manifest> {
+fn split(draft: &Draft, policy: PolicyName, subject: Option<&Subject>, rules: &[Item]) -> Vec<Manifest> {
     let section = policy.direction().as_str();
     let template = subject.map(|subject| format!(".{}", subject.name)).unwrap_or_default();
     let portions = rules.chunks(MAX).enumerate().map(|(index, portion)| {

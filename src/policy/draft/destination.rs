@@ -1,6 +1,6 @@
 //! Destinations outside the cluster: by name where the dialect has names, else by ranges that somebody answers for.
 //!
-//! In: an edge that the gate let through. Out: the seed of a rule, what of the edge it does not cover, or why there is none. The order: the
+//! In: an edge that the gate let through. Out: the proposal of a rule, what of the edge it does not cover, or why there is none. The order: the
 //! registry proxy, databases by their subnets, access that an owner asked for, the name, the vendor's published ranges, stable
 //! addresses. Nothing is ever widened to make a destination fit.
 
@@ -27,8 +27,8 @@ pub(super) struct Covered {
 }
 
 impl From<Seed> for Covered {
-    fn from(seed: Seed) -> Self {
-        Self { seed, rest: None }
+    fn from(proposal: Seed) -> Self {
+        Self { seed: proposal, rest: None }
     }
 }
 
@@ -57,17 +57,20 @@ pub(super) fn outside(
     }
     if let Some(database) = draft.database(&input.baseline.cluster, name, &seen, edge.port) {
         let ranges: Vec<Block> = database.subnets.iter().map(|net| blocks::whole(*net)).collect();
-        let mut seed = Seed::new(&format!("database/{}", slug(&database.name)), RulePeer::Blocks(ranges), ports(edge));
-        seed.remarks
+        let mut proposal =
+            Seed::new(&format!("database/{}", slug(&database.name)), RulePeer::Blocks(ranges), ports(edge));
+        proposal
+            .remarks
             .push(format!("subnets of the database `{}` in the settings: a failover moves its address", database.name));
-        return Ok(partly(seed, edge, &database.subnets, "`subnets` of the database in egress-atlas.toml"));
+        return Ok(partly(proposal, edge, &database.subnets, "`subnets` of the database in egress-atlas.toml"));
     }
     if let Some(access) = draft.public_access(namespace, &edge.workload.name, edge.port)
         && seen.iter().all(|address| blocks::is_public(*address, excluded))
     {
-        let mut seed = Seed::new("public-internet", RulePeer::Blocks(blocks::public_internet(excluded)), ports(edge));
-        seed.remarks.push(format!("all of the public internet, asked for by {}: {}", access.owner, access.reason));
-        return Ok(seed.into());
+        let mut proposal =
+            Seed::new("public-internet", RulePeer::Blocks(blocks::public_internet(excluded)), ports(edge));
+        proposal.remarks.push(format!("all of the public internet, asked for by {}: {}", access.owner, access.reason));
+        return Ok(proposal.into());
     }
     match name {
         Some(name) if input.dialect.has_names() => by_name(input, name, edge, &seen).map(Covered::from),
@@ -133,9 +136,9 @@ fn without_names(
     let draft = &input.settings.draft;
     if let Some(vendor) = draft.vendor(name) {
         let ranges: Vec<Block> = vendor.ranges.iter().map(|net| blocks::whole(*net)).collect();
-        let mut seed = Seed::new(name, RulePeer::Blocks(ranges), ports(edge));
-        seed.remarks.push(format!("published ranges, {} read on {}", vendor.source, vendor.checked));
-        return Ok(partly(seed, edge, &vendor.ranges, "`ranges` of the vendor in egress-atlas.toml"));
+        let mut proposal = Seed::new(name, RulePeer::Blocks(ranges), ports(edge));
+        proposal.remarks.push(format!("published ranges, {} read on {}", vendor.source, vendor.checked));
+        return Ok(partly(proposal, edge, &vendor.ranges, "`ranges` of the vendor in egress-atlas.toml"));
     }
     let cluster = input.baseline.cluster.as_str();
     let few = seen.len() <= usize::try_from(draft.stable_addresses).unwrap_or(usize::MAX);
@@ -144,14 +147,14 @@ fn without_names(
     let inside = seen.iter().any(|address| is_of_cluster(input, cluster, *address));
     if !seen.is_empty() && few && !inside && (private || lasting) {
         let ranges = seen.iter().map(|address| blocks::host(*address)).collect();
-        let mut seed = Seed::new(name, RulePeer::Blocks(ranges), ports(edge));
+        let mut proposal = Seed::new(name, RulePeer::Blocks(ranges), ports(edge));
         let (first, last) = (day(edge.first.as_deref()), day(edge.last.as_deref()));
-        seed.remarks.push(format!(
+        proposal.remarks.push(format!(
             "{} as seen, on {} day(s), {first} to {last}: when the name moves, this rule has to follow",
             if private { "private addresses" } else { "stable addresses" },
             edge.days.len()
         ));
-        return Ok(seed.into());
+        return Ok(proposal.into());
     }
     Err(Out::new(
         PendingKind::NotExpressible,
@@ -187,13 +190,13 @@ fn by_address(input: &DraftInput<'_>, edge: &SeenEdge, seen: &[IpAddr]) -> Resul
             "--kube with the pods and services of that time",
         ));
     }
-    let mut seed = Seed::new(&address.to_string(), RulePeer::Blocks(vec![blocks::host(address)]), ports(edge));
-    seed.remarks.push(format!("no name is known; the address as seen until {}", day(edge.last.as_deref())));
-    Ok(seed)
+    let mut proposal = Seed::new(&address.to_string(), RulePeer::Blocks(vec![blocks::host(address)]), ports(edge));
+    proposal.remarks.push(format!("no name is known; the address as seen until {}", day(edge.last.as_deref())));
+    Ok(proposal)
 }
 
 /// A rule by ranges, and the connections to addresses outside of them.
-fn partly(seed: Seed, edge: &SeenEdge, ranges: &[IpNet], admit: &str) -> Covered {
+fn partly(proposal: Seed, edge: &SeenEdge, ranges: &[IpNet], admit: &str) -> Covered {
     let strays: Vec<(&IpAddr, &u64)> =
         edge.addresses.iter().filter(|(address, _)| !ranges.iter().any(|net| net.contains(*address))).collect();
     let rest = (!strays.is_empty()).then(|| {
@@ -202,7 +205,7 @@ fn partly(seed: Seed, edge: &SeenEdge, ranges: &[IpNet], admit: &str) -> Covered
         let count = strays.iter().map(|(_, count)| **count).fold(0, u64::saturating_add);
         (count, Out::new(PendingKind::Unknown, why, format!("check and extend {admit}")))
     });
-    Covered { seed, rest }
+    Covered { seed: proposal, rest }
 }
 
 /// The rule for the registry proxy.
@@ -219,9 +222,9 @@ pub(super) fn proxy(input: &DraftInput<'_>, harbor: &Harbor) -> Result<Seed, Out
             "`harbor_addresses = [...]` in `[draft]` of egress-atlas.toml",
         ));
     };
-    let mut seed = Seed::new("registry-proxy", peer, ports);
-    seed.remarks.push(format!("registries through `{}`", harbor.host));
-    Ok(seed)
+    let mut proposal = Seed::new("registry-proxy", peer, ports);
+    proposal.remarks.push(format!("registries through `{}`", harbor.host));
+    Ok(proposal)
 }
 
 /// A text as part of an id.

@@ -49,14 +49,13 @@ impl<'p> Growing<'p> {
 
     /// Adds a rule for every pod; it may be there already.
     pub(super) fn plant(&mut self, seed: Seed) {
-        match self.baseline.iter_mut().find(|(slug, _)| *slug == seed.slug) {
-            Some((_, rule)) => rule.ports.extend(seed.ports),
-            None => {
-                let slug = seed.slug.clone();
-                let id = format!("baseline/{slug}");
-                self.baseline.push((slug, rule(id, seed)));
-            }
+        if let Some((_, rule)) = self.baseline.iter_mut().find(|(slug, _)| *slug == seed.slug) {
+            rule.ports.extend(seed.ports);
+            return;
         }
+        let slug = seed.slug.clone();
+        let id = format!("baseline/{slug}");
+        self.baseline.push((slug, rule(id, seed)));
     }
 
     /// Cites a rule for every pod.

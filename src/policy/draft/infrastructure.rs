@@ -24,7 +24,7 @@ use crate::summary::Peer;
 
 /// Namespaces in which distributions run the cluster's DNS.
 const DNS_NAMESPACES: [&str; 3] = ["kube-dns", "kube-system", "openshift-dns"];
-/// Ports of DNS servers in pods; OpenShift's listen on the second.
+/// Ports of DNS servers in pods; `OpenShift`'s listen on the second.
 const DNS_PORTS: [u16; 2] = [53, 5353];
 const NTP_PORT: u16 = 123;
 
@@ -112,11 +112,11 @@ impl DnsServers {
             namespace: self.namespace.clone(),
             selector: self.selector.clone(),
         };
-        let mut seed = Seed::new("dns", peer, ports);
-        seed.is_dns = true;
-        seed.remarks.push(format!("cluster DNS: {}", self.found));
-        seed.remarks.push("TCP as well: long answers and some resolvers need it".to_owned());
-        seed
+        let mut proposal = Seed::new("dns", peer, ports);
+        proposal.is_dns = true;
+        proposal.remarks.push(format!("cluster DNS: {}", self.found));
+        proposal.remarks.push("TCP as well: long answers and some resolvers need it".to_owned());
+        proposal
     }
 }
 
@@ -165,14 +165,14 @@ pub(super) fn link_local_dns(edge: &SeenEdge) -> Option<Seed> {
         _ => return None,
     };
     let slug = format!("dns/{}", local.first().map(ToString::to_string).unwrap_or_default());
-    let mut seed = Seed::new(&slug, peer, BTreeSet::from([(Protocol::UDP, 53), (Protocol::TCP, 53)]));
-    seed.is_dns = true;
-    seed.remarks.push(
+    let mut proposal = Seed::new(&slug, peer, BTreeSet::from([(Protocol::UDP, 53), (Protocol::TCP, 53)]));
+    proposal.is_dns = true;
+    proposal.remarks.push(
         "node-local DNS cache, or the cloud's resolver: it answers on the node, where no pod selector reaches"
             .to_owned(),
     );
-    seed.remarks.push("port 53 only: cloud metadata on the same address stays closed".to_owned());
-    Some(seed)
+    proposal.remarks.push("port 53 only: cloud metadata on the same address stays closed".to_owned());
+    Some(proposal)
 }
 
 /// Whether an edge asks a time server outside.
@@ -188,8 +188,8 @@ pub(super) fn time(input: &DraftInput<'_>, excluded: &[IpNet], closed: &[IpNet])
         Ntp::None => Vec::new(),
         Ntp::Public => {
             let holes: Vec<IpNet> = excluded.iter().chain(closed).copied().collect();
-            let mut seed = Seed::new("ntp", RulePeer::Blocks(blocks::public_internet(&holes)), port);
-            seed.remarks.push(
+            let mut proposal = Seed::new("ntp", RulePeer::Blocks(blocks::public_internet(&holes)), port);
+            proposal.remarks.push(
                 "any public time server, UDP/123 only; narrow it with `ntp = [\"10.0.0.123\"]`, or `\"none\"`, in `[draft]`"
                     .to_owned(),
             );
@@ -198,7 +198,7 @@ pub(super) fn time(input: &DraftInput<'_>, excluded: &[IpNet], closed: &[IpNet])
                 "time servers are not configured, so UDP/123 is open to the public internet for every pod",
                 "`ntp = [\"10.0.0.123\"]` or `ntp = \"none\"` in `[draft]` of egress-atlas.toml",
             ));
-            vec![seed]
+            vec![proposal]
         }
         Ntp::Servers(servers) => configured_time(input, servers, &port, &mut questions),
     };
@@ -263,9 +263,9 @@ pub(super) fn api_server(input: &DraftInput<'_>, edge: &SeenEdge) -> Result<(See
     let configured = input.settings.draft.api_servers(cluster);
     if !configured.is_empty() {
         let ranges = configured.iter().map(|net| blocks::whole(*net)).collect();
-        let mut seed = Seed::new("kube-apiserver", RulePeer::ApiServer(ranges), ports);
-        seed.remarks.push("addresses from `api_servers` in the settings".to_owned());
-        return Ok((seed, None));
+        let mut proposal = Seed::new("kube-apiserver", RulePeer::ApiServer(ranges), ports);
+        proposal.remarks.push("addresses from `api_servers` in the settings".to_owned());
+        return Ok((proposal, None));
     }
     let published = input
         .inventory
@@ -278,9 +278,9 @@ pub(super) fn api_server(input: &DraftInput<'_>, edge: &SeenEdge) -> Result<(See
     }
     if !ranges.is_empty() {
         let peer = RulePeer::ApiServer(ranges.into_iter().collect());
-        let mut seed = Seed::new("kube-apiserver", peer, ports);
-        seed.remarks.push("endpoints of the service `default/kubernetes` in --kube".to_owned());
-        return Ok((seed, None));
+        let mut proposal = Seed::new("kube-apiserver", peer, ports);
+        proposal.remarks.push("endpoints of the service `default/kubernetes` in --kube".to_owned());
+        return Ok((proposal, None));
     }
     let services = input.inventory.service_addresses(cluster);
     let seen: Vec<Block> =
@@ -289,15 +289,16 @@ pub(super) fn api_server(input: &DraftInput<'_>, edge: &SeenEdge) -> Result<(See
     if seen.is_empty() || edge.addresses.len() > seen.len() {
         return Err(Out::new(PendingKind::Unknown, "the addresses of the API server are not known", admit));
     }
-    let mut seed = Seed::new("kube-apiserver", RulePeer::ApiServer(seen), ports);
-    seed.remarks
+    let mut proposal = Seed::new("kube-apiserver", RulePeer::ApiServer(seen), ports);
+    proposal
+        .remarks
         .push(format!("addresses as seen until {}; they change with the control plane", day(edge.last.as_deref())));
     let question = Out::new(
         PendingKind::Question,
         "the API server is allowed at the addresses that were seen, which may move",
         admit,
     );
-    Ok((seed, Some(question)))
+    Ok((proposal, Some(question)))
 }
 
 /// Nodes and host-network pods.
@@ -327,9 +328,9 @@ pub(super) fn nodes(input: &DraftInput<'_>, edge: &SeenEdge) -> Result<Seed, Out
             "`nodes = [...]` in `[networks]` of egress-atlas.toml, and a baseline with addresses",
         ));
     }
-    let mut seed = Seed::new("nodes", RulePeer::Nodes(ranges.into_iter().collect()), ports);
-    seed.remarks.push("the node range of the settings, and with it every host-network pod".to_owned());
-    Ok(seed)
+    let mut proposal = Seed::new("nodes", RulePeer::Nodes(ranges.into_iter().collect()), ports);
+    proposal.remarks.push("the node range of the settings, and with it every host-network pod".to_owned());
+    Ok(proposal)
 }
 
 /// The day of an RFC 3339 time.

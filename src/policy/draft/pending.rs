@@ -88,7 +88,7 @@ fn row(cells: &[&str]) -> String {
 /// A text in a cell: one line, and nothing in it is markup but code between backticks, in which only the cell's border is escaped.
 fn markdown(text: &str) -> String {
     let text = printable(text);
-    let paired = text.matches('`').count() % 2 == 0;
+    let paired = text.matches('`').count().is_multiple_of(2);
     let (mut out, mut in_code) = (String::new(), false);
     for c in text.chars() {
         if c == '`' && paired {

@@ -68,16 +68,16 @@ impl Seed {
 /// Plans the drafts of a cluster: of the namespaces in `only`, or of all but the skipped ones.
 pub fn plan(input: &DraftInput<'_>, only: &[String]) -> Planned {
     let planner = Planner::new(*input);
-    let mut planned = Planned { drafts: Vec::new(), skipped: BTreeMap::new() };
+    let mut outcome = Planned { drafts: Vec::new(), skipped: BTreeMap::new() };
     for (namespace, seen) in &input.baseline.namespaces {
         match planner.refuses(namespace, only) {
             Some(why) => {
-                planned.skipped.insert(namespace.clone(), why);
+                outcome.skipped.insert(namespace.clone(), why);
             }
-            None => planned.drafts.push(planner.draft(namespace, seen)),
+            None => outcome.drafts.push(planner.draft(namespace, seen)),
         }
     }
-    planned
+    outcome
 }
 
 struct Planner<'a> {
@@ -139,19 +139,19 @@ impl<'a> Planner<'a> {
             );
         }
         let (seeds, questions) = infrastructure::time(&self.input, &self.excluded, &time);
-        for seed in seeds {
-            growing.plant(seed);
+        for proposal in seeds {
+            growing.plant(proposal);
         }
         for question in questions {
             growing.ask("", "time (NTP)", &question);
         }
         if self.input.settings.draft.pod_to_pod {
-            let mut seed = Seed::new("pod-to-pod", RulePeer::EveryPod, Ports::new());
-            seed.remarks.push(
+            let mut proposal = Seed::new("pod-to-pod", RulePeer::EveryPod, Ports::new());
+            proposal.remarks.push(
                 "every pod of the cluster, at every port; `pod_to_pod = false` in `[draft]` allows only what was seen"
                     .to_owned(),
             );
-            growing.plant(seed);
+            growing.plant(proposal);
         }
         for edge in &seen.egress {
             self.egress(&mut growing, edge);
@@ -198,9 +198,9 @@ impl<'a> Planner<'a> {
         }
         gate::passes(edge)?;
         let approval = gate::admits(&self.input, growing.namespace, edge)?;
-        if let Some(seed) = infrastructure::link_local_dns(edge) {
-            let slug = seed.slug.clone();
-            growing.plant(seed);
+        if let Some(proposal) = infrastructure::link_local_dns(edge) {
+            let slug = proposal.slug.clone();
+            growing.plant(proposal);
             return growing.cite_baseline(&slug, edge);
         }
         if infrastructure::is_time(edge)
@@ -209,13 +209,13 @@ impl<'a> Planner<'a> {
             return growing.cite_baseline(&slug, edge);
         }
         let index = self.template(growing.namespace, edge)?;
-        let mut seed = match &edge.peer {
+        let mut proposal = match &edge.peer {
             Peer::KubeApiserver => {
-                let (seed, question) = infrastructure::api_server(&self.input, edge)?;
+                let (proposal, question) = infrastructure::api_server(&self.input, edge)?;
                 if let Some(question) = question {
                     growing.ask(&edge.workload.to_string(), "kube-apiserver", &question);
                 }
-                seed
+                proposal
             }
             Peer::Node => infrastructure::nodes(&self.input, edge)?,
             Peer::Name(_) | Peer::Address(_) => {
@@ -229,9 +229,9 @@ impl<'a> Planner<'a> {
             _ => inside::peer(&self.input, &self.templates, edge)?,
         };
         if let Some(by) = approval {
-            seed.remarks.push(format!("review: {by}"));
+            proposal.remarks.push(format!("review: {by}"));
         }
-        growing.own(Direction::Egress, index, seed, Some(edge));
+        growing.own(Direction::Egress, index, proposal, Some(edge));
         Ok(())
     }
 
@@ -265,10 +265,10 @@ impl<'a> Planner<'a> {
             Peer::KubeApiserver => infrastructure::api_server(&self.input, edge)?.0.into(),
             Peer::Ingress => callers::gateway(&self.input, edge)?.into(),
             Peer::Workload { .. } | Peer::Service { .. } => {
-                let mut seed = inside::peer(&self.input, &self.templates, edge)?;
+                let mut proposal = inside::peer(&self.input, &self.templates, edge)?;
                 // Our own pods listen; no service stands in between any more.
-                seed.ports = Ports::from([(edge.protocol, edge.port)]);
-                seed.into()
+                proposal.ports = Ports::from([(edge.protocol, edge.port)]);
+                proposal.into()
             }
         };
         Ok((index, covered))
@@ -309,10 +309,10 @@ impl<'a> Planner<'a> {
         }
         for (index, names) in names {
             match destination::proxy(&self.input, harbor) {
-                Ok(mut seed) => {
+                Ok(mut proposal) => {
                     let listed: Vec<String> = names.into_iter().collect();
-                    seed.remarks.push(format!("replaces {}", listed.join(", ")));
-                    growing.own(Direction::Egress, index, seed, None);
+                    proposal.remarks.push(format!("replaces {}", listed.join(", ")));
+                    growing.own(Direction::Egress, index, proposal, None);
                 }
                 Err(out) => growing.ask("", "registry proxy", &out),
             }

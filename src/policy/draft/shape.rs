@@ -15,11 +15,11 @@ pub(super) enum Shape {
     OneOf(&'static [&'static str]),
     Number(i64, i64),
     /// From one element to so many.
-    List(&'static Shape, usize),
+    List(&'static Self, usize),
     /// Keys; the flag says whether a key is required.
-    Map(&'static [(&'static str, bool, &'static Shape)]),
+    Map(&'static [(&'static str, bool, &'static Self)]),
     /// Exactly one of these keys.
-    One(&'static [(&'static str, bool, &'static Shape)]),
+    One(&'static [(&'static str, bool, &'static Self)]),
     /// Labels; empty only where the flag says so.
     Labels,
 }

@@ -99,7 +99,7 @@ pub fn soak<'e, 's: 'e>(
         .into_iter()
         .map(|place| {
             let found = found.remove(&place).unwrap_or_default();
-            namespace(input, place, found)
+            namespace(input, &place, found)
         })
         .collect();
     Soak { schema: SCHEMA, asked: input.asked, namespaces, caveats: Vec::new() }
@@ -200,7 +200,7 @@ impl Judge<'_> {
             );
             (Fault::Policies, policies.map(|policy| policy.id.to_string()).collect(), remedy)
         } else if let Some((_, doubt)) = judgement.doubt() {
-            (Fault::Undecidable, Vec::new(), format!("whether these policies stop it cannot be told: {}", doubt))
+            (Fault::Undecidable, Vec::new(), format!("whether these policies stop it cannot be told: {doubt}"))
         } else {
             let remedy = "these policies allow it: another policy, or another version of these, is in force".to_owned();
             (Fault::OtherPolicies, Vec::new(), remedy)
@@ -252,10 +252,10 @@ fn pods<'e>(client: &'e End, server: &'e End) -> impl Iterator<Item = &'e End> {
     [client, server].into_iter().filter(|end| end.is_pod()).take(if both_in_one { 1 } else { 2 })
 }
 
-fn namespace(input: &SoakInput<'_>, place: Place, found: Found) -> NamespaceSoak {
+fn namespace(input: &SoakInput<'_>, place: &Place, found: Found) -> NamespaceSoak {
     let (cluster, namespace) = (place.0.to_string(), place.1.to_string());
-    let before = silence::uses(&input.phases.before, &place);
-    let after = silence::uses(&input.phases.after, &place);
+    let before = silence::uses(&input.phases.before, place);
+    let after = silence::uses(&input.phases.after, place);
     let blocked: Vec<Blocked> = found
         .blocked
         .into_iter()

@@ -160,10 +160,12 @@ impl Soak {
     }
 }
 
+#[expect(clippy::ref_option, reason = "the form that serde calls")]
 fn as_text<S: serde::Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     time.map(|time| time.to_string()).serialize(serializer)
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
 fn known_as_text<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     time.to_string().serialize(serializer)
 }

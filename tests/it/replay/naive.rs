@@ -422,13 +422,13 @@ fn two_evaluators_agree() {
             for (server, two) in &ends {
                 for _ in 0..TRIALS {
                     let number = chance.one(&[80, 81, 8080, 443]);
-                    let (transport, word) = chance.one(&[(Protocol::TCP, "TCP"), (Protocol::UDP, "UDP")]);
+                    let (transport, written) = chance.one(&[(Protocol::TCP, "TCP"), (Protocol::UDP, "UDP")]);
                     let egress = match client {
-                        Other::Pod(pod) => allowed(&policies, pod, true, server, server, number, word),
+                        Other::Pod(pod) => allowed(&policies, pod, true, server, server, number, written),
                         Other::Outside(_) => None,
                     };
                     let ingress = match server {
-                        Other::Pod(pod) => allowed(&policies, pod, false, client, server, number, word),
+                        Other::Pod(pod) => allowed(&policies, pod, false, client, server, number, written),
                         Other::Outside(_) => None,
                     };
                     let same = matches!((client, server), (Other::Pod(a), Other::Pod(b)) if a.address == b.address);
@@ -452,7 +452,7 @@ fn two_evaluators_agree() {
                     let judgement = evaluator.judge(&connection);
                     assert_eq!(
                         judgement.verdict, expected,
-                        "cluster {seed}, {number}/{word}\n{text}\n{:?}\n{:?}\n{judgement:?}",
+                        "cluster {seed}, {number}/{written}\n{text}\n{:?}\n{:?}\n{judgement:?}",
                         one.end, two.end
                     );
                     cases += 1;
