@@ -71,7 +71,7 @@ fn commands_name_the_objects_of_the_drafts() {
     for part in [
         "## Step 1: The least risky namespace",
         "kubectl --context prod-eu delete networkpolicies.networking.k8s.io -n shop default-deny-egress --ignore-not-found",
-        "kubectl --context prod-eu delete networkpolicies.networking.k8s.io -n shop egress-allowlist-storefront --ignore-not-found",
+        "kubectl --context prod-us delete networkpolicies.networking.k8s.io -n platform egress-allowlist-build-runner --ignore-not-found",
         "egress-atlas soak --policies drafts/prod-eu/shop --since \"$APPLIED\" --for 48h",
         "kubectl --context prod-us apply -f drafts/prod-us/payments/egress-baseline-allow.yaml",
         "Decide first",

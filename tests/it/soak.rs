@@ -99,7 +99,7 @@ NAMESPACE     ANSWER     PASSED  BLOCKED  LEAKED  OLDER  UNDECIDABLE  ENFORCEMEN
 default/shop  NOT CLEAN      58       50       0      2            0  proven
 
 default/shop: NOT CLEAN
-  blocked  Deployment/cart wanted to 203.0.113.9 443/TCP: 50 connections denied, in use before, last
+  blocked  Deployment/cart to 203.0.113.9 443/TCP: 50 connections denied, in use before, last
            2026-03-02 12:54:01. no rule comes close: allow 203.0.113.9 at 443/TCP
   doubt    Deployment/cart fell silent towards 203.0.113.9 443/TCP: 60 connections in the same span
            before, none since
