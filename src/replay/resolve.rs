@@ -52,6 +52,15 @@ impl<'a> Resolver<'a> {
 
     /// Describes one end of a connection to `port` that began at `time`.
     pub(super) fn end(&self, evidence: &Evidence, end: Described, port: u16, time: Timestamp) -> End {
+        let mut described = self.described(evidence, end, port, time);
+        if end.address.is_unrecorded() {
+            // What the record left out must not match a range.
+            described.address = None;
+        }
+        described
+    }
+
+    fn described(&self, evidence: &Evidence, end: Described, port: u16, time: Timestamp) -> End {
         let vocabulary = &evidence.vocabulary;
         let cluster = vocabulary.text_of(end.cluster);
         let address = vocabulary.address_of(end.address);

@@ -585,3 +585,39 @@ fn settings_shape_the_draft() {
     );
     check("wildcard_siblings = 2", Dialect::Antrea, "shop", &["!*.shop", "fqdn: assets.shop.example.com"]);
 }
+
+#[test]
+fn an_address_that_records_leave_out_makes_no_rule() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("discovery/atlas.json");
+    let mut atlas: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let shop = &mut atlas["clusters"]["prod-eu"]["namespaces"]["shop"];
+    let edge = shop["egress"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .find(|edge| edge["peer"]["name"] == "assets.shop.example.com");
+    let edge = edge.unwrap();
+    edge["peer"] = serde_json::json!({"type": "address", "address": "::"});
+    edge["addresses"] = serde_json::json!({});
+    let folder = crate::support::folder(&[("atlas.json", atlas.to_string().as_bytes())]);
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for dialect in ["kubernetes", "cilium", "antrea", "calico", "cluster-network-policy"] {
+        let out = at(dialect);
+        let baseline = at("");
+        let ran = crate::support::run(&[
+            "draft",
+            "--baseline",
+            &baseline,
+            "--dialect",
+            dialect,
+            "--out",
+            &out,
+            "--namespace",
+            "shop",
+        ]);
+        assert_eq!(ran.status, 1, "{}", ran.err);
+        let read = |name: &str| std::fs::read_to_string(format!("{out}/prod-eu/shop/{name}")).unwrap();
+        assert!(read("PENDING.md").contains("the records leave the address out"), "{dialect}");
+        assert!(!read("egress-allowlist.yaml").contains("\"::"), "{dialect}: {}", read("egress-allowlist.yaml"));
+    }
+}

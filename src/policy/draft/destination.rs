@@ -183,6 +183,13 @@ fn by_address(input: &DraftInput<'_>, edge: &SeenEdge, seen: &[IpAddr]) -> Resul
             "a baseline with identities of both ends",
         ));
     };
+    if address.is_unspecified() {
+        return Err(Out::new(
+            PendingKind::Unknown,
+            "the records leave the address out (aggregated flow logs do); no rule can mean it",
+            "flow logs that keep addresses (docs/sources.md), and a baseline made from them",
+        ));
+    }
     if seen.iter().chain([&address]).any(|address| is_of_cluster(input, cluster, *address)) {
         return Err(Out::new(
             PendingKind::Unknown,
