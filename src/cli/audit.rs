@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::Context;
+use super::baseline::read_baseline;
 use super::replay::{Profiles, policies};
 use super::traffic::TrafficArgs;
 use super::write::{write_csv, write_text};
@@ -15,8 +15,8 @@ use crate::error::ExitStatus;
 use crate::model::Severity;
 use crate::policy::kyverno;
 use crate::policy::lint::{LintCluster, lint};
-use crate::report::{AtlasDocument, AuditView, audit_columns, audit_json, audit_markdown, audit_sarif, audit_text};
-use crate::task::{lint_cluster, read_atlas};
+use crate::report::{AuditView, audit_columns, audit_json, audit_markdown, audit_sarif, audit_text};
+use crate::task::lint_cluster;
 
 /// Arguments of `audit`.
 #[derive(Debug, Args)]
@@ -115,7 +115,7 @@ fn clusters(args: &AuditArgs, mut names: BTreeSet<String>) -> anyhow::Result<Vec
     let traffic = TrafficArgs { kube: args.kube.clone(), config: args.config.clone(), ..TrafficArgs::default() };
     let settings = traffic.settings()?;
     let profiles = Profiles::parse(&args.profile)?;
-    let baseline = args.baseline.as_deref().map(atlas).transpose()?;
+    let baseline = args.baseline.as_deref().map(read_baseline).transpose()?;
     let seen = baseline.iter().flat_map(|atlas| atlas.clusters.keys().cloned());
     names.extend(seen);
     let unnamed = match (names.len(), names.first()) {
@@ -129,14 +129,6 @@ fn clusters(args: &AuditArgs, mut names: BTreeSet<String>) -> anyhow::Result<Vec
     }
     let cluster = |name: &String| Ok(lint_cluster(name, &profiles.of(name, &settings)?, &inventory, baseline.as_ref()));
     names.iter().map(cluster).collect()
-}
-
-fn atlas(folder: &Path) -> anyhow::Result<AtlasDocument> {
-    let path = folder.join("atlas.json");
-    let name = path.display();
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("`{name}`: give --baseline the folder that `discover` wrote"))?;
-    read_atlas(&text).with_context(|| format!("`{name}`"))
 }
 
 fn write_kyverno(folder: &Path, context: &mut Context<'_>) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::Context;
+use super::baseline::read_baseline;
 use super::preflight::{is_covered, summarise};
 use super::traffic::{TrafficArgs, say_account};
 use super::write::{write_file, write_table, write_text};
@@ -15,8 +16,8 @@ use crate::detect::Baseline;
 use crate::error::ExitStatus;
 use crate::model::Severity;
 use crate::report::{
-    ATLAS_SCHEMA, AtlasDocument, AtlasView, EventForm, atlas_document, atlas_page, documents, egress_columns, events,
-    index_document, ingress_columns, sarif, summary_text,
+    AtlasView, EventForm, atlas_document, atlas_page, documents, egress_columns, events, index_document,
+    ingress_columns, sarif, summary_text,
 };
 use crate::task::{judge_against, known_destinations, worst_open};
 
@@ -35,8 +36,8 @@ pub(super) struct DiscoverArgs {
     /// The owner gate [default: `reviews.toml` in the working folder, if there is one].
     #[arg(long, value_name = "FILE")]
     pub(super) reviews: Option<PathBuf>,
-    /// An earlier `atlas.json`: destinations that it does not have are findings.
-    #[arg(long, value_name = "FILE")]
+    /// A folder that `discover` wrote earlier (or its `atlas.json`): destinations that it does not have are findings.
+    #[arg(long, value_name = "DIR")]
     pub(super) baseline: Option<PathBuf>,
     /// Write all findings as SARIF 2.1.0 too.
     #[arg(long, value_name = "FILE")]
@@ -133,15 +134,7 @@ fn write_findings(view: &AtlasView<'_>, args: &DiscoverArgs) -> anyhow::Result<(
 
 /// The destinations outside of an earlier `atlas.json`.
 pub(super) fn baseline(path: &Path) -> anyhow::Result<Baseline> {
-    let name = path.display();
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("`{name}`: baseline; check the path given to --baseline"))?;
-    let document: AtlasDocument = serde_json::from_str(&text)
-        .with_context(|| format!("`{name}`: no `atlas.json` of this program; give the file that `discover` wrote"))?;
-    if document.schema != ATLAS_SCHEMA {
-        anyhow::bail!("`{name}`: its form is `{}`, and this program reads `{ATLAS_SCHEMA}`", document.schema);
-    }
-    Ok(known_destinations(&document))
+    Ok(known_destinations(&read_baseline(path)?))
 }
 
 /// The reviews of a file; none when there is no default file.

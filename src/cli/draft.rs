@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
 use super::Context;
+use super::baseline::read_baseline;
 use super::discover::reviews;
 use super::traffic::TrafficArgs;
 use super::write::{write_csv, write_text};
@@ -16,7 +17,7 @@ use crate::kube::Inventory;
 use crate::model::Timestamp;
 use crate::policy::draft::{Baseline, Dialect, Draft, DraftInput, bundle, explain, plan};
 use crate::report::{AtlasDocument, DraftRow, cluster_folder, draft_columns, draft_json, draft_markdown, draft_text};
-use crate::task::{baselines, read_atlas, unproven};
+use crate::task::{baselines, unproven};
 
 /// Arguments of `draft`.
 #[derive(Debug, Args)]
@@ -100,7 +101,7 @@ pub(super) fn run(args: &DraftArgs, context: &mut Context<'_>) -> anyhow::Result
     let traffic = TrafficArgs { kube: args.kube.clone(), config: args.config.clone(), ..TrafficArgs::default() };
     let settings = traffic.settings()?;
     let newer = newer_reviews(args.reviews.as_deref())?;
-    let document = atlas(&args.baseline)?;
+    let document = read_baseline(&args.baseline)?;
     let known: Vec<Baseline> = baselines(&document);
     let unnamed = args.cluster.clone().unwrap_or_else(|| match known.as_slice() {
         [only] => only.cluster.clone(),
@@ -126,18 +127,12 @@ pub(super) fn run(args: &DraftArgs, context: &mut Context<'_>) -> anyhow::Result
     for (namespace, why) in &drafted.skipped {
         context.say(&format!(
             "no draft for {}: {why}",
-            if namespace.is_empty() { "traffic without a namespace" } else { namespace }
+            namespace
+                .strip_suffix('/')
+                .map_or_else(|| namespace.clone(), |cluster| format!("{cluster}, traffic without a namespace"))
         ));
     }
     Ok(status(&drafted, &unproven(&document), context))
-}
-
-fn atlas(folder: &Path) -> anyhow::Result<AtlasDocument> {
-    let path = if folder.is_dir() { folder.join("atlas.json") } else { folder.to_owned() };
-    let text = std::fs::read_to_string(&path).with_context(|| {
-        format!("`{}`: the baseline; --baseline takes the --out folder of `discover`", path.display())
-    })?;
-    read_atlas(&text).with_context(|| format!("`{}`", path.display()))
 }
 
 /// Reviews of a file; none when no file is named and there is none of the usual name.

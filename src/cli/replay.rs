@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
 use super::Context;
+use super::baseline::read_baseline;
 use super::preflight::is_covered;
 use super::traffic::{Traffic, TrafficArgs, say_account};
 use super::write::write_csv;
@@ -16,11 +17,9 @@ use crate::error::ExitStatus;
 use crate::policy::{PolicySet, PolicySource};
 use crate::read::InputSpec;
 use crate::replay::{Evaluator, Profile, Recorded, Replay, ReplayFold, Resolver, replay};
-use crate::report::{
-    ATLAS_SCHEMA, AtlasDocument, ReplayView, replay_columns, replay_json, replay_markdown, replay_text,
-};
+use crate::report::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
 use crate::summary::{Builder, build};
-use crate::task::of_baseline;
+use crate::task::{of_baseline, unproven};
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -145,22 +144,15 @@ fn of_traffic(args: &ReplayArgs, context: &mut Context<'_>) -> anyhow::Result<In
 }
 
 fn of_folder(folder: &Path, args: &ReplayArgs) -> anyhow::Result<Input> {
-    let path = folder.join("atlas.json");
-    let name = path.display();
-    let text =
-        std::fs::read(&path).with_context(|| format!("`{name}`: give --baseline the folder that `discover` wrote"))?;
-    let atlas: AtlasDocument =
-        serde_json::from_slice(&text).with_context(|| format!("`{name}`: no baseline of this program"))?;
-    if atlas.schema != ATLAS_SCHEMA {
-        bail!("`{name}`: schema `{}`, and this version reads `{ATLAS_SCHEMA}`; run `discover` again", atlas.schema);
-    }
+    let atlas = read_baseline(folder)?;
+    let unproven = unproven(&atlas);
     let caveat = "a baseline keeps less of each connection than the traffic: edges with denied and other connections count as not denied, and no direction is known to be guessed";
     Ok(Input {
         recorded: of_baseline(&atlas),
         settings: args.traffic.settings()?,
         traffic: None,
-        is_covered: atlas.inputs.iter().all(|input| input.problem.is_none()),
-        caveats: vec![caveat.to_owned()],
+        is_covered: unproven.is_empty(),
+        caveats: std::iter::once(caveat.to_owned()).chain(unproven).collect(),
     })
 }
 
@@ -243,7 +235,7 @@ pub(super) fn policies(paths: &[String]) -> anyhow::Result<PolicySet> {
     texts.dedup();
     let sources: Vec<PolicySource<'_>> =
         texts.iter().map(|(file, text, cluster)| PolicySource { file, text, cluster: cluster.as_deref() }).collect();
-    let set = PolicySet::parse(&sources).context("policies; nothing was replayed")?;
+    let set = PolicySet::parse(&sources).context("these policies cannot be used")?;
     if set.policies.is_empty() {
         let kinds: Vec<&str> = set.passed.keys().map(|kind| &**kind).collect();
         let found = if kinds.is_empty() { "no object".to_owned() } else { format!("only {}", kinds.join(", ")) };

@@ -8,28 +8,10 @@ use std::collections::BTreeMap;
 use crate::model::{Grade, Protocol, SourceKind, Timestamp, Workload, WorkloadKind};
 use crate::policy::draft::{Baseline, SeenEdge, SeenFinding, SeenJudgement, SeenNamespace, SeenReview, SeenWorkload};
 use crate::report::{
-    ATLAS_SCHEMA, AtlasDocument, ClusterDocument, EdgeDocument, JudgementDocument, NamespaceDocument, PeerDocument,
-    WorkloadDocument, WorkloadName,
+    AtlasDocument, ClusterDocument, EdgeDocument, JudgementDocument, NamespaceDocument, PeerDocument, WorkloadDocument,
+    WorkloadName,
 };
 use crate::summary::Peer;
-
-/// Why a file is no baseline.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BaselineError {
-    /// Not the JSON of an atlas.
-    #[error("not an atlas.json of this program: {0}; run `egress-atlas discover` and give its --out folder")]
-    NotAnAtlas(String),
-    /// Written by another version.
-    #[error("its schema is `{0}`, this program reads `{ATLAS_SCHEMA}`; run `egress-atlas discover` again")]
-    Schema(String),
-}
-
-/// Reads the text of `atlas.json`.
-pub fn read_atlas(text: &str) -> Result<AtlasDocument, BaselineError> {
-    let document: AtlasDocument =
-        serde_json::from_str(text).map_err(|error| BaselineError::NotAnAtlas(error.to_string()))?;
-    if document.schema == ATLAS_SCHEMA { Ok(document) } else { Err(BaselineError::Schema(document.schema)) }
-}
 
 /// The baselines of all clusters, by name.
 pub fn baselines(document: &AtlasDocument) -> Vec<Baseline> {

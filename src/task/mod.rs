@@ -12,7 +12,7 @@ mod store;
 
 pub use audit::lint_cluster;
 pub use baseline::of_baseline;
-pub use draft::{BaselineError, baselines, read_atlas, unproven};
+pub use draft::{baselines, unproven};
 pub use import::{ImportError, ImportOptions, Imported, Outcome, import};
 pub use ingest::{IngestError, IngestOptions, Ingested, Progress, ingest};
 pub use judge::{judge, judge_against, worst_open};

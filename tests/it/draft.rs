@@ -462,7 +462,7 @@ fn what_is_left_out_decides_the_status() {
     let place = |name: &str| out.path().join(name).to_str().unwrap().to_owned();
     let missing = run(&["draft", "--baseline", &place("none"), "--dialect", "cilium", "--out", &place("d")]);
     assert_eq!(missing.status, 2);
-    assert!(missing.err.contains("--baseline takes the --out folder of `discover`"), "{}", missing.err);
+    assert!(missing.err.contains("give the folder that `discover --out` wrote"), "{}", missing.err);
     run(&["demo", "--out", &place("demo")]);
     let atlas = place("demo/discovery/atlas.json");
     let text = std::fs::read_to_string(&atlas).unwrap();

@@ -318,6 +318,12 @@ fn goldmane_alone_gives_edges_and_says_that_it_names_nothing() {
     let ran = run(&["preflight", "--flows", &path]);
     assert!(ran.out.replace('\n', " ").contains("Goldmane"), "{}", ran.out);
     assert!(ran.out.contains("addresses") && ran.out.contains("FAILS"), "{}", ran.out);
+    // An address that nobody recorded lies in no range, not even in the widest.
+    let policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: '::/0'}}, {ipBlock: {cidr: 0.0.0.0/0}}]}]}\n";
+    let policies = folder.path().join("policy.yaml").display().to_string();
+    std::fs::write(&policies, policy).unwrap();
+    let ran = run(&["replay", "--policies", &policies, "--flows", &path]);
+    assert!(ran.status == 3 && ran.out.starts_with("0 of"), "{}{}", ran.out, ran.err);
 }
 
 #[test]

@@ -366,3 +366,57 @@ proptest! {
         prop_assert_eq!(told(&batch, &vocabulary), expected);
     }
 }
+
+/// A capture of one pod that asks 200 long names below one domain, which have no addresses.
+fn tunnel() -> Vec<u8> {
+    use egress_atlas::simulate::{dns_message as dns, dnstap};
+    let resolver =
+        dnstap::Resolver { identity: "coredns".into(), version: "CoreDNS-1.14.7".into(), mapped_addresses: false };
+    let mut capture = Vec::new();
+    dnstap::start(&mut capture);
+    let mut state = 1_u64;
+    for number in 0..200_u16 {
+        let label: String = (0..52)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::try_from(state >> 59).unwrap()])
+            })
+            .collect();
+        let name = format!("{label}.t.carrier.example.net");
+        let question = dns::Question { id: number, name: &name, query_type: dns::QueryType::A };
+        let nothing =
+            dns::Answer { rcode: 0, aliases: &[], addresses: &[], ttl: 0, authoritative: false, compressed: false };
+        let (mut message, mut payload) = (Vec::new(), Vec::new());
+        dns::response(&mut message, question, &nothing);
+        let at = Timestamp::parse(b"2026-03-02T10:00:00Z").unwrap().plus_nanos(i64::from(number) * 1_000_000_000);
+        let tap = dnstap::Tap {
+            client: "10.0.1.5".parse().unwrap(),
+            port: 40_000,
+            query_time: at,
+            response_time: Some(at),
+            message: &message,
+            extra: "",
+        };
+        resolver.write(&mut payload, &tap);
+        dnstap::frame(&mut capture, &payload);
+    }
+    dnstap::stop(&mut capture);
+    capture
+}
+
+#[test]
+fn a_tunnel_is_found_in_a_store_too() {
+    let flow = r#"{"flow":{"time":"2026-03-02T10:00:00Z","verdict":"FORWARDED","IP":{"source":"10.0.1.5","destination":"203.0.113.9","ipVersion":"IPv4"},"l4":{"TCP":{"source_port":40001,"destination_port":443,"flags":{"SYN":true}}},"source":{"identity":4001,"namespace":"shop","pod_name":"cart-7d9f6b5c4d-x2x4z","labels":["k8s:app=cart"],"workloads":[{"name":"cart","kind":"Deployment"}]},"destination":{"identity":2,"labels":["reserved:world"]},"Type":"L3_L4","node_name":"node-a","traffic_direction":"EGRESS","is_reply":false},"node_name":"node-a","time":"2026-03-02T10:00:00Z"}"#;
+    let folder = folder(&[("flows.json", flow.as_bytes()), ("dns.fstrm", &tunnel())]);
+    let at = |name: &str| path(folder.path(), name);
+    let traffic = words(&["--flows", &at("flows.json"), "--dns", &at("dns.fstrm")]);
+    let store = words(&["--store", &at("lake")]);
+    assert_eq!(go(&[&words(&["import"]), &store, &traffic]).status, 0);
+    for (input, out) in [(&traffic, "files"), (&store, "stored")] {
+        let ran = go(&[&words(&["discover", "--out", &at(out)]), input]);
+        assert_eq!(ran.status, 0, "{}", ran.err);
+        let atlas = std::fs::read_to_string(at(&format!("{out}/atlas.json"))).unwrap();
+        assert!(atlas.contains("carrier.example.net") && atlas.contains("dns_tunnel"), "{out}: {}", ran.out);
+    }
+    same(Path::new(&at("files")), Path::new(&at("stored")));
+}

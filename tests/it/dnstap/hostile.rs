@@ -1,6 +1,6 @@
 //! Messages that nobody should send: what each costs, and what is kept.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use egress_atlas::read::dnstap::wire;
 use prost::Message as _;
@@ -226,6 +226,18 @@ fn compression_bombs_cost_next_to_nothing() {
     .concat();
     let aliases =
         [vec![ladder], (0..4_039).map(|_| record(&top, CNAME, 60, &top)).collect(), vec![address(1)]].concat();
+    // Measured beside a harmless message of as many records: a wall-clock bound would fail on a busy machine.
+    let plain: Vec<_> =
+        (0..4_040_u16).map(|n| record(ASKED, A, 60, &[10, 9, n.to_be_bytes()[0], n.to_be_bytes()[1]])).collect();
+    let plain = self::capture(&[event(&response(A, &plain, &[])).encode_to_vec()]);
+    let usual = || {
+        let once = || {
+            let begin = Instant::now();
+            read(&plain);
+            begin.elapsed()
+        };
+        (0..9).map(|_| once()).min().unwrap()
+    };
     for (answers, rows, chain) in [(addresses, 4_040, 0), (aliases, 1, 16)] {
         let message = response(A, &answers, &[]);
         assert!(message.len() <= 65_535);
@@ -238,7 +250,7 @@ fn compression_bombs_cost_next_to_nothing() {
         let row = reading.batch.answers[0];
         assert_eq!((reading.batch.answers.len(), reading.vocabulary.chain_of(row.chain).len()), (rows, chain));
         let best = (0..9).map(|_| timed().1).min().unwrap();
-        assert!(best < Duration::from_millis(5), "{best:?}");
+        assert!(best < usual() * 10, "{best:?}, and a message without tricks takes {:?}", usual());
     }
 }
 

@@ -179,5 +179,48 @@ fn a_baseline_is_replayed_with_less_certainty() {
     assert_eq!(count(&baseline, "would_break"), count(&traffic, "would_break"));
     let ran = run(&["replay", "--baseline", "/nowhere", "--policies", &file.display().to_string()]);
     assert_eq!(ran.status, 2);
-    assert!(ran.err.contains("the folder that `discover` wrote"), "{}", ran.err);
+    assert!(ran.err.contains("give the folder that `discover --out` wrote"), "{}", ran.err);
+}
+
+#[test]
+fn a_rule_for_the_world_is_no_remedy_and_a_rule_for_nobody_is_not_unused() {
+    let folder = data();
+    let policies = "
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: default-deny-egress, namespace: payments}
+spec: {endpointSelector: {}, egress: [{toEntities: [none]}]}
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: time, namespace: payments}
+spec:
+  endpointSelector: {}
+  egress: [{toCIDRSet: [{cidr: 0.0.0.0/0, except: [10.0.0.0/8]}], toPorts: [{ports: [{port: '123', protocol: UDP}]}]}]
+";
+    let ran = replay(folder.path(), policies, &[]);
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    // To add 443 to the rule for time servers would let the pod reach every address there is.
+    assert!(ran.out.contains("no rule comes near") && !ran.out.contains("at another"), "{}", ran.out);
+    // What only closes has nothing to let through.
+    assert!(ran.out.contains("Unused rules: 1 of 1"), "{}", ran.out);
+}
+
+#[test]
+fn a_baseline_that_does_not_cover_what_was_asked_proves_nothing() {
+    let folder = data();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("discovery/atlas.json");
+    let mut atlas: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let open = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: payments}\nspec: {podSelector: {}, policyTypes: [Egress], egress: [{}]}\n";
+    std::fs::write(folder.path().join("open.yaml"), open).unwrap();
+    let policies = folder.path().join("open.yaml").display().to_string();
+    let baseline = folder.path().join("atlas.json").display().to_string();
+    let mut check = |since: serde_json::Value, until: serde_json::Value, status: u8| {
+        (atlas["window"]["since"], atlas["window"]["until"]) = (since, until);
+        std::fs::write(&baseline, atlas.to_string()).unwrap();
+        let ran = run(&["replay", "--baseline", &baseline, "--policies", &policies]);
+        assert_eq!(ran.status, status, "{}{}", ran.out, ran.err);
+    };
+    check(serde_json::Value::Null, serde_json::Value::Null, 0);
+    check("2026-02-24T00:00:00Z".into(), "2026-03-03T00:00:00Z".into(), 3);
 }
