@@ -8,7 +8,7 @@ use egress_atlas::attribute::{Evidence, Fold, FoldLimits, JoinOptions, Rows, att
 use egress_atlas::kube::Inventory;
 use egress_atlas::model::{
     AnswerKind, AnswerRow, Batch, Certainty, ChainId, Endpoint, EndpointId, FlowRow, IdentityKind, Initiator, Protocol,
-    TextId, Timestamp, Verdict, Vocabulary, Workload, WorkloadKind,
+    RecordId, TextId, Timestamp, Verdict, Vocabulary, Workload, WorkloadKind,
 };
 use proptest::prelude::*;
 
@@ -67,7 +67,7 @@ fn flow(vocabulary: &mut Vocabulary, connected: &Connected, client_port: u16) ->
         initiator: Initiator::Source,
         certainty: Certainty::Tracked,
         reported: ChainId::NONE,
-        id: TextId::NONE,
+        id: RecordId::NONE,
     }
 }
 
