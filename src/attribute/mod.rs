@@ -18,6 +18,7 @@ mod questions;
 mod rank;
 mod rows;
 mod spill;
+mod volumes;
 
 pub use answers::Answer;
 pub use connection::Connection;
@@ -27,3 +28,4 @@ pub use parties::{Parties, Party, PartyId};
 pub use pipeline::{Evidence, Named, Sink, attribute};
 pub use questions::Questions;
 pub use rows::{AttributedRow, Rows, in_order};
+pub use volumes::Counts;

@@ -20,6 +20,7 @@ use super::parties::{Parties, PartyId};
 use super::questions::Questions;
 use super::rank::Habits;
 use super::spill::{PARTITIONS, Spill};
+use super::volumes::{Counted, Counts, Settled, SettledKey, settle, settled_key};
 use crate::kube::Inventory;
 use crate::model::{
     Activity, AddressId, EndpointId, IdentityKind, NameId, Protocol, SourceKind, TextId, Timestamp, Verdict,
@@ -38,6 +39,8 @@ pub struct Evidence {
     /// Questions that got no address.
     pub questions: Questions,
     connections: Vec<Spill<Connection>>,
+    /// What connections stand for, where records count; in the partitions of the connections.
+    settled: Vec<Spill<Settled>>,
     answers: Vec<(Spill<Answer>, VocabularyMap)>,
     clusters: ClusterNames,
     limits: FoldLimits,
@@ -88,6 +91,8 @@ pub struct Named<'a> {
     pub reported: &'a [NameId],
     /// Grade, candidates, confidence.
     pub attributed: &'a Attributed,
+    /// How many connections it stands for, and its bytes from client to server and back.
+    pub counts: Counts,
 }
 
 /// Takes what the join hands over, in any order. One per thread, merged by the caller.
@@ -147,7 +152,7 @@ impl Evidence {
                 losses.entry((cluster, node)).or_default().absorb(seen);
             }
             questions.absorb(fold.questions, &map, |cluster| clusters.resolve(cluster));
-            connections.push((fold.connections, map.clone()));
+            connections.push((fold.connections, fold.counted, map.clone()));
             answers.push((fold.answers, map));
         }
         settle_losses(losses, &mut activity, unnamed);
@@ -158,14 +163,15 @@ impl Evidence {
         });
         let ends = ends.collect();
         let mut evidence =
-            Self { vocabulary, parties, activity, questions, connections: Vec::new(), answers, clusters, limits, ends };
+            Self { vocabulary, parties, activity, questions, connections: Vec::new(), settled: Vec::new(), answers, clusters, limits, ends };
         let stages = each_partition(threads, |mut partitions| {
             let mut stage = FirstStage::new(&evidence, limits.parked_rows_max);
             partitions.try_for_each(|partition| stage.partition(&connections, partition, limits.idle_nanos))?;
-            Ok((stage.oriented, stage.residences))
+            Ok((stage.oriented, stage.settled, stage.residences))
         })?;
-        for (spill, residences) in stages {
+        for (spill, settled, residences) in stages {
             evidence.connections.push(spill);
+            evidence.settled.push(settled);
             for ((cluster, address, party), (first, last)) in residences {
                 evidence.parties.reside(cluster, address, party, first, last);
             }
@@ -255,6 +261,18 @@ impl Evidence {
         })
     }
 
+    /// What the connections of a partition stand for, where records count.
+    fn read_counts(&self, partition: usize) -> io::Result<HashMap<SettledKey, Counts>> {
+        let mut all = HashMap::new();
+        for spill in &self.settled {
+            spill.each(partition, |some| {
+                all.extend(some.iter().map(|one| (settled_key(&one.of), one.counts)));
+                Ok(())
+            })?;
+        }
+        Ok(all)
+    }
+
     fn question(&self, connection: &Connection, ends: &Oriented) -> (Question, Option<PartyId>) {
         let party = self.party_of(ends.client, ends.client_address, connection);
         let question = Question {
@@ -307,24 +325,31 @@ fn learn_sighting(
 struct FirstStage<'a> {
     evidence: &'a Evidence,
     oriented: Spill<Connection>,
+    settled: Spill<Settled>,
     residences: HashMap<(TextId, AddressId, PartyId), (Timestamp, Timestamp)>,
 }
 
 impl<'a> FirstStage<'a> {
     fn new(evidence: &'a Evidence, parked_rows_max: usize) -> Self {
-        Self { evidence, oriented: Spill::new(parked_rows_max), residences: HashMap::new() }
+        Self {
+            evidence,
+            oriented: Spill::new(parked_rows_max),
+            settled: Spill::new(parked_rows_max),
+            residences: HashMap::new(),
+        }
     }
 
     fn partition(
         &mut self,
-        folds: &[(Spill<Connection>, VocabularyMap)],
+        folds: &[(Spill<Connection>, Spill<Counted>, VocabularyMap)],
         partition: usize,
         idle_nanos: i64,
     ) -> io::Result<()> {
         let vocabulary = &self.evidence.vocabulary;
         let mut observed = Vec::new();
         let mut parked = Vec::new();
-        for (spill, map) in folds {
+        let (mut counted, mut counts) = (Vec::new(), Vec::new());
+        for (spill, volumes, map) in folds {
             parked.clear();
             spill.read(partition, &mut parked)?;
             observed.extend(parked.iter().map(|connection: &Connection| {
@@ -332,8 +357,21 @@ impl<'a> FirstStage<'a> {
                 connection.key.cluster = self.shared_cluster(&connection);
                 connection
             }));
+            counts.clear();
+            volumes.read(partition, &mut counts)?;
+            counted.extend(counts.iter().map(|one: &Counted| {
+                let mut one = one.renumbered(map);
+                one.of.key.cluster = self.shared_cluster(&one.of);
+                one
+            }));
         }
-        for connection in connection::cluster(observed, idle_nanos, vocabulary) {
+        let connections = connection::cluster(observed, idle_nanos, vocabulary);
+        if !counted.is_empty() {
+            for one in settle(&connections, counted, &self.evidence.limits) {
+                self.settled.push(address_hash(vocabulary, one.of.oriented().server_address), one)?;
+            }
+        }
+        for connection in connections {
             for (endpoint, (address, _)) in
                 [(connection.low, connection.key.low), (connection.high, connection.key.high)]
             {
@@ -450,6 +488,7 @@ fn hand_over(
     sink: &mut impl Sink,
 ) -> io::Result<()> {
     let index = evidence.read_answers(partition)?;
+    let counted = evidence.read_counts(partition)?;
     for (answer, client) in index.iter() {
         let party = match client {
             Client::Party(party) => Some(party),
@@ -487,7 +526,15 @@ fn hand_over(
             guessed: ends.guessed,
             reported: evidence.vocabulary.chain_of(connection.reported),
             attributed: &attributed,
+            counts: if counted.is_empty() { Counts::default() } else { counts_of(&counted, connection, &ends) },
         };
         sink.connection(evidence, &named);
     })
+}
+
+/// What a connection stands for, with the bytes as its client sees them.
+fn counts_of(counted: &HashMap<SettledKey, Counts>, connection: &Connection, ends: &Oriented) -> Counts {
+    let counts = counted.get(&settled_key(connection)).copied().unwrap_or_default();
+    let low_is_client = connection.key.low == (ends.client_address, ends.client_port);
+    Counts { bytes: counts.bytes.map(|bytes| if low_is_client { bytes } else { bytes.swapped() }), ..counts }
 }

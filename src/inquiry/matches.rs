@@ -14,7 +14,7 @@ use super::ends::{Ends, Side};
 use super::pair::Pair;
 use super::target::{Matcher, Role};
 use super::timeline::Timeline;
-use crate::attribute::{Answer, Evidence, JoinOptions, Named, PartyId, Sink, attribute};
+use crate::attribute::{Answer, Counts, Evidence, JoinOptions, Named, PartyId, Sink, attribute};
 use crate::kube::Inventory;
 use crate::model::{AddressId, Grade, NameId, Protocol, TextId, Timestamp, Verdict};
 
@@ -64,6 +64,8 @@ pub struct Moment {
     pub answered_at: Timestamp,
     /// How likely the best name is right.
     pub confidence: f64,
+    /// How many connections it stands for, and its bytes.
+    pub counts: Counts,
 }
 
 /// What orders moments whatever the order of reading.
@@ -196,6 +198,7 @@ impl<'a> Matches<'a> {
             names: attributed.candidates.iter().map(|candidate| candidate.name).collect(),
             answered_at: attributed.candidates.first().map_or(Timestamp::UNKNOWN, |best| best.answered_at),
             confidence: attributed.confidence,
+            counts: named.counts,
         };
         self.moments.insert(key, moment);
         if self.moments.len() > self.options.moments_max {
@@ -225,11 +228,12 @@ impl Sink for Matches<'_> {
     fn connection(&mut self, evidence: &Evidence, named: &Named<'_>) {
         let Some(role) = self.matcher.role(evidence, named) else { return };
         let ends = Ends::of(evidence, self.inventory, named);
-        *self.roles.entry(role).or_default() += 1;
+        let times = named.counts.connections;
+        *self.roles.entry(role).or_default() += times;
         self.clusters.insert(named.cluster);
         let is_outside = matches!(ends.server, Side::Name(_) | Side::Address(_));
         let grade = is_outside.then_some(named.attributed.grade);
-        self.timeline.count(named.first, named.last, named.verdict, grade);
+        self.timeline.count((named.first, named.last), named.verdict, grade, times);
         let (bucket, buckets) = (self.timeline.number(named.first), self.timeline.buckets.len());
         if let Some(pair) = self.pairs.entry(ends) {
             pair.count(named, role, bucket, buckets, matches!(ends.server, Side::Name(_)));

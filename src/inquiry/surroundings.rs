@@ -87,8 +87,8 @@ impl Sink for Surroundings<'_> {
         }
         let key = AroundKey { ends: Ends::of(evidence, self.inventory, named), inward };
         let Some(around) = self.around.entry(key) else { return };
-        around.connections += 1;
-        around.denied += u64::from(named.verdict == Verdict::Denied);
+        around.connections += named.counts.connections;
+        around.denied += if named.verdict == Verdict::Denied { named.counts.connections } else { 0 };
         around.first = Timestamp::earliest(around.first, Some(named.first));
         around.last = around.last.max(Some(named.last));
         around.nearest_minutes = Some(around.nearest_minutes.map_or(minutes, |known| known.min(minutes)));

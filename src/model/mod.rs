@@ -16,6 +16,7 @@ mod name;
 mod question;
 mod time;
 mod vocabulary;
+mod volume;
 
 pub use account::{Account, Excluded, Place, RejectCount, Rejected};
 pub use batch::{AnswerKind, AnswerRow, Batch, FlowRow, Loss};
@@ -29,3 +30,4 @@ pub use name::{DomainName, NameError, is_below_platform, registrable, within};
 pub use question::{Asking, OTHER_TYPES, QuestionRow, entropy_millibits, left_of};
 pub use time::{Timestamp, parse_duration_nanos};
 pub use vocabulary::{AddressId, ChainId, EndpointId, Interner, NameId, StandIn, TextId, Vocabulary, VocabularyMap};
+pub use volume::{Bytes, COUNTER_MAX, Counter, Opened, Volume};

@@ -48,7 +48,7 @@ pub use events::{EventForm, events};
 pub use html::{atlas_page, investigation_page};
 pub use index::index_document;
 pub use investigation::{
-    INVESTIGATION_SCHEMA, InvestigationDocument, InvestigationView, connection_columns, investigation_document,
+    EnforcedView, INVESTIGATION_SCHEMA, InvestigationDocument, InvestigationView, ReasonsByEdge, connection_columns, investigation_document,
     investigation_markdown, investigation_text,
 };
 pub use json::{

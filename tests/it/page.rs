@@ -8,7 +8,7 @@ use std::process::Command;
 
 use egress_atlas::model::{Category, Confidence, Severity};
 use egress_atlas::report::json::{
-    AtlasDocument, ClusterDocument, EdgeDocument, FindingDocument, JudgementDocument, NamespaceDocument, PeerDocument,
+    AtlasDocument, BytesDocument, ClusterDocument, EdgeDocument, FindingDocument, JudgementDocument, NamespaceDocument, PeerDocument,
     ReviewDocument, Source, TotalsDocument, Window, WorkloadName,
 };
 use egress_atlas::report::{ATLAS_SCHEMA, atlas_page};
@@ -69,6 +69,7 @@ fn edge(number: u32, name: &str) -> EdgeDocument {
         candidates: BTreeMap::new(),
         names: BTreeMap::new(),
         chains: Vec::new(),
+        bytes: number.is_multiple_of(3).then(|| BytesDocument { sent: u64::from(number) * 1_000, ..BytesDocument::default() }),
         judgement: Some(JudgementDocument {
             category: Category::ALL[number as usize % Category::ALL.len()],
             rule: "catalog".into(),

@@ -23,6 +23,15 @@ const s = (tag, attributes, ...children) => put(document.createElementNS(SVG, ta
 
 const number = new Intl.NumberFormat("en");
 const n = (value) => number.format(value);
+// Bytes in thousands, as network people count them.
+function size(bytes) {
+  if (bytes === null || bytes === undefined) return "–";
+  if (bytes < 1000) return bytes + " B";
+  const units = ["kB", "MB", "GB", "TB", "PB", "EB"];
+  let value = bytes / 1000, unit = 0;
+  while (value >= 999.95 && unit < units.length - 1) { value /= 1000; unit += 1; }
+  return value.toFixed(1) + " " + units[unit];
+}
 const plural = (value, noun, many) => n(value) + " " + (value === 1 ? noun : many || noun + "s");
 const pad = (value) => String(value).padStart(2, "0");
 const DAY = 86400000;
