@@ -25,7 +25,7 @@ pub use connection::Connection;
 pub use fold::{Fold, FoldLimits};
 pub use join::{Attributed, Candidate, JoinOptions};
 pub use parties::{Parties, Party, PartyId};
-pub use pipeline::{Evidence, Named, Sink, attribute};
+pub use pipeline::{Evidence, Named, Parted, Passes, Sink, attribute};
 pub use questions::Questions;
 pub use rows::{AttributedRow, Rows, in_order};
 pub use volumes::Counts;

@@ -95,8 +95,27 @@ pub struct Named<'a> {
     pub counts: Counts,
 }
 
+/// What is known of a connection before the join.
+#[derive(Clone, Copy, Debug)]
+pub struct Parted {
+    /// The client's pod, if known.
+    pub client: Option<PartyId>,
+    /// Its address.
+    pub client_address: AddressId,
+    /// The server's pod, if known.
+    pub server: Option<PartyId>,
+    /// Its address.
+    pub server_address: AddressId,
+    /// First record.
+    pub first: Timestamp,
+}
+
 /// Takes what the join hands over, in any order. One per thread, merged by the caller.
 pub trait Sink: Send {
+    /// Whether a connection between these ends may be of use: the join of others is spared. All are, unless a receiver says otherwise.
+    fn wants(&self, _: &Evidence, _: &Parted) -> bool {
+        true
+    }
     /// An attributed connection.
     fn connection(&mut self, evidence: &Evidence, named: &Named<'_>);
     /// An answer, with the pod that got it.
@@ -162,8 +181,18 @@ impl Evidence {
             (cluster, end.identity)
         });
         let ends = ends.collect();
-        let mut evidence =
-            Self { vocabulary, parties, activity, questions, connections: Vec::new(), settled: Vec::new(), answers, clusters, limits, ends };
+        let mut evidence = Self {
+            vocabulary,
+            parties,
+            activity,
+            questions,
+            connections: Vec::new(),
+            settled: Vec::new(),
+            answers,
+            clusters,
+            limits,
+            ends,
+        };
         let stages = each_partition(threads, |mut partitions| {
             let mut stage = FirstStage::new(&evidence, limits.parked_rows_max);
             partitions.try_for_each(|partition| stage.partition(&connections, partition, limits.idle_nanos))?;
@@ -449,20 +478,45 @@ pub fn attribute<S: Sink>(
     threads: usize,
     sink: impl Fn() -> S + Sync,
 ) -> io::Result<Vec<S>> {
-    let mut habits = Habits::default();
-    let learnt = each_partition(threads, |mut partitions| {
+    Passes::over(evidence, options, threads)?.attribute(evidence, sink)
+}
+
+/// What all connections teach, learnt once for several passes over the same evidence.
+#[derive(Debug)]
+pub struct Passes {
+    options: JoinOptions,
+    threads: usize,
+    habits: Habits,
+}
+
+impl Passes {
+    /// Learns from all connections.
+    ///
+    /// Fails only when a temporary file cannot be read.
+    pub fn over(evidence: &Evidence, options: &JoinOptions, threads: usize) -> io::Result<Self> {
         let mut habits = Habits::default();
-        partitions.try_for_each(|partition| learn(evidence, options, partition, &mut habits))?;
-        Ok(habits)
-    })?;
-    for part in learnt {
-        habits.absorb(part);
+        let learnt = each_partition(threads, |mut partitions| {
+            let mut habits = Habits::default();
+            partitions.try_for_each(|partition| learn(evidence, options, partition, &mut habits))?;
+            Ok(habits)
+        })?;
+        for part in learnt {
+            habits.absorb(part);
+        }
+        Ok(Self { options: *options, threads, habits })
     }
-    each_partition(threads, |mut partitions| {
-        let mut sink = sink();
-        partitions.try_for_each(|partition| hand_over(evidence, options, &habits, partition, &mut sink))?;
-        Ok(sink)
-    })
+
+    /// Names every connection and hands it over; `sink` makes the receiver of each thread.
+    ///
+    /// Fails only when a temporary file cannot be read.
+    pub fn attribute<S: Sink>(&self, evidence: &Evidence, sink: impl Fn() -> S + Sync) -> io::Result<Vec<S>> {
+        each_partition(self.threads, |mut partitions| {
+            let mut sink = sink();
+            partitions
+                .try_for_each(|partition| hand_over(evidence, &self.options, &self.habits, partition, &mut sink))?;
+            Ok(sink)
+        })
+    }
 }
 
 fn learn(evidence: &Evidence, options: &JoinOptions, partition: usize, habits: &mut Habits) -> io::Result<()> {
@@ -504,6 +558,12 @@ fn hand_over(
         }
         let ends = connection.oriented();
         let (question, client) = evidence.question(connection, &ends);
+        let server = evidence.party_of(ends.server, ends.server_address, connection);
+        let (client_address, server_address) = (ends.client_address, ends.server_address);
+        let parted = Parted { client, client_address, server, server_address, first: connection.first };
+        if !sink.wants(evidence, &parted) {
+            return;
+        }
         let attributed = joiner.join(&question);
         let named = Named {
             cluster: question.cluster,
@@ -512,7 +572,7 @@ fn hand_over(
             client_kind: evidence.kind_of(ends.client),
             client_endpoint: ends.client,
             server_endpoint: ends.server,
-            server: evidence.party_of(ends.server, ends.server_address, connection),
+            server,
             server_cluster: evidence.cluster_of(ends.server, connection),
             server_address: ends.server_address,
             server_kind: evidence.kind_of(ends.server),

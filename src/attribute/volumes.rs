@@ -107,8 +107,7 @@ pub(super) fn settle(connections: &[Connection], counted: Vec<Counted>, limits: 
             // Two intervals of silence end what was open.
             let went_on = before.is_some_and(|last| of.first <= last.plus_nanos(interval_nanos(interval_seconds) * 2));
             before = Some(of.last);
-            let counts =
-                Counts { connections: connections_of(&own, went_on), bytes: bytes_of(&own), interval_seconds };
+            let counts = Counts { connections: connections_of(&own, went_on), bytes: bytes_of(&own), interval_seconds };
             settled.push(Settled { of: *of, counts });
         }
     }
@@ -314,9 +313,17 @@ mod tests {
             counted((300 * number, 300 * number - 300), Counter::Source, (10, 10), Some(opened))
         };
         let intervals = [(300, 300), (600, 600), (900, 900)];
-        check(&intervals, vec![interval(1, (1, 1)), interval(2, (0, 1)), interval(3, (0, 1))], &[(1, 10), (0, 10), (0, 10)]);
+        check(
+            &intervals,
+            vec![interval(1, (1, 1)), interval(2, (0, 1)), interval(3, (0, 1))],
+            &[(1, 10), (0, 10), (0, 10)],
+        );
         // Two were open before the first record, and five begin later.
-        check(&intervals, vec![interval(1, (0, 2)), interval(2, (5, 7)), interval(3, (0, 7))], &[(2, 10), (5, 10), (0, 10)]);
+        check(
+            &intervals,
+            vec![interval(1, (0, 2)), interval(2, (5, 7)), interval(3, (0, 7))],
+            &[(2, 10), (5, 10), (0, 10)],
+        );
         // After a silence nobody knows which ones they are: at least one.
         check(&[(300, 300), (9_000, 9_000)], vec![interval(1, (1, 1)), interval(30, (0, 1))], &[(1, 10), (1, 10)]);
     }

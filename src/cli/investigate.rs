@@ -12,7 +12,7 @@ use super::preflight::window_is_covered;
 use super::replay::{Profiles, caveats, policies};
 use super::traffic::{Traffic, TrafficArgs, say_account};
 use super::write::{write_csv, write_text};
-use crate::attribute::Evidence;
+use crate::attribute::{Evidence, Passes};
 use crate::catalog::Catalog;
 use crate::error::ExitStatus;
 use crate::inquiry::{InquiryOptions, Matcher, Target, Timeline, Writer, inquire, look_around};
@@ -20,8 +20,8 @@ use crate::model::{SourceKind, parse_duration_nanos};
 use crate::policy::PolicySet;
 use crate::replay::{Evaluator, Resolver};
 use crate::report::{
-    EnforcedView, InvestigationDocument, InvestigationView, connection_columns, investigation_document, investigation_markdown,
-    investigation_page, investigation_text, nearest,
+    EnforcedView, InvestigationDocument, InvestigationView, connection_columns, investigation_document,
+    investigation_markdown, investigation_page, investigation_text, nearest,
 };
 use crate::summary::Atlas;
 use crate::task::{enforced, judge};
@@ -85,14 +85,15 @@ pub(super) fn run(args: &InvestigateArgs, context: &mut Context<'_>) -> anyhow::
     let set = if args.policies.is_empty() { None } else { Some(policies(&args.policies)?) };
     let profiles = Profiles::parse(&args.profile)?;
     let catalog = Catalog::embedded()?;
-    let (traffic, evidence) = args.traffic.load(false, context)?;
-
     let cluster = args.in_cluster.as_deref();
+    let (traffic, evidence) = args.traffic.load_of(cluster, context)?;
+
     let matcher = Matcher::new(&target, &evidence, cluster);
     let timeline = span(&traffic, &evidence, cluster);
     let Traffic { inventory, join, threads, .. } = &traffic;
-    let found = inquire(&evidence, inventory, join, *threads, (&matcher, &timeline, options))?;
-    let relatives = look_around(&evidence, inventory, join, *threads, (&matcher, &found, options))?;
+    let passes = Passes::over(&evidence, join, *threads)?;
+    let found = inquire(&evidence, inventory, &passes, (&matcher, &timeline, options))?;
+    let relatives = look_around(&evidence, inventory, &passes, (&matcher, &found, options))?;
     let writer = Writer { evidence: &evidence, inventory };
     let (mut atlas, times) = writer.atlas(&found, cluster);
     (atlas.since, atlas.until) = (traffic.since, traffic.until);
@@ -107,7 +108,7 @@ pub(super) fn run(args: &InvestigateArgs, context: &mut Context<'_>) -> anyhow::
     let reasons = match &set {
         Some(_) => {
             let resolver = Resolver::new(inventory, traffic.pod_networks());
-            enforced(writer, join, *threads, (&matcher, &found), &resolver, &evaluators)?
+            enforced(writer, &passes, (&matcher, &found), &resolver, &evaluators)?
         }
         None => BTreeMap::new(),
     };

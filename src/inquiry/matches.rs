@@ -14,7 +14,7 @@ use super::ends::{Ends, Side};
 use super::pair::Pair;
 use super::target::{Matcher, Role};
 use super::timeline::Timeline;
-use crate::attribute::{Answer, Counts, Evidence, JoinOptions, Named, PartyId, Sink, attribute};
+use crate::attribute::{Answer, Counts, Evidence, Named, Parted, PartyId, Passes, Sink};
 use crate::kube::Inventory;
 use crate::model::{AddressId, Grade, NameId, Protocol, TextId, Timestamp, Verdict};
 
@@ -225,6 +225,10 @@ impl<'a> Matches<'a> {
 }
 
 impl Sink for Matches<'_> {
+    fn wants(&self, evidence: &Evidence, parted: &Parted) -> bool {
+        self.matcher.may_concern(evidence, parted)
+    }
+
     fn connection(&mut self, evidence: &Evidence, named: &Named<'_>) {
         let Some(role) = self.matcher.role(evidence, named) else { return };
         let ends = Ends::of(evidence, self.inventory, named);
@@ -275,11 +279,10 @@ impl Sink for Matches<'_> {
 pub fn inquire(
     evidence: &Evidence,
     inventory: &Inventory,
-    join: &JoinOptions,
-    threads: usize,
+    passes: &Passes,
     (matcher, timeline, options): (&Matcher, &Timeline, InquiryOptions),
 ) -> io::Result<Found> {
-    let parts = attribute(evidence, join, threads, || Matches::new(matcher, inventory, timeline, options))?;
+    let parts = passes.attribute(evidence, || Matches::new(matcher, inventory, timeline, options))?;
     let mut all = Matches::new(matcher, inventory, timeline, options);
     for part in parts {
         all.absorb(part);

@@ -25,6 +25,7 @@ pub struct Pair {
     confidence_permille: u64,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
+    days: BTreeSet<u32>,
     addresses: HashMap<AddressId, u64>,
     pods: HashSet<PartyId>,
     candidates: HashMap<NameId, u64>,
@@ -61,6 +62,8 @@ impl Pair {
         if named.first.is_known() {
             self.first = Timestamp::earliest(self.first, Some(named.first));
             self.last = self.last.max(Some(named.last));
+            let (first, last) = (named.first.day(), named.last.day());
+            self.days.extend(first..=last.min(first.saturating_add(3_660)));
         }
         self.behaviour.add(named, by_name);
         count_held(&mut self.addresses, named.server_address, times);
@@ -70,7 +73,11 @@ impl Pair {
             self.pods.insert(party);
         }
         for (place, candidate) in attributed.candidates.iter().enumerate() {
-            count_held(if by_name && place > 0 { &mut self.candidates } else { &mut self.names }, candidate.name, times);
+            count_held(
+                if by_name && place > 0 { &mut self.candidates } else { &mut self.names },
+                candidate.name,
+                times,
+            );
         }
         for name in named.reported {
             if !attributed.candidates.iter().any(|candidate| candidate.name == *name) {
@@ -96,6 +103,7 @@ impl Pair {
         self.confidence_permille += other.confidence_permille;
         self.first = Timestamp::earliest(self.first, other.first);
         self.last = self.last.max(other.last);
+        self.days.extend(other.days);
         for (mine, theirs) in [(&mut self.candidates, other.candidates), (&mut self.names, other.names)] {
             theirs.into_iter().for_each(|(name, count)| *mine.entry(name).or_default() += count);
         }
@@ -126,14 +134,13 @@ impl Pair {
             names.join(" → ").into()
         };
         let chains: BTreeSet<Box<str>> = self.chains.iter().map(chain).collect();
-        let (first, last) = (self.first.map_or(0, Timestamp::day), self.last.map_or(0, Timestamp::day));
         EdgeSeen {
             verdicts: self.verdicts.clone(),
             grades: self.grades.clone(),
             confidence_permille: self.confidence_permille,
             first: self.first,
             last: self.last,
-            days: [first, last].into_iter().filter(|day| *day > 0).collect(),
+            days: self.days.clone(),
             addresses: addresses.into_iter().take(LISTED_MAX).collect(),
             pods: pods.into_iter().take(LISTED_MAX).collect(),
             candidates: names(&self.candidates),

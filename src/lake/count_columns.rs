@@ -16,10 +16,14 @@ use crate::model::{Bytes, Counter, Opened, Timestamp, Volume};
 
 /// Adds the columns.
 pub(super) fn count_columns(columns: &mut Columns, volumes: &[Option<&Volume>]) {
-    let [forward, backward, packets_forward, packets_backward, counted_at, since, is_total, began, open] = STORED_COUNTS;
-    let bytes = |value: fn(Bytes) -> u64| volumes.iter().map(move |volume| volume.and_then(|volume| volume.bytes.map(value)));
+    let [forward, backward, packets_forward, packets_backward, counted_at, since, is_total, began, open] =
+        STORED_COUNTS;
+    let bytes =
+        |value: fn(Bytes) -> u64| volumes.iter().map(move |volume| volume.and_then(|volume| volume.bytes.map(value)));
     let opened = |value: fn(Opened) -> u32| {
-        volumes.iter().map(move |volume| volume.and_then(|volume| volume.connections.map(|opened| value(opened).into())))
+        volumes
+            .iter()
+            .map(move |volume| volume.and_then(|volume| volume.connections.map(|opened| value(opened).into())))
     };
     columns.optional_count(forward, bytes(|bytes| bytes.sent));
     columns.optional_count(backward, bytes(|bytes| bytes.received));
@@ -67,7 +71,8 @@ impl<'a> CountColumns<'a> {
         if !has_counts(frame) {
             return Ok(None);
         }
-        let [forward, backward, packets_forward, packets_backward, counted_at, since, is_total, began, open] = STORED_COUNTS;
+        let [forward, backward, packets_forward, packets_backward, counted_at, since, is_total, began, open] =
+            STORED_COUNTS;
         let count = |name: &str| counts(frame, name);
         Ok(Some(Self {
             bytes: [count(forward)?, count(backward)?, count(packets_forward)?, count(packets_backward)?],
@@ -89,7 +94,8 @@ impl<'a> CountColumns<'a> {
             packets_sent: known(packets_sent),
             packets_received: known(packets_received),
         });
-        let [began, open] = self.opened.map(|column| column.get(at).map(|count| u32::try_from(count).unwrap_or(u32::MAX)));
+        let [began, open] =
+            self.opened.map(|column| column.get(at).map(|count| u32::try_from(count).unwrap_or(u32::MAX)));
         Some(Volume {
             bytes,
             counter: Counter::of_word(text_at(self.counted_at, at)).unwrap_or_default(),

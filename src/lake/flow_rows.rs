@@ -11,8 +11,7 @@ use super::frame::{Columns, numbers, texts, time_at, times};
 use super::rows::{EndColumns, RowReader, address, address_column, chain_text, end_columns, port, rebuilt, text_at};
 use crate::model::columns::{END_PREFIXES, STORED_FLOWS};
 use crate::model::{
-    AddressId, Batch, Certainty, ChainId, FlowRow, Initiator, Protocol, TextId, Timestamp, Verdict, Vocabulary,
-    Volume,
+    AddressId, Batch, Certainty, ChainId, FlowRow, Initiator, Protocol, TextId, Timestamp, Verdict, Vocabulary, Volume,
 };
 
 /// One record: its row, and what it says beyond it.

@@ -119,6 +119,20 @@ pub const DRAFT: [&str; 10] = [
     "questions",
 ];
 
+/// Columns of the summary of `discover`, in order: one row for each namespace.
+pub const SUMMARY: [&str; 10] = [
+    "cluster",
+    "namespace",
+    "destinations",
+    "outside",
+    "unclassified",
+    "open_suspects",
+    "worst",
+    "ip_only",
+    "outside_connections",
+    "named_by_own_answer",
+];
+
 /// Columns of `audit`, in order: one row for each finding.
 pub const AUDIT: [&str; 10] =
     ["severity", "rule", "cluster", "kind", "namespace", "name", "file", "line", "message", "fix"];

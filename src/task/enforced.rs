@@ -8,7 +8,7 @@ use std::io;
 
 use hashbrown::HashMap;
 
-use crate::attribute::{Answer, Evidence, JoinOptions, Named, PartyId, Sink, attribute};
+use crate::attribute::{Answer, Evidence, Named, Parted, PartyId, Passes, Sink};
 use crate::inquiry::{Ends, Found, Matcher, Writer};
 use crate::kube::Inventory;
 use crate::replay::{Evaluator, Reasoned, ReplayFold, Resolver, reasons};
@@ -22,6 +22,10 @@ struct Matching<'a> {
 }
 
 impl Sink for Matching<'_> {
+    fn wants(&self, evidence: &Evidence, parted: &Parted) -> bool {
+        self.matcher.may_concern(evidence, parted)
+    }
+
     fn connection(&mut self, evidence: &Evidence, named: &Named<'_>) {
         if self.matcher.role(evidence, named).is_none() {
             return;
@@ -42,8 +46,7 @@ impl Sink for Matching<'_> {
 /// Only when a temporary file cannot be read.
 pub fn enforced(
     writer: Writer<'_>,
-    join: &JoinOptions,
-    threads: usize,
+    passes: &Passes,
     (matcher, found): (&Matcher, &Found),
     resolver: &Resolver<'_>,
     evaluators: &BTreeMap<Box<str>, Evaluator<'_>>,
@@ -51,7 +54,7 @@ pub fn enforced(
     let Writer { evidence, inventory } = writer;
     let new = || Matching { matcher, inventory, found, folds: HashMap::new() };
     let mut folds: BTreeMap<Ends, Vec<ReplayFold>> = BTreeMap::new();
-    for part in attribute(evidence, join, threads, new)? {
+    for part in passes.attribute(evidence, new)? {
         for (ends, fold) in part.folds {
             folds.entry(ends).or_default().push(fold);
         }

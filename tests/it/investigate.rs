@@ -130,7 +130,7 @@ fn sums_agree_with_each_other_and_with_the_baseline() {
                 && pair["namespace"] == "shop"
         });
         let same = same.unwrap_or_else(|| panic!("no pair for {}", edge["peer"]));
-        for key in ["connections", "grades", "verdicts", "first", "last", "addresses", "candidates", "chains"] {
+        for key in ["connections", "grades", "verdicts", "first", "last", "days", "addresses", "candidates", "chains"] {
             assert_eq!(same["edge"][key], edge[key], "{key} of {}", edge["peer"]);
         }
         // How sure a finding is may rest on what else the namespace asked, which an investigation does not read.
@@ -273,7 +273,9 @@ fn policies_in_force_are_asked_about_every_pair() {
     check("webhook.site", &["would-break"]);
     check("coredns", &["allowed", "NetworkPolicy payments/dns"]);
     // Every connection has exactly one answer.
-    let sum = |values: &serde_json::Value| values.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>();
+    let sum = |values: &serde_json::Value| {
+        values.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>()
+    };
     assert_eq!(sum(&document["policies"]["answers"]), document["totals"]["connections"].as_u64().unwrap());
     assert!(demo.json(&[target])["policies"].is_null());
     // Without the labels of pods nothing is certain.
@@ -308,4 +310,59 @@ showing 3 of 6 answers; --limit N shows more, --format json all that are held
     std::fs::write(&file, "apiVersion: v1\nkind: ConfigMap\n").unwrap();
     let ran = demo.investigate(&[&[target], &policies[..]].concat());
     assert_eq!((ran.status, ran.err.contains("no network policy in --policies")), (2, true), "{}", ran.err);
+}
+
+/// Every file below a folder.
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let (mut waiting, mut found) = (vec![folder.to_owned()], Vec::new());
+    while let Some(next) = waiting.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { waiting.push(path) } else { found.push(path) }
+        }
+    }
+    found
+}
+
+/// Whatever a question cannot concern is not even opened: garbage there goes unnoticed.
+#[test]
+fn of_a_store_only_what_is_asked_for_is_opened() {
+    use crate::lake::{demo_files, go, path, words};
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| path(folder.path(), name);
+    let (traffic, kube) = demo_files(folder.path());
+    assert_eq!(go(&[&words(&["import", "--store", &at("lake")]), &traffic]).status, 0);
+    let ask = |more: &[&str]| {
+        let question = words(&["investigate", "webhook.site", "--store", &at("lake"), "--format", "json"]);
+        go(&[&question, &kube, &words(more)])
+    };
+    let (eu, day) = (
+        ["--in-cluster", "prod-eu"],
+        ["--in-cluster", "prod-eu", "--since", "2026-03-02T00:30:00Z", "--until", "2026-03-02T23:00:00Z"],
+    );
+    let before = (ask(&eu).out, ask(&day).out);
+    assert!(before.0.contains("\"to_target\": 2"), "{}", before.0);
+    let mut spoilt = 0;
+    for table in ["flows", "answers", "questions", "losses"] {
+        let Ok(clusters) = std::fs::read_dir(folder.path().join("lake").join(table)) else { continue };
+        for cluster in clusters {
+            let cluster = cluster.unwrap().path();
+            if cluster.ends_with("cluster=prod-us") {
+                for file in files(&cluster) {
+                    std::fs::write(file, "no Parquet").unwrap();
+                    spoilt += 1;
+                }
+            } else {
+                let earlier = cluster.join("date=2026-02-20/bucket=00");
+                std::fs::create_dir_all(&earlier).unwrap();
+                std::fs::write(earlier.join("old-0000.parquet"), "no Parquet").unwrap();
+            }
+        }
+    }
+    assert!(spoilt > 4);
+    let asked = ask(&day);
+    assert_eq!((asked.status, asked.out.as_str()), (0, before.1.as_str()), "{}", asked.err);
+    assert!(!asked.err.contains("cannot be read") && asked.err.contains("files not opened"), "{}", asked.err);
+    // Without the window the broken day of the same cluster is in the way, and is told.
+    assert!(ask(&eu).err.contains("cannot be read"), "{}", ask(&eu).err);
 }

@@ -275,10 +275,8 @@ fn volume(record: &FlowLog<'_>, account: &mut Account) -> Option<Volume> {
         // A host that forwards counts between two interfaces of its own.
         _ => return None,
     };
-    let counts = InOut {
-        bytes: [&record.bytes_in, &record.bytes_out],
-        packets: [&record.packets_in, &record.packets_out],
-    };
+    let counts =
+        InOut { bytes: [&record.bytes_in, &record.bytes_out], packets: [&record.packets_in, &record.packets_out] };
     let open = record.num_flows.number();
     // Without the number of those that began, all count as begun: no fewer than there were.
     let began = record.num_flows_started.number().or(open);

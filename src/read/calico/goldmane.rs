@@ -10,8 +10,8 @@
 use std::net::IpAddr;
 
 use crate::model::{
-    Account, Batch, Certainty, ChainId, Counter, Excluded, FlowRow, Initiator, Place, Rejected, TextId, Timestamp, Verdict,
-    Vocabulary, Volume,
+    Account, Batch, Certainty, ChainId, Counter, Excluded, FlowRow, Initiator, Place, Rejected, TextId, Timestamp,
+    Verdict, Vocabulary, Volume,
 };
 
 use super::super::fields::{instant, labels, protocol};
@@ -275,7 +275,8 @@ fn volume(record: &Record<'_>, key: &FlowKey<'_>, account: &mut Account) -> Opti
     };
     let counts = InOut { bytes: record.bytes.each_ref(), packets: record.packets.each_ref() };
     let count = |scalar: &Scalar<'_>| scalar.number().unwrap_or(0);
-    let states_connections = [&record.started, &record.completed, &record.live].iter().any(|scalar| !scalar.is_absent());
+    let states_connections =
+        [&record.started, &record.completed, &record.live].iter().any(|scalar| !scalar.is_absent());
     // Those that ended in the window are not live any more.
     let open = count(&record.live).saturating_add(count(&record.completed));
     let began = states_connections.then(|| count(&record.started));

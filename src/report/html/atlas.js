@@ -169,4 +169,5 @@ root.append(
     section("Destinations", "Every workload with every destination. Open a row for the evidence.", h("div", { class: "filters", role: "search" }, search, clusterSelect, namespaceSelect, categorySelect, reviewSelect, outsideLabel, suspectLabel, h("button", { type: "button", onclick: reset }, "Clear")), table.node)),
   h("footer", {}, h("p", {}, `Inputs: ${data.inputs.map((input) => `${safe(input.name)} (${n(input.used)} of ${n(input.read)} records used)`).join("; ")}.`), h("p", {}, "Times are UTC. A connection counts once, however many records tell of it. This page holds its data and asks no network.")));
 update();
+contents();
 document.documentElement.dataset.ready = "true";

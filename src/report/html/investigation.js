@@ -35,7 +35,7 @@ function bigTimeline() {
 }
 
 function spark(began) {
-  const W = 150, H = 18, w = W / Math.max(1, began.length), top = Math.max(1, ...began);
+  const W = 120, H = 18, w = W / Math.max(1, began.length), top = Math.max(1, ...began);
   const said = `at most ${n(top)} in ${stepText}`;
   return s("svg", { viewBox: `0 0 ${W} ${H}`, width: W, height: H, role: "img", "aria-label": said }, s("title", {}, said), s("rect", { y: H - 1, width: W, height: 1, class: "fill-line" }),
     began.map((count, i) => (count ? s("rect", { x: i * w, y: H - Math.max(2, count / top * H), width: Math.max(1, w - .6), height: Math.max(2, count / top * H), class: "fill-accent" }) : null)));
@@ -130,8 +130,8 @@ root.append(
   h("main", { id: "main" }, answer,
     found && !data.covered ? h("p", { class: "notice" }, "The evidence does not cover the whole window: there may be more than is shown.") : null,
     target.known ? null : h("p", { class: "notice" }, "The evidence does not know this target at all.", target.nearest.length ? [" Did you mean ", target.nearest.map((name, i) => [i ? ", " : "", code(name)]), "?"] : null),
-    found ? facts([["Connections", n(totals.connections)], ...(totals.to_target ? [["To it", n(totals.to_target)]] : []), ...(totals.from_target ? [["From it", n(totals.from_target)]] : []), ...(totals.possibly_to_target ? [["Possibly to it", n(totals.possibly_to_target)]] : []), ["Clients", n(totals.clients)], ["Servers", n(totals.servers)], ...(totals.bytes ? [["Sent by clients", size(totals.bytes.sent)], ["Received", size(totals.bytes.received)]] : []), ["Denied", n(denied), denied > 0]]) : null,
-    found ? section("When", `First ${when(time(totals.first))}, last ${when(time(totals.last))} UTC. A bar is ${stepText}; red is denied, a red foot is time in which nothing could be seen.`, h("div", { class: "card" }, bigTimeline(), grades.length ? [h("h3", {}, "Evidence for names outside the cluster"), gradeTimeline()] : null)) : null,
+    found ? facts([["Connections", n(totals.connections)], ...(totals.to_target ? [["To it", n(totals.to_target)]] : []), ...(totals.from_target ? [["From it", n(totals.from_target)]] : []), ...(totals.possibly_to_target ? [["Possibly to it", n(totals.possibly_to_target)]] : []), [totals.clients === 1 ? "Client" : "Clients", n(totals.clients)], [totals.servers === 1 ? "Server" : "Servers", n(totals.servers)], ...(totals.bytes ? [["Sent by clients", size(totals.bytes.sent)], ["Received", size(totals.bytes.received)]] : []), ["Denied", n(denied), denied > 0]]) : null,
+    found ? section("When", `First ${when(time(totals.first))}, last ${when(time(totals.last))} UTC. A bar is ${stepText}; red is denied, a red foot is time in which nothing could be seen.`, h("div", { class: "card chart" }, bigTimeline(), grades.length ? [h("h3", {}, "Evidence for names outside the cluster"), gradeTimeline()] : null)) : null,
     findings.size ? section("What is suspect", null, h("div", { class: "card" }, [...findings.values()].sort((a, b) => RANK[b.severity] - RANK[a.severity]).slice(0, 12).map(findingBlock))) : null,
     found ? section("Who with whom", "Open a row for the evidence.", pairs().node) : null,
     found && data.policies ? section("Do the policies allow it", `${data.policies.count === 1 ? "1 policy" : n(data.policies.count) + " policies"}, profile ${[...new Set(Object.values(data.policies.profiles))].join(", ")}. What was denied when it was recorded is judged too.`,
@@ -144,4 +144,5 @@ root.append(
     found ? section("Connections", data.connections.total > data.connections.shown ? `The earliest ${n(data.connections.shown)} of ${n(data.connections.total)}.` : "Each once, however many records tell of it.", connections().node) : null,
     section("Coverage", "What the sources could see. Red is silence of a source that is busy otherwise: nothing seen there proves nothing.", coverageStrips(clusters, from, until), gapList(clusters))),
   h("footer", {}, h("ul", { class: "notes" }, data.notes.map((note) => h("li", {}, note))), h("p", {}, "Times are UTC. This page holds its data and asks no network.")));
+contents();
 document.documentElement.dataset.ready = "true";

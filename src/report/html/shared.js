@@ -55,6 +55,12 @@ function section(title, sub, ...children) {
   return h("section", { "aria-labelledby": id }, h("h2", { id }, title), sub ? h("p", { class: "sub" }, sub) : null, ...children);
 }
 
+// Links to the sections of the page, once they are there.
+function contents() {
+  const heads = [...root.querySelectorAll("main > section > h2")];
+  root.querySelector("header.top").append(h("nav", { class: "contents", "aria-label": "Sections" }, h("ul", {}, heads.map((head) => h("li", {}, h("a", { href: "#" + head.id }, head.textContent))))));
+}
+
 function facts(list) {
   return h("dl", { class: "facts" }, list.map(([label, value, alarm]) =>
     h("div", { class: alarm ? "alarm" : null }, h("dt", {}, label), h("dd", {}, value))));
@@ -124,11 +130,14 @@ function dataTable({ caption, columns, rows, detail, pageSize = 50, sort = null,
     pager.querySelector("span").hidden = pages === 1;
   }
 
+  // The first two columns say which row it is.
+  const rowName = (row) => columns.slice(0, 2).map((column) => (column.value ? column.value(row) : "")).filter((text) => typeof text === "string" && text).join(" to ");
+
   function line(row) {
     const cells = columns.map((column, index) => h(index === 0 ? "th" : "td", { class: column.numeric ? "num" : column.tight ? "nowrap" : column.wide ? "wide" : null, scope: index === 0 ? "row" : null }, column.cell(row)));
     const tr = h("tr", { class: "row" });
     if (detail) {
-      const button = h("button", { type: "button", "aria-expanded": "false", "aria-label": "Show the evidence", onclick: () => {
+      const button = h("button", { type: "button", "aria-expanded": "false", "aria-label": "Evidence: " + safe(rowName(row)), onclick: () => {
         const open = button.getAttribute("aria-expanded") === "true";
         button.setAttribute("aria-expanded", String(!open));
         if (open) tr.nextElementSibling.remove();

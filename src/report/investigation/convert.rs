@@ -119,9 +119,12 @@ fn notes(view: &InvestigationView<'_>) -> Vec<String> {
         _ if counted == edges(view).count() => {
             "bytes are as the network plugin counted them, headers included, and each once whoever reported them."
         }
-        _ => "bytes are as the network plugin counted them; of some pairs no source counts any, so that sums are at least what is shown.",
+        _ => {
+            "bytes are as the network plugin counted them; of some pairs no source counts any, so that sums are at least what is shown."
+        }
     };
-    let mut notes = vec![format!("Counts are connections, whatever the number of records that tell of each; {volumes}")];
+    let mut notes =
+        vec![format!("Counts are connections, whatever the number of records that tell of each; {volumes}")];
     if view.found.pairs_refused > 0 {
         notes.push(format!(
             "{} connections belong to pairs beyond the bound: they count in the totals and the timeline, and are listed nowhere.",

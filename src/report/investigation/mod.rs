@@ -15,6 +15,7 @@ pub use enforced::{EnforcedView, ReasonsByEdge};
 pub use markdown::investigation_markdown;
 pub use schema::{
     AddressTold, AroundDocument, AroundRow, BucketDocument, ConnectionRow, ConnectionsDocument, INVESTIGATION_SCHEMA,
-    InvestigationDocument, NameTold, PairDocument, PoliciesDocument, ReasonDocument, TargetDocument, TimelineDocument, TotalsOfTarget,
+    InvestigationDocument, NameTold, PairDocument, PoliciesDocument, ReasonDocument, TargetDocument, TimelineDocument,
+    TotalsOfTarget,
 };
 pub use text::{connection_columns, investigation_text};

@@ -141,7 +141,7 @@ pub struct PairDocument {
     pub pods_total: usize,
     /// Whether the given policies allow it, by reason, the worst first; empty without policies.
     pub policies: Vec<ReasonDocument>,
-    /// Everything else, in the form of `atlas.json`. `days` holds the first and the last day only.
+    /// Everything else, in the form of `atlas.json`.
     pub edge: EdgeDocument,
 }
 
