@@ -112,6 +112,8 @@ pub struct Found {
     pub pairs_refused: u64,
     /// Matching connections by role.
     pub roles: BTreeMap<Role, u64>,
+    /// What there is to be kept one by one: where records stand for intervals, fewer or more than connections.
+    pub rows: u64,
     /// The earliest matching connections, in order.
     pub moments: Vec<Moment>,
     /// Answers that concern the target.
@@ -142,6 +144,7 @@ struct Matches<'a> {
     timeline: Timeline,
     pairs: Bounded<Ends, Pair>,
     roles: BTreeMap<Role, u64>,
+    rows: u64,
     moments: BTreeMap<MomentKey, Moment>,
     told: Bounded<(NameId, AddressId), Told>,
     asked: Bounded<NameId, Told>,
@@ -159,6 +162,7 @@ impl<'a> Matches<'a> {
             timeline: timeline.clone(),
             pairs: Bounded::new(options.keys_max),
             roles: BTreeMap::new(),
+            rows: 0,
             moments: BTreeMap::new(),
             told: Bounded::new(options.keys_max),
             asked: Bounded::new(options.keys_max),
@@ -212,6 +216,7 @@ impl<'a> Matches<'a> {
         for (role, count) in other.roles {
             *self.roles.entry(role).or_default() += count;
         }
+        self.rows += other.rows;
         self.moments.extend(other.moments);
         while self.moments.len() > self.options.moments_max {
             self.moments.pop_last();
@@ -232,6 +237,7 @@ impl Sink for Matches<'_> {
     fn connection(&mut self, evidence: &Evidence, named: &Named<'_>) {
         let Some(role) = self.matcher.role(evidence, named) else { return };
         let ends = Ends::of(evidence, self.inventory, named);
+        self.rows += 1;
         let times = named.counts.connections;
         *self.roles.entry(role).or_default() += times;
         self.clusters.insert(named.cluster);
@@ -293,6 +299,7 @@ pub fn inquire(
         pairs_refused: all.pairs.refused,
         pairs: all.pairs.known,
         roles: all.roles,
+        rows: all.rows,
         moments: all.moments.into_values().collect(),
         told: all.told.known,
         asked: all.asked.known,

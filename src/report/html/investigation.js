@@ -41,11 +41,12 @@ function spark(began) {
     began.map((count, i) => (count ? s("rect", { x: i * w, y: H - Math.max(2, count / top * H), width: Math.max(1, w - .6), height: Math.max(2, count / top * H), class: "fill-accent" }) : null)));
 }
 
+const volume = (bytes) => (bytes ? [size(bytes.sent), h("div", { class: "sub" }, size(bytes.received) + " back")] : "–");
 const grades = entries(totals.grades).map(([name]) => name);
 
 // Evidence over time: which grades the names rest on, bucket by bucket.
 function gradeTimeline() {
-  const shades = ["fill-infra", "fill-vendor", "fill-registries", "fill-customer", "fill-unclassified", "fill-internal", "fill-soft", "fill-line", "fill-gap"];
+  const shades = ["fill-infra", "fill-vendor", "fill-registries", "fill-customer", "fill-unclassified", "fill-internal", "fill-soft", "fill-accent", "fill-gap"];
   const order = ["pod", "pod-ambiguous", "pod-stale", "pod-later", "workload", "node", "cluster", "reported", "none"], shade = (grade) => shades[order.indexOf(grade)] || "fill-soft";
   const W = 1000, H = 16, w = W / Math.max(1, buckets.length);
   const svg = s("svg", { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", class: "bar", role: "img", "aria-label": "Evidence grades over time: " + entries(totals.grades).map(([grade, count]) => `${grade} ${n(count)}`).join(", ") }, s("rect", { width: W, height: H, class: "fill-faint" }));
@@ -61,8 +62,7 @@ const pairs = () => dataTable({ caption: "Who with whom", noun: "pair", rows: da
   { label: "Suspicion", first: "descending", value: (row) => worst(row.edge), cell: (row) => { const findings = held(row.edge), review = row.edge.judgement ? row.edge.judgement.review.state : "not needed"; return [findings.length ? [tag(findings[0].class.replaceAll("_", " "), findings[0].severity), " "] : null, review === "not needed" ? null : tag(review, REVIEW_KIND[review])]; } },
   { label: "Evidence", tight: true, value: grade, cell: grade },
   { label: "Connections", numeric: true, value: (row) => row.edge.connections, cell: (row) => [n(row.edge.connections), row.edge.verdicts.denied ? h("div", {}, tag(n(row.edge.verdicts.denied) + " denied", "high")) : null] },
-  ...(totals.bytes ? [{ label: "Sent", numeric: true, value: (row) => row.edge.bytes && row.edge.bytes.sent, cell: (row) => size(row.edge.bytes && row.edge.bytes.sent) },
-    { label: "Received", numeric: true, value: (row) => row.edge.bytes && row.edge.bytes.received, cell: (row) => size(row.edge.bytes && row.edge.bytes.received) }] : []),
+  ...(totals.bytes ? [{ label: "Sent", numeric: true, value: (row) => row.edge.bytes && row.edge.bytes.sent, cell: (row) => volume(row.edge.bytes) }] : []),
   { label: "First", tight: true, first: "descending", value: (row) => time(row.edge.first), cell: (row) => short(time(row.edge.first)) },
   { label: "Last", tight: true, first: "descending", value: (row) => time(row.edge.last), cell: (row) => short(time(row.edge.last)) },
   { label: "When", cell: (row) => spark(row.began) },
@@ -117,6 +117,8 @@ const connections = () => dataTable({ caption: "Connections", noun: "connection"
   { label: "Port", tight: true, value: (row) => row.port, cell: (row) => portText(row.port, row.protocol) },
   { label: "Verdict", value: (row) => row.verdict, cell: (row) => (row.verdict === "denied" ? tag("denied", "high") : row.verdict) },
   { label: "Evidence", tight: true, value: (row) => (row.server ? "identity" : row.evidence), cell: (row) => [row.server ? "identity" : row.evidence, row.server ? null : row.names.length > 1 ? h("div", { class: "sub" }, plural(row.names.length, "candidate")) : null] },
+  ...(data.connections.rows.some((row) => row.connections !== 1) ? [{ label: "Connections", numeric: true, value: (row) => row.connections, cell: (row) => n(row.connections) }] : []),
+  ...(totals.bytes ? [{ label: "Sent", numeric: true, value: (row) => row.bytes && row.bytes.sent, cell: (row) => volume(row.bytes) }] : []),
   { label: "Answer age", numeric: true, value: (row) => (row.answered_at && row.first ? time(row.first) - time(row.answered_at) : null), cell: (row) => (row.answered_at && row.first ? ((time(row.first) - time(row.answered_at)) / 1000).toFixed(1) + " s" : "–") },
 ] });
 

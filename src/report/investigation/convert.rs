@@ -92,7 +92,7 @@ pub fn investigation_document(view: &InvestigationView<'_>) -> InvestigationDocu
         asked_only: asked_only(view, &reached),
         around: view.matcher.is_destination().then(|| around(view)),
         connections: ConnectionsDocument {
-            total: view.found.connections(),
+            total: view.found.rows,
             shown: view.found.moments.len(),
             rows: view.found.moments.iter().map(|moment| connection(view, moment)).collect(),
         },

@@ -264,7 +264,7 @@ pub struct AroundRow {
 /// Connections one by one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ConnectionsDocument {
-    /// How many there are.
+    /// How many there are. Where records stand for intervals, a row is one interval, and `connections` of the row says for how many it stands.
     pub total: u64,
     /// How many stand here: the earliest.
     pub shown: usize,

@@ -36,11 +36,12 @@ pub fn investigation_text(document: &InvestigationDocument, width: u16, paint: P
     let mut out = head(document, width, paint);
     if document.totals.connections > 0 {
         out += &when(document, width, paint);
+        let has_denied = document.totals.verdicts.contains_key("denied");
         out += &section(paint, "Who with whom", &pairs_table(document, shown), width, |row, column, cell| {
             let pair = document.pairs.get(row);
             match (column, pair.and_then(severity)) {
                 (1, Some(severity)) => paint.severity(severity, cell),
-                (4, _) if cell.trim() != "0" => paint.bad(cell),
+                (4, _) if has_denied && cell.trim() != "0" => paint.bad(cell),
                 _ => cell.to_owned(),
             }
         });
@@ -282,8 +283,13 @@ fn pairs_table(document: &InvestigationDocument, shown: Shown) -> Table {
     let covered: Vec<bool> = document.timeline.buckets.iter().map(|bucket| bucket.covered).collect();
     let mut names = vec!["CLIENT", "SERVER", "#PORT", "#CONN", "#DENIED", "EVIDENCE", "#FIRST", "#LAST", "#TIMELINE"];
     let counted = document.totals.bytes.is_some();
+    // Names need the room more than a column of zeros.
+    let none_denied = !document.totals.verdicts.contains_key("denied");
     if counted {
         names.splice(5..5, ["#SENT", "#RECEIVED"]);
+        if none_denied {
+            names.remove(4);
+        }
     }
     let mut table = Table::new(&names);
     for pair in document.pairs.iter().take(shown.rows) {
@@ -299,10 +305,13 @@ fn pairs_table(document: &InvestigationDocument, shown: Shown) -> Table {
             evidence_label(pair),
             shown.clock.minute(edge.first.as_deref()),
             shown.clock.minute(edge.last.as_deref()),
-            spark(&began, &covered, shown.marks),
+            spark(&began, &covered, if counted { shown.marks / 2 } else { shown.marks }),
         ];
         if counted {
             cells.splice(5..5, sizes(edge));
+            if none_denied {
+                cells.remove(4);
+            }
         }
         table.row(cells);
     }
