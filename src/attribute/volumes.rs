@@ -238,7 +238,7 @@ impl Parked for Settled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AddressId, Certainty, ChainId, FlowRow, Initiator, Protocol};
+    use crate::model::{AddressId, Certainty, ChainId, FlowRow, Initiator, Protocol, RecordId};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_nanos((1_000_000 + second) * 1_000_000_000)
@@ -260,7 +260,7 @@ mod tests {
             initiator: Initiator::Source,
             certainty: Certainty::Tracked,
             reported: ChainId::NONE,
-            id: TextId::NONE,
+            id: RecordId::NONE,
         };
         Connection { last: at(last), ..Connection::of(&row, &Vocabulary::default()) }
     }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use crate::model::{
     Account, Batch, Bytes, Certainty, ChainId, Counter, Endpoint, EndpointId, FlowRow, IdentityKind, Initiator,
-    Protocol, Rejected, TextId, Timestamp, Verdict, Vocabulary, Volume,
+    Protocol, RecordId, Rejected, TextId, Timestamp, Verdict, Vocabulary, Volume,
 };
 
 use super::super::fields::{BEYOND_BELIEF, epoch, labels, protocol, zoneless};
@@ -194,7 +194,7 @@ impl Record {
             initiator: if self.is_tracked { Initiator::Source } else { Initiator::Unknown },
             certainty: if self.is_tracked { Certainty::Tracked } else { Certainty::None },
             reported: ChainId::NONE,
-            id: TextId::NONE,
+            id: RecordId::NONE,
         };
         if let Some(volume) = self.volume(start, account) {
             batch.count_next(volume);

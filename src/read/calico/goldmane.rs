@@ -10,8 +10,8 @@
 use std::net::IpAddr;
 
 use crate::model::{
-    Account, Batch, Certainty, ChainId, Counter, Excluded, FlowRow, Initiator, Place, Rejected, TextId, Timestamp,
-    Verdict, Vocabulary, Volume,
+    Account, Batch, Certainty, ChainId, Counter, Excluded, FlowRow, Initiator, Place, RecordId, Rejected, TextId,
+    Timestamp, Verdict, Vocabulary, Volume,
 };
 
 use super::super::fields::{instant, labels, protocol};
@@ -203,7 +203,7 @@ impl Taker<'_> {
             initiator: Initiator::Source,
             certainty: Certainty::Tracked,
             reported: ChainId::NONE,
-            id: TextId::NONE,
+            id: RecordId::NONE,
         };
         if let Some(volume) = volume(record, key, account) {
             if destinations.len() > 1 {

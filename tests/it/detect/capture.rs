@@ -8,7 +8,7 @@ use egress_atlas::detect::Baseline;
 use egress_atlas::kube::Inventory;
 use egress_atlas::model::{
     AnswerKind, AnswerRow, Batch, Bytes, Certainty, ChainId, Counter, Endpoint, EndpointId, FlowRow, IdentityKind,
-    Initiator, NameId, Opened, Protocol, QuestionRow, Severity, TextId, Timestamp, Verdict, Volume, Workload,
+    Initiator, NameId, Opened, Protocol, QuestionRow, RecordId, Severity, TextId, Timestamp, Verdict, Volume, Workload,
     WorkloadKind, registrable,
 };
 use egress_atlas::summary::{Atlas, Builder, Networks, build};
@@ -124,7 +124,7 @@ impl Capture {
             initiator: Initiator::Source,
             certainty: Certainty::Tracked,
             reported: ChainId::NONE,
-            id: TextId::NONE,
+            id: RecordId::NONE,
         };
         let steps = (seconds / 300.0) as usize;
         let mut flows: Vec<FlowRow> =
