@@ -279,32 +279,30 @@ mod tests {
     }
 
     /// Connections and bytes sent of each connection of one key.
-    fn check(connections: &[(i64, i64)], records: Vec<Counted>, expected: &[(u64, u64)]) {
+    fn check(connections: &[(i64, i64)], records: &[Counted], expected: &[(u64, u64)]) {
         let connections: Vec<_> = connections.iter().map(|(first, last)| connection(*first, *last, 0)).collect();
         let settle = |records| settle(&connections, records, &FoldLimits::default());
         let seen = |settled: &[Settled]| -> Vec<(u64, u64)> {
             settled.iter().map(|one| (one.counts.connections, one.counts.bytes.map_or(0, |bytes| bytes.sent))).collect()
         };
-        assert_eq!(seen(&settle(records.clone())), expected);
+        assert_eq!(seen(&settle(records.to_vec())), expected);
         let backwards: Vec<Counted> = records.iter().rev().copied().collect();
         assert_eq!(seen(&settle(backwards)), expected, "the order of reading counts");
-        let twice: Vec<Counted> = records.iter().chain(&records).copied().collect();
+        let twice: Vec<Counted> = records.iter().chain(records).copied().collect();
         assert_eq!(seen(&settle(twice)), expected, "a record that came twice counts twice");
     }
 
     #[test]
     fn both_reporters_count_the_same_bytes() {
         let (source, destination) = (Counter::Source, Counter::Destination);
-        let both = vec![
+        let both = [
             counted((300, 0), source, (1_000, 50), Some((2, 2))),
             counted((302, 2), destination, (990, 50), Some((2, 2))),
         ];
-        check(&[(300, 302)], both, &[(2, 1_000)]);
-        let split_by_policy = vec![
-            counted((300, 0), source, (1_000, 50), Some((1, 1))),
-            counted((300, 0), source, (500, 50), Some((1, 1))),
-        ];
-        check(&[(300, 300)], split_by_policy, &[(2, 1_500)]);
+        check(&[(300, 302)], &both, &[(2, 1_000)]);
+        let split_by_policy =
+            [counted((300, 0), source, (1_000, 50), Some((1, 1))), counted((300, 0), source, (500, 50), Some((1, 1)))];
+        check(&[(300, 300)], &split_by_policy, &[(2, 1_500)]);
     }
 
     #[test]
@@ -315,17 +313,17 @@ mod tests {
         let intervals = [(300, 300), (600, 600), (900, 900)];
         check(
             &intervals,
-            vec![interval(1, (1, 1)), interval(2, (0, 1)), interval(3, (0, 1))],
+            &[interval(1, (1, 1)), interval(2, (0, 1)), interval(3, (0, 1))],
             &[(1, 10), (0, 10), (0, 10)],
         );
         // Two were open before the first record, and five begin later.
         check(
             &intervals,
-            vec![interval(1, (0, 2)), interval(2, (5, 7)), interval(3, (0, 7))],
+            &[interval(1, (0, 2)), interval(2, (5, 7)), interval(3, (0, 7))],
             &[(2, 10), (5, 10), (0, 10)],
         );
         // After a silence nobody knows which ones they are: at least one.
-        check(&[(300, 300), (9_000, 9_000)], vec![interval(1, (1, 1)), interval(30, (0, 1))], &[(1, 10), (1, 10)]);
+        check(&[(300, 300), (9_000, 9_000)], &[interval(1, (1, 1)), interval(30, (0, 1))], &[(1, 10), (1, 10)]);
     }
 
     #[test]
@@ -335,9 +333,9 @@ mod tests {
             record.volume.is_total = true;
             record
         };
-        check(&[(0, 180)], vec![total((60, 0), 100), total((120, 0), 300), total((180, 0), 900)], &[(1, 900)]);
+        check(&[(0, 180)], &[total((60, 0), 100), total((120, 0), 300), total((180, 0), 900)], &[(1, 900)]);
         // The same ports again soon after: another connection for the agent, one for the fold.
-        check(&[(0, 180)], vec![total((60, 0), 100), total((180, 90), 40)], &[(1, 140)]);
+        check(&[(0, 180)], &[total((60, 0), 100), total((180, 90), 40)], &[(1, 140)]);
     }
 
     #[test]

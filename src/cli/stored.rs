@@ -102,7 +102,7 @@ impl Stored {
         let plan = &self.plan;
         if context.verbose || plan.files_passed_over + plan.groups_passed_over > 0 {
             context.say(&format!(
-                "store `{}`: {} row groups read; outside of what was asked: {} files not opened, {} row groups ({} rows) not read",
+                "store `{}`: {} row groups read; outside the asked window: {} files not opened, {} row groups ({} rows) not read",
                 self.name,
                 plan.pieces.len(),
                 plan.files_passed_over,

@@ -44,7 +44,9 @@ mod tests {
 
     fn of(sizes: &[(u32, u64)]) -> Sizes {
         let mut all = Sizes::default();
-        sizes.iter().for_each(|(second, bytes)| all.add(*second, *bytes));
+        for (second, bytes) in sizes {
+            all.add(*second, *bytes);
+        }
         all
     }
 

@@ -377,7 +377,7 @@ fn responses_without_addresses_are_questions() {
             .questions
             .iter()
             .map(|row| {
-                let name = &batch.question_text[row.start as usize..row.end as usize];
+                let name = batch.question_text.get(row.start as usize..row.end as usize).unwrap();
                 let client = vocabulary.address_of(row.client).to_string();
                 (name.to_owned(), row.kind, row.is_missing, client)
             })
