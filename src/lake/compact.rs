@@ -88,8 +88,8 @@ fn merge_files(paths: &[PathBuf], now: SystemTime, tidied: &mut Tidied) -> Resul
             Some(whole) => {
                 // Only files with counted records have columns for counts.
                 let level = match (has_counts(whole), has_counts(&frame)) {
-                    (true, false) => with_count_columns(&mut frame),
-                    (false, true) => with_count_columns(whole),
+                    (true, false) => with_count_columns(&mut frame, whole),
+                    (false, true) => with_count_columns(whole, &frame),
                     _ => Ok(()),
                 };
                 level.map_err(|error| LakeError::broken(path, &error))?;

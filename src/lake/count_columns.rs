@@ -3,10 +3,7 @@
 //! In: counters of the records of one file. Out: columns that are there only when some record counted; older files, and files of
 //! sources that count nothing, do not have them.
 
-use polars::prelude::{
-    BooleanChunked, DataFrame, DataType, Int64Chunked, PolarsResult, Series, StringChunked, TimeUnit, TimeZone,
-    UInt64Chunked,
-};
+use polars::prelude::{BooleanChunked, DataFrame, Int64Chunked, PolarsResult, Series, StringChunked, UInt64Chunked};
 
 use super::codec::Word;
 use super::frame::{Columns, counts, flags, texts, time_at, times};
@@ -36,17 +33,13 @@ pub(super) fn count_columns(columns: &mut Columns, volumes: &[Option<&Volume>]) 
     columns.optional_count(open, opened(|opened| opened.open));
 }
 
-/// Gives a frame without the columns empty ones, so that it can stand below one that has them.
-pub(super) fn with_count_columns(frame: &mut DataFrame) -> PolarsResult<()> {
+/// Gives a frame without the columns empty ones, so that it can stand below `like`, which has them.
+pub(super) fn with_count_columns(frame: &mut DataFrame, like: &DataFrame) -> PolarsResult<()> {
     let rows = frame.height();
-    for (place, name) in STORED_COUNTS.into_iter().enumerate() {
-        let kind = match place {
-            4 => DataType::String,
-            5 => DataType::Datetime(TimeUnit::Nanoseconds, Some(TimeZone::UTC)),
-            6 => DataType::Boolean,
-            _ => DataType::UInt64,
-        };
-        frame.with_column(Series::full_null(name.into(), rows, &kind).into())?;
+    for name in STORED_COUNTS {
+        // As it was read: a reader may leave out the zone of a time.
+        let kind = like.column(name)?.dtype();
+        frame.with_column(Series::full_null(name.into(), rows, kind).into())?;
     }
     Ok(())
 }
