@@ -18,12 +18,14 @@ mod questions;
 mod rank;
 mod rows;
 mod spill;
+mod volumes;
 
 pub use answers::Answer;
 pub use connection::Connection;
 pub use fold::{Fold, FoldLimits};
 pub use join::{Attributed, Candidate, JoinOptions};
 pub use parties::{Parties, Party, PartyId};
-pub use pipeline::{Evidence, Named, Sink, attribute};
+pub use pipeline::{Evidence, Named, Parted, Passes, Sink, attribute};
 pub use questions::Questions;
 pub use rows::{AttributedRow, Rows, in_order};
+pub use volumes::Counts;

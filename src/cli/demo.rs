@@ -49,6 +49,7 @@ pub(super) fn run(args: &DemoArgs, context: &mut Context<'_>) -> anyhow::Result<
         sarif: None,
         events: None,
         html: None,
+        format: super::format::Format::Table,
     };
     let status = discover::run(&discover, context)?;
     writeln!(

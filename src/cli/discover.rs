@@ -8,16 +8,17 @@ use clap::{Args, ValueEnum};
 
 use super::Context;
 use super::baseline::read_baseline;
+use super::format::Format;
 use super::preflight::{is_covered, summarise};
 use super::traffic::{TrafficArgs, say_account};
-use super::write::{write_file, write_table, write_text};
+use super::write::{write_csv, write_file, write_table, write_text};
 use crate::catalog::{Catalog, Reviews};
 use crate::detect::Baseline;
 use crate::error::ExitStatus;
 use crate::model::Severity;
 use crate::report::{
     AtlasView, EventForm, atlas_document, atlas_page, documents, egress_columns, events, index_document,
-    ingress_columns, sarif, summary_text,
+    ingress_columns, sarif, summary_columns, summary_document, summary_markdown, summary_text,
 };
 use crate::task::{judge_against, known_destinations, worst_open};
 
@@ -51,6 +52,9 @@ pub(super) struct DiscoverArgs {
     /// End with status 1 when a suspect of this severity or above has no approval.
     #[arg(long, value_enum, value_name = "SEVERITY")]
     pub(super) fail_on: Option<FailOn>,
+    /// How to print the summary; the documents are the same.
+    #[arg(long, value_enum, default_value = "table")]
+    pub(super) format: Format,
 }
 
 /// The severity from which a suspect fails the run.
@@ -84,7 +88,7 @@ pub(super) fn run(args: &DiscoverArgs, context: &mut Context<'_>) -> anyhow::Res
     if let Some(path) = &args.html {
         write_text(path, &atlas_page(&atlas_document(&view))?)?;
     }
-    write!(context.out, "{}", summary_text(&view, context.width, context.paint))?;
+    print(&view, args.format, context)?;
     say_account(&traffic, context);
     context.say(&format!("open {} first", args.out.join("index.md").display()));
     if let Some(from) = args.fail_on
@@ -98,6 +102,18 @@ pub(super) fn run(args: &DiscoverArgs, context: &mut Context<'_>) -> anyhow::Res
     }
     context.say("status 3: not proven: an input broke off, or there is no traffic in it, or the flows do not cover the asked window");
     Ok(ExitStatus::NotProven)
+}
+
+/// Prints the summary.
+fn print(view: &AtlasView<'_>, format: Format, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let document = || summary_document(view);
+    match format {
+        Format::Table => write!(context.out, "{}", summary_text(view, context.width, context.paint))?,
+        Format::Json => writeln!(context.out, "{}", serde_json::to_string_pretty(&document())?)?,
+        Format::Csv => write_csv(context.out, &summary_columns(&document()))?,
+        Format::Markdown => write!(context.out, "{}", summary_markdown(&document()))?,
+    }
+    Ok(())
 }
 
 /// Writes every file of the baseline.

@@ -2,7 +2,7 @@
 //!
 //! In: the folder of `--store` and the asked window. Out: folds, accounts, and what the ledger knows of coverage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Context;
@@ -31,11 +31,19 @@ const EXCLUDED: &str = "record left out by name when it was imported or collecte
 impl Stored {
     /// Reads a store. With an asked window, what lies more than `margin` (nanoseconds) outside of it is not read: such
     /// answers are too old to name a flow, and such flows only tell who had which address.
-    pub(super) fn read(root: &Path, ingest: &IngestOptions, margin: i64, progress: &Progress) -> anyhow::Result<Self> {
+    /// Only the folders of `cluster` are opened, if one is given.
+    pub(super) fn read(
+        root: &Path,
+        ingest: &IngestOptions,
+        margin: i64,
+        cluster: Option<&str>,
+        progress: &Progress,
+    ) -> anyhow::Result<Self> {
         let name = root.file_name().unwrap_or(root.as_os_str()).to_string_lossy().into_owned();
         let options = ScanOptions {
             since: ingest.limits.since.map(|since| since.plus_nanos(margin.saturating_neg())),
             until: ingest.limits.until.map(|until| until.plus_nanos(margin)),
+            clusters: cluster.map(|name| BTreeSet::from([name.to_owned()])),
             with_ids: ingest.keep_ids,
             ..ScanOptions::default()
         };

@@ -96,6 +96,24 @@ impl Traffic {
 impl TrafficArgs {
     /// Reads everything.
     pub(super) fn load(&self, keep_ids: bool, context: &mut Context<'_>) -> anyhow::Result<(Traffic, Evidence)> {
+        self.load_some(keep_ids, None, context)
+    }
+
+    /// Reads what concerns one cluster: of a store only its folders. What another cluster alone recorded is not known then.
+    pub(super) fn load_of(
+        &self,
+        cluster: Option<&str>,
+        context: &mut Context<'_>,
+    ) -> anyhow::Result<(Traffic, Evidence)> {
+        self.load_some(false, cluster, context)
+    }
+
+    fn load_some(
+        &self,
+        keep_ids: bool,
+        cluster: Option<&str>,
+        context: &mut Context<'_>,
+    ) -> anyhow::Result<(Traffic, Evidence)> {
         let settings = self.settings()?;
         let (since, until) = (
             instant(self.since.as_deref(), "--since", context.now)?,
@@ -120,7 +138,7 @@ impl TrafficArgs {
         let mut inputs = std::mem::take(&mut read.inputs);
         let stored = match &self.store {
             Some(root) => Some(with_progress(context, &progress, || {
-                Stored::read(root, &options, settings.join.window, &progress)
+                Stored::read(root, &options, settings.join.window, cluster, &progress)
             })?),
             None => None,
         };

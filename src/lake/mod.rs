@@ -7,6 +7,7 @@
 mod answer_rows;
 mod codec;
 mod compact;
+mod count_columns;
 mod error;
 mod flow_rows;
 mod frame;

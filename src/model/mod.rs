@@ -17,6 +17,7 @@ mod question;
 mod record_id;
 mod time;
 mod vocabulary;
+mod volume;
 
 pub use account::{Account, Excluded, Place, RejectCount, Rejected};
 pub use batch::{AnswerKind, AnswerRow, Batch, FlowRow, Loss};
@@ -31,3 +32,4 @@ pub use question::{Asking, OTHER_TYPES, QuestionRow, entropy_millibits, left_of}
 pub use record_id::RecordId;
 pub use time::{Timestamp, parse_duration_nanos};
 pub use vocabulary::{AddressId, ChainId, EndpointId, Interner, NameId, StandIn, TextId, Vocabulary, VocabularyMap};
+pub use volume::{Bytes, COUNTER_MAX, Counter, Opened, Volume};

@@ -31,6 +31,7 @@ mod review_list;
 mod row;
 mod sarif;
 mod soak;
+mod summary_rows;
 mod summary_text;
 mod table;
 mod tables;
@@ -49,8 +50,8 @@ pub use events::{EventForm, events};
 pub use html::{atlas_page, investigation_page};
 pub use index::index_document;
 pub use investigation::{
-    INVESTIGATION_SCHEMA, InvestigationDocument, InvestigationView, connection_columns, investigation_document,
-    investigation_markdown, investigation_text,
+    EnforcedView, INVESTIGATION_SCHEMA, InvestigationDocument, InvestigationView, ReasonsByEdge, connection_columns,
+    investigation_document, investigation_markdown, investigation_text,
 };
 pub use json::{
     ATLAS_SCHEMA, AtlasDocument, ClusterDocument, EdgeDocument, JudgementDocument, NamespaceDocument, PeerDocument,
@@ -74,6 +75,9 @@ pub use review_list::{
 };
 pub use sarif::sarif;
 pub use soak::{soak_csv, soak_json, soak_markdown, soak_text};
+pub use summary_rows::{
+    SUMMARY_SCHEMA, SummaryDocument, SummaryRow, summary_columns, summary_document, summary_markdown,
+};
 pub use summary_text::summary_text;
 pub use tables::{Column, Columns, egress_columns, ingress_columns};
 pub use view::{AtlasView, FindingView, Judgement, ReviewView, WorkloadFinding};

@@ -3,6 +3,7 @@
 mod audit;
 mod baseline;
 mod draft;
+mod enforced;
 mod import;
 mod ingest;
 mod judge;
@@ -13,6 +14,7 @@ mod store;
 pub use audit::lint_cluster;
 pub use baseline::of_baseline;
 pub use draft::{baselines, unproven};
+pub use enforced::enforced;
 pub use import::{ImportError, ImportOptions, Imported, Outcome, import};
 pub use ingest::{IngestError, IngestOptions, Ingested, Progress, ingest};
 pub use judge::{judge, judge_against, worst_open};

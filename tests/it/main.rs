@@ -70,3 +70,5 @@ mod stored;
 mod support;
 /// House rules.
 mod tidy;
+/// Bytes, packets and numbers of connections.
+mod volumes;

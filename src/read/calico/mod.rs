@@ -3,6 +3,7 @@
 //! In: chunks of lines or objects. Out: flow rows and answers. Each source has its own holes, and none is filled:
 //! aggregated records lack addresses, Goldmane has none, log lines lack verdicts and pods.
 
+mod counts;
 mod dns;
 mod ends;
 mod flows;
