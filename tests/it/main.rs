@@ -59,8 +59,12 @@ mod report;
 mod review;
 /// Generated data.
 mod simulate;
+/// Discovery in slices: any slicing, in any order, gives the same bytes.
+mod slices;
 /// The gate after a change.
 mod soak;
+/// Slices as tasks of Spark: a fake one always, the real one where it is.
+mod spark;
 /// Every source, end to end.
 mod sources;
 /// Every format and every command, through the store.
