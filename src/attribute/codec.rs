@@ -145,9 +145,11 @@ impl<'a> Decoder<'a> {
     }
 
     fn minute(&mut self) -> Result<u32, Malformed> {
-        self.u32().and_then(|minute| {
-            if minute < MINUTES_MAX { Ok(minute) } else { Err(Malformed("a time is after 2262")) }
-        })
+        self.u32().and_then(
+            |minute| {
+                if minute < MINUTES_MAX { Ok(minute) } else { Err(Malformed("a time is after 2262")) }
+            },
+        )
     }
 
     /// When a source spoke.

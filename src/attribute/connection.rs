@@ -264,11 +264,7 @@ pub(crate) fn cluster(observed: Vec<Connection>, idle_nanos: i64, vocabulary: &V
 }
 
 /// Joins observations whose ends are named alike, one key after another. What comes out does not depend on what was joined before.
-pub(crate) fn continued(
-    mut observed: Vec<Connection>,
-    idle_nanos: i64,
-    vocabulary: &Vocabulary,
-) -> Vec<Connection> {
+pub(crate) fn continued(mut observed: Vec<Connection>, idle_nanos: i64, vocabulary: &Vocabulary) -> Vec<Connection> {
     observed.sort_unstable_by(|one, two| {
         let pod = |one: EndpointId, two: EndpointId| {
             if one == two { Ordering::Equal } else { pod_of(one, vocabulary).cmp(&pod_of(two, vocabulary)) }

@@ -13,8 +13,8 @@ use super::fold::{Fold, Sighting, address_hash, connection_hash};
 use super::partial_write::IDENTITIES;
 use super::spill::{Cursor, PARTITIONS, Parked};
 use crate::model::{
-    Activity, AddressId, Asking, Endpoint, EndpointId, NameId, SourceKind, TextId, Vocabulary, VocabularyMap,
-    Workload, WorkloadKind, stable_hash,
+    Activity, AddressId, Asking, Endpoint, EndpointId, NameId, SourceKind, TextId, Vocabulary, VocabularyMap, Workload,
+    WorkloadKind, stable_hash,
 };
 
 /// Why a written fold cannot be added.
@@ -133,12 +133,7 @@ impl Fold {
         Ok(())
     }
 
-    fn read_facts(
-        &mut self,
-        facts: &mut Decoder<'_>,
-        sizes: Sizes,
-        map: &VocabularyMap,
-    ) -> Result<(), Malformed> {
+    fn read_facts(&mut self, facts: &mut Decoder<'_>, sizes: Sizes, map: &VocabularyMap) -> Result<(), Malformed> {
         for _ in 0..facts.count(16)? {
             let [cluster, endpoint, node, address] = [facts.u32()?, facts.u32()?, facts.u32()?, facts.u32()?];
             let sighting = Sighting {

@@ -58,11 +58,8 @@ impl Fold {
     fn facts(&self) -> Vec<u8> {
         let mut out = Encoder::default();
         write_vocabulary(&self.vocabulary, &mut out);
-        let mut sightings: Vec<[u32; 4]> = self
-            .sightings
-            .iter()
-            .map(|seen| [seen.cluster.0, seen.endpoint.0, seen.node.0, seen.address.0])
-            .collect();
+        let mut sightings: Vec<[u32; 4]> =
+            self.sightings.iter().map(|seen| [seen.cluster.0, seen.endpoint.0, seen.node.0, seen.address.0]).collect();
         sightings.sort_unstable();
         out.count(sightings.len());
         sightings.iter().flatten().for_each(|number| out.u32(*number));
@@ -77,13 +74,17 @@ impl Fold {
         let losses: BTreeMap<_, _> = self.losses.iter().collect();
         out.count(losses.len());
         for ((own, given, node), seen) in losses {
-            [own, given, node].into_iter().for_each(|text| out.u32(text.0));
+            for text in [own, given, node] {
+                out.u32(text.0);
+            }
             out.activity(seen);
         }
         let asked: BTreeMap<_, _> = self.questions.iter().collect();
         out.count(asked.len());
         for ((cluster, client, hint, domain), asking) in asked {
-            [cluster.0, client.0, hint.0, domain.0].into_iter().for_each(|number| out.u32(number));
+            for number in [cluster.0, client.0, hint.0, domain.0] {
+                out.u32(number);
+            }
             write_asking(asking, &mut out);
         }
         out.0
@@ -122,7 +123,9 @@ fn write_endpoint(end: &Endpoint, out: &mut Encoder) {
     let identity = IDENTITIES.iter().position(|kind| *kind == end.identity).unwrap_or(0);
     out.u8(u8::try_from(identity).unwrap_or(0));
     out.u8(u8::from(end.local) | u8::from(end.workload.is_some()) << 1);
-    [&end.namespace, &end.pod, &end.cluster].into_iter().for_each(|text| out.text(text));
+    for text in [&end.namespace, &end.pod, &end.cluster] {
+        out.text(text);
+    }
     if let Some(workload) = &end.workload {
         out.text(&workload.kind.0);
         out.text(&workload.name);
@@ -150,11 +153,7 @@ fn write_asking(asking: &Asking, out: &mut Encoder) {
 }
 
 /// The rows of each partition: how many, then one behind the other in the order of their bytes.
-fn write_rows<T: Parked>(
-    spill: &Spill<T>,
-    out: &mut impl Write,
-    joined: impl Fn(Vec<T>) -> Vec<T>,
-) -> io::Result<u64> {
+fn write_rows<T: Parked>(spill: &Spill<T>, out: &mut impl Write, joined: impl Fn(Vec<T>) -> Vec<T>) -> io::Result<u64> {
     let mut total = 0;
     let mut encoded = Vec::new();
     for partition in 0..PARTITIONS {
@@ -162,7 +161,9 @@ fn write_rows<T: Parked>(
         spill.read(partition, &mut rows)?;
         let rows = joined(rows);
         encoded.clear();
-        rows.iter().for_each(|row| row.write(&mut encoded));
+        for row in &rows {
+            row.write(&mut encoded);
+        }
         let mut sorted: Vec<&[u8]> = encoded.chunks_exact(T::BYTES).collect();
         sorted.sort_unstable();
         out.write_all(&(sorted.len() as u64).to_le_bytes())?;

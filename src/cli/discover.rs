@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
 use super::Context;
@@ -11,8 +11,8 @@ use super::baseline::read_baseline;
 use super::preflight::{is_covered, summarise};
 use super::spark::{Engine, SparkArgs};
 use super::traffic::{Traffic, TrafficArgs, say_account};
-use crate::attribute::Evidence;
 use super::write::{write_file, write_table, write_text};
+use crate::attribute::Evidence;
 use crate::catalog::{Catalog, Reviews};
 use crate::detect::Baseline;
 use crate::error::ExitStatus;
@@ -81,6 +81,9 @@ pub(super) fn run(args: &DiscoverArgs, context: &mut Context<'_>) -> anyhow::Res
     let reviews = reviews(args.reviews.as_deref())?;
     let baseline = args.baseline.as_deref().map(baseline).transpose()?;
     let (traffic, evidence) = match &args.spark.engine {
+        Engine::Local if args.spark.master.is_some() => {
+            bail!("--master is for --engine spark; add that, or leave it out")
+        }
         Engine::Local => args.traffic.load(false, context)?,
         Engine::Spark => args.spark.discover(&args.traffic, context)?,
     };

@@ -67,6 +67,10 @@ struct Work(PathBuf);
 impl Drop for Work {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.0));
+        // Others may have their own beside it: then it stays.
+        if let Some(folder) = self.0.parent() {
+            drop(std::fs::remove_dir(folder));
+        }
     }
 }
 
@@ -112,11 +116,7 @@ impl SparkArgs {
         })?;
         write_text(&work.0.join("manifest.ndjson"), &manifest.text())?;
         self.submit(master, &manifest, &work.0, context)?;
-        let read = merge_slices(&manifest, &partials, traffic, context);
-        drop(work);
-        // Others may have their own below it.
-        drop(std::fs::remove_dir(&folder));
-        read
+        merge_slices(&manifest, &partials, traffic, context)
     }
 
     /// Has Spark run all slices, and makes sure that it did.
@@ -124,7 +124,11 @@ impl SparkArgs {
         let slices = manifest.plan.slices;
         let mut command = self.command(master, slices, work)?;
         let program = PathBuf::from(command.get_program());
-        context.say(&format!("{slices} slices of {} rows → {} --master {master}", manifest.plan.rows, program.display()));
+        context.say(&format!(
+            "{slices} slices of {} rows → {} --master {master}",
+            manifest.plan.rows,
+            program.display()
+        ));
         let printed = work.join("printed");
         let told = work.join("told");
         command.stdin(Stdio::null()).stdout(File::create(&printed)?).stderr(File::create(&told)?);
@@ -180,7 +184,8 @@ impl SparkArgs {
         let script = work.join("job.sql");
         write_text(&script, &transform_statement(slices, &task))?;
         let home = self.spark_home.as_deref().map(std::path::absolute).transpose()?;
-        let program = home.as_ref().map_or_else(|| PathBuf::from("spark-sql"), |home| home.join("bin").join("spark-sql"));
+        let program =
+            home.as_ref().map_or_else(|| PathBuf::from("spark-sql"), |home| home.join("bin").join("spark-sql"));
         let mut command = Command::new(program);
         command.args(["--master", master, "--name", "egress-atlas"]);
         // No Hive: its own store of tables would be made in the working folder.
@@ -219,14 +224,12 @@ fn why(manifest: &Manifest, partials: &Path, told: &str, status: std::process::E
         let note = std::fs::read_to_string(partials.join(note_name(slice))).ok()?;
         Some(note.trim().to_owned())
     });
-    match noted {
-        Some(note) => format!("Spark gave up ({status}): {note}"),
-        None => {
-            let lines: Vec<&str> = told.lines().collect();
-            let tail = lines.get(lines.len().saturating_sub(TOLD_LINES_MAX)..).unwrap_or_default().join("\n");
-            format!("Spark gave up ({status}), and no slice left a reason; the end of what Spark says:\n{tail}")
-        }
+    if let Some(note) = noted {
+        return format!("Spark gave up ({status}): {note}");
     }
+    let lines: Vec<&str> = told.lines().collect();
+    let tail = lines.get(lines.len().saturating_sub(TOLD_LINES_MAX)..).unwrap_or_default().join("\n");
+    format!("Spark gave up ({status}), and no slice left a reason; the end of what Spark says:\n{tail}")
 }
 
 /// One word of a shell.

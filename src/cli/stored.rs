@@ -44,7 +44,9 @@ impl Stored {
         let asked = ScanOptions { since: ingest.limits.since, until: ingest.limits.until, ..ScanOptions::default() };
         let ledger = read_ledger(root, &asked)?;
         let mut taught = Taught::default();
-        ledger.iter().for_each(|row| taught.add(row));
+        for row in &ledger {
+            taught.add(row);
+        }
         let plan = read.plan;
         let mut stored = Self {
             folds: read.folds,

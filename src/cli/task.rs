@@ -68,9 +68,11 @@ pub(super) struct PlanArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Prints one line of JSON for each slice. A slice that is run again replaces its file by the same bytes.\n\n\
+#[command(
+    after_help = "Prints one line of JSON for each slice. A slice that is run again replaces its file by the same bytes.\n\n\
     Examples:\n  egress-atlas task run --manifest manifest.ndjson --slice 0 --out partials\n  \
-    seq 0 41 | egress-atlas task run --manifest manifest.ndjson --slice-from-stdin --out partials")]
+    seq 0 41 | egress-atlas task run --manifest manifest.ndjson --slice-from-stdin --out partials"
+)]
 struct RunArgs {
     /// What `task plan` wrote.
     #[arg(long, value_name = "FILE")]
@@ -268,8 +270,7 @@ pub(super) fn merge_slices(
     let progress = Progress::default();
     let name = name_of(&manifest.plan.store_as_given);
     let threads = traffic.threads();
-    let merged =
-        with_progress(context, &progress, || slices::merge(manifest, partials, &name, threads, &progress))?;
+    let merged = with_progress(context, &progress, || slices::merge(manifest, partials, &name, threads, &progress))?;
     let stored = Stored::of_slices(manifest, merged);
     traffic.assemble(Ingested::default(), &[], Some(stored), settings, window)
 }

@@ -63,10 +63,10 @@ mod simulate;
 mod slices;
 /// The gate after a change.
 mod soak;
-/// Slices as tasks of Spark: a fake one always, the real one where it is.
-mod spark;
 /// Every source, end to end.
 mod sources;
+/// Slices as tasks of Spark: a fake one always, the real one where it is.
+mod spark;
 /// Every format and every command, through the store.
 mod stored;
 /// Runs commands in this process.

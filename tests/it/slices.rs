@@ -63,8 +63,7 @@ fn sliced(folder: &Path, store: &str, name: &str, slice_rows: u64, asked: &[Stri
     let slices: u32 = plan.out.split(' ').next().unwrap().parse().unwrap();
     for turn in 0..slices {
         let slice = (slices - 1 - turn).to_string();
-        let ran =
-            run(&["task", "run", "--manifest", &at("manifest"), "--slice", &slice, "--out", &at("partials")]);
+        let ran = run(&["task", "run", "--manifest", &at("manifest"), "--slice", &slice, "--out", &at("partials")]);
         assert_eq!((ran.status, outcomes(&ran)), (0, 1), "{}", ran.err);
     }
     let config: Vec<String> = asked.windows(2).filter(|pair| pair[0] == "--config").flatten().cloned().collect();
@@ -79,7 +78,7 @@ fn holds(folder: &Path, store: &str, name: &str, asked: &[String], more: &[Strin
     let discover = go(&[&words(&["discover", "--store", store, "--out", &whole]), asked, more]);
     assert_ne!(discover.status, 2, "{name}: {}", discover.err);
     let mut counts = Vec::new();
-    for slice_rows in [1, 3_000, 50_000, u64::MAX] {
+    for slice_rows in [1, 900, u64::MAX] {
         let (slices, merged) = sliced(folder, store, name, slice_rows, asked, more);
         assert_eq!(merged.status, discover.status, "{name}: {}{}", merged.err, discover.err);
         let documents = path(folder, &format!("{name}-{slice_rows}-documents"));
@@ -88,7 +87,7 @@ fn holds(folder: &Path, store: &str, name: &str, asked: &[String], more: &[Strin
         assert_eq!(merged.err.replace(&documents, &whole), discover.err, "{name}");
         counts.push(slices);
     }
-    assert!(counts[0] > counts[3], "{name}: {counts:?}");
+    assert!(counts[0] > counts[2], "{name}: {counts:?}");
 }
 
 #[derive(Default)]
@@ -158,7 +157,7 @@ fn a_hard_cluster_in_slices() {
     assert_eq!(import.status, 0, "{}", import.err);
     holds(folder.path(), &at("lake"), "bare", &[], &[]);
     let more = if kube.is_empty() { Vec::new() } else { words(&["--kube", &at("kube.json")]) };
-    holds(folder.path(), &at("lake"), "named", &words(&["--since", "20y", "--until", "1h"]), &more);
+    holds(folder.path(), &at("lake"), "named", &words(&["--since", "9000d", "--until", "1h"]), &more);
 }
 
 #[test]
@@ -212,7 +211,7 @@ fn a_slice_is_the_same_bytes_whenever_it_is_run() {
     let folder = tempfile::tempdir().unwrap();
     let (store, config, _) = demo_store(folder.path());
     let at = |name: &str| path(folder.path(), name);
-    go(&[&words(&["task", "plan", "--store", &store, "--out", &at("m"), "--slice-rows", "3000"]), &config]);
+    go(&[&words(&["task", "plan", "--store", &store, "--out", &at("m"), "--slice-rows", "1000"]), &config]);
     let text = std::fs::read_to_string(at("m")).unwrap();
     let slices = text.lines().count() - 1;
     assert!(slices > 3, "{text}");
@@ -223,8 +222,11 @@ fn a_slice_is_the_same_bytes_whenever_it_is_run() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let numbers: String = (0..slices).rev().map(|slice| format!("{slice}\n")).collect();
-    child.stdin.take().unwrap().write_all(numbers.as_bytes()).unwrap();
+    let mut input = child.stdin.take().unwrap();
+    for slice in (0..slices).rev() {
+        writeln!(input, "{slice}").unwrap();
+    }
+    drop(input);
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), slices);
@@ -237,7 +239,7 @@ fn a_slice_is_the_same_bytes_whenever_it_is_run() {
     assert_same(Path::new(&at("at-once")), Path::new(&at("one-by-one")), "partial results");
     assert_eq!(bytes(Path::new(&at("at-once"))).len(), slices);
     let again = at("again");
-    go(&[&words(&["task", "plan", "--store", &store, "--out", &again, "--slice-rows", "3000"]), &config]);
+    go(&[&words(&["task", "plan", "--store", &store, "--out", &again, "--slice-rows", "1000"]), &config]);
     assert_eq!(text, std::fs::read_to_string(again).unwrap(), "the manifest of a store is one");
 }
 
@@ -249,7 +251,7 @@ fn what_does_not_fit_is_refused() {
     let plan = |out: &str, rows: &str| {
         go(&[&words(&["task", "plan", "--store", &store, "--out", out, "--slice-rows", rows]), &config])
     };
-    plan(&at("m"), "4000");
+    plan(&at("m"), "1000");
     let slices = std::fs::read_to_string(at("m")).unwrap().lines().count() - 1;
     let slice = |manifest: &str, number: usize, out: &str| {
         run(&["task", "run", "--manifest", manifest, "--slice", &number.to_string(), "--out", out])
@@ -306,9 +308,8 @@ fn what_does_not_fit_is_refused() {
     let toml = folder.path().join("other.toml");
     std::fs::write(&toml, "[join]\nidle = \"5s\"\n").unwrap();
     let toml = toml.display().to_string();
-    let ran = run(&[
-        "task", "merge", "--manifest", &at("m"), "--partials", &at("p"), "--out", &at("out"), "--config", &toml,
-    ]);
+    let ran =
+        run(&["task", "merge", "--manifest", &at("m"), "--partials", &at("p"), "--out", &at("out"), "--config", &toml]);
     assert!(ran.err.contains("the settings differ from those of the plan"), "{}", ran.err);
     assert_eq!(merge().status, 0);
 }
@@ -318,7 +319,7 @@ fn what_cannot_be_run_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let (store, config, _) = demo_store(folder.path());
     let at = |name: &str| path(folder.path(), name);
-    go(&[&words(&["task", "plan", "--store", &store, "--out", &at("m"), "--slice-rows", "4000"]), &config]);
+    go(&[&words(&["task", "plan", "--store", &store, "--out", &at("m"), "--slice-rows", "1000"]), &config]);
     let failed = |manifest: &str, slice: &str, expected: &str| {
         let ran = run(&["task", "run", "--manifest", manifest, "--slice", slice, "--out", &at("p")]);
         assert!(ran.status == 2 && ran.err.contains(expected), "not `{expected}`: {}", ran.err);
@@ -421,8 +422,7 @@ fn add_flow(fold: &mut Fold, seen: &Seen) {
     let (source_address, destination_address) =
         if seen.reply { (server_address, client_address) } else { (client_address, server_address) };
     let verdicts = [Verdict::Unknown, Verdict::Allowed, Verdict::Audited, Verdict::Denied, Verdict::Failed];
-    let certainties =
-        [Certainty::None, Certainty::Guess, Certainty::Flags, Certainty::Tracked, Certainty::Policy];
+    let certainties = [Certainty::None, Certainty::Guess, Certainty::Flags, Certainty::Tracked, Certainty::Policy];
     let row = FlowRow {
         time: if seen.second == 7 { Timestamp::UNKNOWN } else { at(seen.second) },
         cluster: TextId::NONE,
@@ -503,7 +503,7 @@ impl Sink for Lines {
         let pod = |party: Option<PartyId>| {
             party.and_then(|party| evidence.parties.get(party)).map_or("-", |party| &*party.pod).to_owned()
         };
-        let names: Vec<String> = (named.attributed.candidates.iter())
+        let candidates: Vec<String> = (named.attributed.candidates.iter())
             .map(|candidate| format!("{}@{}", words.name_of(candidate.name), candidate.answered_at))
             .collect();
         self.0.push(format!(
@@ -518,7 +518,7 @@ impl Sink for Lines {
             named.verdict,
             named.guessed,
             named.attributed.grade,
-            names,
+            candidates,
             named.attributed.confidence,
             words.text_of(named.id),
             words.text_of(named.cluster),
@@ -581,7 +581,9 @@ proptest! {
         }
         let mut backwards = Fold::new(limits);
         flows.iter().rev().for_each(|seen| add_flow(&mut backwards, seen));
-        answers.iter().for_each(|(second, client, name, server)| add_dns(&mut backwards, *second, *client, *name, *server));
+        for (second, client, name, server) in &answers {
+            add_dns(&mut backwards, *second, *client, *name, *server);
+        }
         let whole = told(vec![whole], 1);
         prop_assert_eq!(&told(into.into(), 2), &whole);
         prop_assert_eq!(&told(vec![backwards], 1), &whole);
@@ -595,7 +597,9 @@ proptest! {
         is_cut in any::<bool>(),
     ) {
         let mut fold = Fold::new(FoldLimits::default());
-        flows.iter().for_each(|seen| add_flow(&mut fold, seen));
+        for seen in &flows {
+            add_flow(&mut fold, seen);
+        }
         add_dns(&mut fold, 5, 1, 2, 1);
         let mut bytes = written(fold);
         let facts = 8 + usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();

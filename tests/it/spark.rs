@@ -75,7 +75,7 @@ fn task(place: &Path, before: &str) {
 
 struct Store {
     folder: tempfile::TempDir,
-    store: String,
+    lake: String,
     flags: Vec<String>,
 }
 
@@ -87,7 +87,7 @@ impl Store {
         let local = path(folder.path(), "local");
         let ran = go(&[&words(&["discover", "--store", &store, "--out", &local]), &flags]);
         assert_eq!(ran.status, 0, "{}", ran.err);
-        Self { folder, store, flags }
+        Self { folder, lake: store, flags }
     }
 
     fn at(&self, name: &str) -> String {
@@ -96,8 +96,21 @@ impl Store {
 
     fn discover(&self, home: &str, binary: &str, master: &str, more: &[&str]) -> Ran {
         let spark = words(&[
-            "discover", "--engine", "spark", "--store", &self.store, "--master", master, "--spark-home", home,
-            "--task-binary", binary, "--slice-rows", "4000", "--out", &self.at("spark"),
+            "discover",
+            "--engine",
+            "spark",
+            "--store",
+            &self.lake,
+            "--master",
+            master,
+            "--spark-home",
+            home,
+            "--task-binary",
+            binary,
+            "--slice-rows",
+            "1000",
+            "--out",
+            &self.at("spark"),
         ]);
         go(&[&spark, &self.flags, &words(more)])
     }
@@ -106,13 +119,13 @@ impl Store {
     fn is_the_same(&self, ran: &Ran) {
         assert_eq!(ran.status, 0, "{}", ran.err);
         assert_same(Path::new(&self.at("local")), Path::new(&self.at("spark")), "local and Spark");
-        assert!(!Path::new(&self.store).join("tasks").exists(), "the work folder is left");
+        assert!(!Path::new(&self.lake).join("tasks").exists(), "the work folder is left");
     }
 
     fn fails(&self, ran: &Ran, expected: &str) {
         assert!(ran.status == 2 && ran.err.contains(expected), "not `{expected}`: {}", ran.err);
         assert!(!Path::new(&self.at("spark")).exists(), "documents of a failed run");
-        assert!(bytes(&Path::new(&self.store).join("tasks")).is_empty(), "the work folder is left");
+        assert!(!Path::new(&self.lake).join("tasks").exists(), "the work folder is left");
     }
 }
 
@@ -141,7 +154,7 @@ fn a_fake_spark_gives_what_one_machine_gives() {
 #[test]
 fn what_goes_wrong_in_spark_is_told() {
     let store = Store::new();
-    let home = store.folder.path().join("spark");
+    let home = store.folder.path().join("home");
     let text = home.display().to_string();
     let run = |binary: &str| store.discover(&text, binary, "fake://", &[]);
     store.fails(&run(BINARY), "Spark cannot be started; give its folder with --spark-home");
@@ -156,8 +169,8 @@ fn what_goes_wrong_in_spark_is_told() {
     let dead = store.folder.path().join("dead");
     task(&dead, "if [ $slice = 1 ]; then echo gone for good >&2; exit 3; fi");
     store.fails(&run(&dead.display().to_string()), "task 1 failed 4 times: gone for good");
-    let file = bytes(&Path::new(&store.store).join("flows")).into_keys().next().unwrap();
-    let file = Path::new(&store.store).join("flows").join(file);
+    let file = bytes(&Path::new(&store.lake).join("flows")).into_keys().next().unwrap();
+    let file = Path::new(&store.lake).join("flows").join(file);
     let changing = store.folder.path().join("changing");
     task(&changing, &format!("printf x >> '{}'", file.display()));
     store.fails(&run(&changing.display().to_string()), "the store has changed; plan again");
@@ -165,9 +178,9 @@ fn what_goes_wrong_in_spark_is_told() {
         let ran = go(&[&words(&["discover", "--engine", "spark", "--out", &store.at("spark")]), &words(arguments)]);
         store.fails(&ran, expected);
     };
-    bad(&["--store", &store.store], "--engine spark needs --master URL");
+    bad(&["--store", &store.lake], "--engine spark needs --master URL");
     bad(&["--master", "local", "--flows", "x"], "--engine spark needs --store DIR");
-    bad(&["--master", "local", "--store", &store.store, "--flows", "x"], "reads the store alone");
+    bad(&["--master", "local", "--store", &store.lake, "--flows", "x"], "reads the store alone");
 }
 
 /// Where the real Spark is.
@@ -224,8 +237,8 @@ impl Sink for Latest {
     fn connection(&mut self, evidence: &Evidence, named: &Named<'_>) {
         let words = &evidence.vocabulary;
         let told = matches!(named.attributed.grade, Grade::Pod | Grade::PodAmbiguous);
-        let names = named.attributed.candidates.iter().filter(|_| told);
-        let best = names
+        let candidates = named.attributed.candidates.iter().filter(|_| told);
+        let best = candidates
             .map(|name| (std::cmp::Reverse(name.answered_at), words.name_of(name.name)))
             .min()
             .map_or((-1, ""), |(time, name)| (time.0.nanos(), name));
@@ -259,16 +272,19 @@ impl egress_atlas::simulate::Sink for Cluster {
 /// Two clusters with the same addresses, names that share addresses, answers far older than the window.
 fn shared_addresses(folder: &Path) -> String {
     let store = path(folder, "lake");
-    for (cluster, seed) in [("eu", 3), ("us", 4)] {
+    // The made-up flows name their cluster themselves.
+    for (cluster, seed) in [("made-eu", 3), ("made-us", 4)] {
         let mut made = Cluster::default();
         dnstap::start(&mut made.frames);
         let scenario = Scenario { shared_edges: 0.5, rotation: 0.5, ..Scenario::easy(seed) };
         generate(&Scenario { connections: 5_000, flows: u64::MAX, ..scenario }, &mut made);
         dnstap::stop(&mut made.frames);
         let [flows, dns] = ["flows.log", "dns.fstrm"].map(|name| path(folder, &format!("{cluster}-{name}")));
-        std::fs::write(&flows, &made.flows).unwrap();
+        let text = String::from_utf8(made.flows).unwrap();
+        assert!(text.contains("made-up"));
+        std::fs::write(&flows, text.replace("made-up", cluster)).unwrap();
         std::fs::write(&dns, &made.frames).unwrap();
-        let [flows, dns] = [flows, dns].map(|file| format!("{cluster}={file}"));
+        let dns = format!("{cluster}={dns}");
         let ran = go(&[&words(&["import", "--store", &store, "--flows", &flows, "--dns", &dns])]);
         assert_eq!(ran.status, 0, "{}", ran.err);
     }
@@ -280,8 +296,7 @@ const WINDOW: i64 = 120_000_000_000;
 
 fn latest(store: &str) -> Vec<String> {
     let ingest = IngestOptions { threads: 2, limits: FoldLimits::default(), keep_ids: false };
-    let read =
-        read_store(Path::new(store), "lake", &ScanOptions::default(), &ingest, &Progress::default()).unwrap();
+    let read = read_store(Path::new(store), "lake", &ScanOptions::default(), &ingest, &Progress::default()).unwrap();
     let evidence = Evidence::gather(read.folds, &Inventory::default(), "none", 2).unwrap();
     let options = JoinOptions { window_nanos: WINDOW, skew_nanos: 0, later_nanos: 0 };
     let parts = attribute(&evidence, &options, 2, || Latest(Vec::new())).unwrap();

@@ -36,7 +36,7 @@ pub fn plan(store: &Path, asked: &Asked, slice_rows: u64) -> Result<Manifest, La
     scanned.broken.sort();
     let mut units = Vec::new();
     for piece in std::mem::take(&mut scanned.pieces).into_iter().chain(ledger_pieces(&absolute)?) {
-        units.extend(unit(&absolute, piece)?);
+        units.extend(unit(&absolute, &piece)?);
     }
     units.sort_by(|one, two| {
         (&one.partition.cluster, one.partition.day, one.partition.bucket, &one.file, one.rows).cmp(&(
@@ -58,13 +58,7 @@ pub fn plan(store: &Path, asked: &Asked, slice_rows: u64) -> Result<Manifest, La
     Ok(Manifest::new(line, slices))
 }
 
-fn plan_line(
-    store: &Path,
-    absolute: PathBuf,
-    asked: &Asked,
-    scanned: &Plan,
-    rows: u64,
-) -> Result<PlanLine, LakeError> {
+fn plan_line(store: &Path, absolute: PathBuf, asked: &Asked, scanned: &Plan, rows: u64) -> Result<PlanLine, LakeError> {
     let imports = Imports::read(&absolute)?;
     let told = imports.records().into_iter().filter(|import| {
         import.problem.is_some() || import.rejected.values().chain(import.excluded.values()).any(|count| *count > 0)
@@ -84,7 +78,7 @@ fn plan_line(
     })
 }
 
-fn unit(root: &Path, piece: Piece) -> Result<Option<Unit>, LakeError> {
+fn unit(root: &Path, piece: &Piece) -> Result<Option<Unit>, LakeError> {
     let Ok(below) = piece.path.strip_prefix(root) else { return Ok(None) };
     let Some(partition) = below.parent().and_then(Partition::of_folder) else { return Ok(None) };
     let file = below.to_string_lossy().into_owned();
@@ -137,7 +131,9 @@ fn slice(number: u32, units: &[Unit]) -> Option<SliceLine> {
     let mut inputs: Vec<SliceInput> = Vec::new();
     for unit in units {
         match inputs.last_mut() {
-            Some(input) if input.file == unit.file && input.first + input.groups.iter().sum::<usize>() == unit.rows.0 => {
+            Some(input)
+                if input.file == unit.file && input.first + input.groups.iter().sum::<usize>() == unit.rows.0 =>
+            {
                 input.groups.push(unit.rows.1);
             }
             _ => inputs.push(SliceInput {

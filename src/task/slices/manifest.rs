@@ -268,7 +268,9 @@ fn digest_of(plan: &PlanLine, slices: &[String]) -> String {
     let plan = PlanLine { manifest: String::new(), ..plan.clone() };
     let mut hash = Sha256::new();
     hash.update(serde_json::to_string(&plan).unwrap_or_default());
-    slices.iter().for_each(|slice| hash.update(slice));
+    for slice in slices {
+        hash.update(slice);
+    }
     hexadecimal(&hash.finalize()).chars().take(32).collect()
 }
 

@@ -90,12 +90,7 @@ fn as_given(manifest: &Manifest, broken: Vec<String>) -> Vec<String> {
     broken
 }
 
-fn read(
-    manifest: &Manifest,
-    files: &[PathBuf],
-    next: &AtomicUsize,
-    progress: &Progress,
-) -> Result<Part, SliceError> {
+fn read(manifest: &Manifest, files: &[PathBuf], next: &AtomicUsize, progress: &Progress) -> Result<Part, SliceError> {
     let (mut fold, mut taught) = (Fold::new(manifest.plan.asked.limits()), Taught::default());
     let (mut accounts, mut unreadable) = (BTreeMap::<Table, Account>::new(), Vec::new());
     while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {

@@ -40,9 +40,7 @@ pub enum SliceError {
     #[error(transparent)]
     Lake(#[from] LakeError),
     /// A file of the store is not the one that was planned.
-    #[error(
-        "`{path}` has {found} bytes, and {planned} when this was planned: the store has changed; plan again"
-    )]
+    #[error("`{path}` has {found} bytes, and {planned} when this was planned: the store has changed; plan again")]
     OtherFile {
         /// Which.
         path: String,
@@ -184,12 +182,12 @@ pub(super) fn write(
     let failed = |source| SliceError::Io { path: path.display().to_string(), source };
     fs::create_dir_all(folder).map_err(failed)?;
     let mut file = tempfile::Builder::new().prefix(".unfinished-").tempfile_in(folder).map_err(failed)?;
-    let (bytes, folded) = write_content(file.as_file_mut(), header, taught, fold).map_err(failed)?;
+    let (size, held) = write_content(file.as_file_mut(), header, taught, fold).map_err(failed)?;
     readable_by_all(file.as_file()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     file.persist(&path).map_err(|error| failed(error.error))?;
     sync_folder(folder).map_err(failed)?;
-    Ok((path, bytes, folded))
+    Ok((path, size, held))
 }
 
 fn write_content(file: &mut File, header: &Header, taught: &Taught, fold: Fold) -> io::Result<(u64, Folded)> {
