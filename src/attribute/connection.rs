@@ -6,8 +6,8 @@
 use std::cmp::Ordering;
 
 use crate::model::{
-    AddressId, Certainty, ChainId, Endpoint, EndpointId, FlowRow, Initiator, Protocol, TextId, Timestamp, Verdict,
-    Vocabulary, VocabularyMap,
+    AddressId, Certainty, ChainId, Endpoint, EndpointId, FlowRow, Initiator, Protocol, RecordId, TextId, Timestamp,
+    Verdict, Vocabulary, VocabularyMap,
 };
 
 /// What identifies a connection, independent of the direction of the record.
@@ -66,7 +66,7 @@ pub struct Connection {
     /// Names that the CNI reported for the server.
     pub(crate) reported: ChainId,
     /// The id of the earliest record, the client's own direction preferred.
-    pub(crate) id: TextId,
+    pub(crate) id: RecordId,
     pub(crate) id_time: Timestamp,
     pub(crate) id_is_forward: bool,
 }
@@ -127,7 +127,7 @@ impl Connection {
             low: map.endpoint(self.low),
             high: map.endpoint(self.high),
             reported: map.chain(self.reported),
-            id: map.text(self.id),
+            id: self.id.renumbered(map),
             ..self
         }
     }
@@ -173,9 +173,10 @@ impl Connection {
             self.reported = fuller(self.reported, other.reported, vocabulary);
         }
         if self.id != other.id {
-            let mine = (self.id.is_none(), !self.id_is_forward, self.id_time, vocabulary.text_of(self.id));
-            let theirs = (other.id.is_none(), !other.id_is_forward, other.id_time, vocabulary.text_of(other.id));
-            if theirs < mine {
+            let mine = (self.id.is_none(), !self.id_is_forward, self.id_time);
+            let theirs = (other.id.is_none(), !other.id_is_forward, other.id_time);
+            let by_text = || vocabulary.record_id_text(other.id).cmp(&vocabulary.record_id_text(self.id));
+            if theirs.cmp(&mine).then_with(by_text).is_lt() {
                 self.id = other.id;
                 self.id_time = other.id_time;
                 self.id_is_forward = other.id_is_forward;

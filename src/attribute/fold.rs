@@ -328,7 +328,7 @@ impl Fold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Certainty, ChainId, Endpoint, Initiator, Protocol, Verdict};
+    use crate::model::{Certainty, ChainId, Endpoint, Initiator, Protocol, RecordId, Verdict};
 
     fn row(source: EndpointId, source_address: AddressId, node: TextId, cluster: TextId) -> FlowRow {
         FlowRow {
@@ -346,7 +346,7 @@ mod tests {
             initiator: Initiator::Source,
             certainty: Certainty::Tracked,
             reported: ChainId::NONE,
-            id: TextId::NONE,
+            id: RecordId::NONE,
         }
     }
 

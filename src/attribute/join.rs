@@ -3,6 +3,8 @@
 //! In: the answers of one partition, indexed, and a connection. Out: candidates and grade. The order of precedence is that of
 //! [`Grade`]: the very pod first, then its workload, its node, the cluster, what the CNI reported, nothing.
 
+use std::ops::Range;
+
 use hashbrown::HashMap;
 
 use super::answers::Answer;
@@ -103,7 +105,7 @@ enum Scope {
 }
 
 /// Stretches of an order, by who got the answers in them.
-type Groups<K> = HashMap<(TextId, AddressId, K), std::ops::Range<usize>>;
+type Groups<K> = HashMap<(TextId, AddressId, K), Range<usize>>;
 
 /// The answers of one partition, by who got them.
 ///
@@ -112,7 +114,7 @@ type Groups<K> = HashMap<(TextId, AddressId, K), std::ops::Range<usize>>;
 pub(crate) struct AnswerIndex {
     answers: Vec<Answer>,
     clients: Vec<Client>,
-    everybody: HashMap<(TextId, AddressId), std::ops::Range<usize>>,
+    everybody: HashMap<(TextId, AddressId), Range<usize>>,
     /// Places in `answers`.
     client_order: Vec<u32>,
     of_clients: Groups<Client>,
@@ -194,29 +196,50 @@ impl AnswerIndex {
     fn names(&self, question: &Question, scope: Scope) -> Vec<(Option<&Answer>, Option<&Answer>)> {
         let until = |answer: &Answer| !question.time.is_known() || answer.time <= question.time;
         match self.places(question.cluster, question.address, scope) {
-            Places::All(range) => {
-                let answers = self.answers.get(range).unwrap_or_default();
-                let of_names = answers.chunk_by(|one, two| one.name == two.name);
-                of_names
-                    .filter_map(|some| some.split_at_checked(some.partition_point(until)))
-                    .map(|(past, future)| (past.last(), future.first()))
-                    .collect()
-            }
+            Places::All(range) => around(range, |at| self.answers.get(at), until),
             Places::Some(order) => {
-                let answer = |at: &u32| self.answers.get(*at as usize);
-                let of_names = order.chunk_by(|one, two| answer(one).map(|a| a.name) == answer(two).map(|a| a.name));
-                of_names
-                    .filter_map(|some| some.split_at_checked(some.partition_point(|at| answer(at).is_some_and(until))))
-                    .map(|(past, future)| (past.last().and_then(answer), future.first().and_then(answer)))
-                    .collect()
+                around(0..order.len(), |at| order.get(at).and_then(|at| self.answers.get(*at as usize)), until)
             }
         }
     }
 }
 
+/// For each name among the answers at `places`, which are in the order of names and then of times: the last answer that is `past`, and
+/// the first that is not. By bisection, since a client asks for the same few names all week and makes as many connections.
+fn around<'a>(
+    places: Range<usize>,
+    answer: impl Fn(usize) -> Option<&'a Answer>,
+    past: impl Fn(&Answer) -> bool,
+) -> Vec<(Option<&'a Answer>, Option<&'a Answer>)> {
+    let mut names = Vec::new();
+    let mut start = places.start;
+    while let Some(first) = answer(start).filter(|_| start < places.end) {
+        let end = first_without(start + 1..places.end, |at| answer(at).is_some_and(|other| other.name == first.name));
+        let next = first_without(start..end, |at| answer(at).is_some_and(&past));
+        let last = next.checked_sub(1).filter(|last| *last >= start);
+        names.push((last.and_then(&answer), answer(next).filter(|_| next < end)));
+        start = end;
+    }
+    names
+}
+
+/// The first of `places` that is not `in_front`, where all that are stand in front of all that are not.
+fn first_without(places: Range<usize>, in_front: impl Fn(usize) -> bool) -> usize {
+    let Range { mut start, mut end } = places;
+    while start < end {
+        let middle = start.midpoint(end);
+        if in_front(middle) {
+            start = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    start
+}
+
 /// Where the answers of a scope are.
 enum Places<'a> {
-    All(std::ops::Range<usize>),
+    All(Range<usize>),
     Some(&'a [u32]),
 }
 

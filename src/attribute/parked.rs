@@ -3,7 +3,9 @@
 use super::answers::Answer;
 use super::connection::{Connection, ConnectionKey, Verdicts};
 use super::spill::{Cursor, Parked};
-use crate::model::{AddressId, AnswerKind, Certainty, ChainId, EndpointId, NameId, Protocol, TextId, Timestamp};
+use crate::model::{
+    AddressId, AnswerKind, Certainty, ChainId, EndpointId, NameId, Protocol, RecordId, TextId, Timestamp,
+};
 
 const CERTAINTIES: [Certainty; 5] =
     [Certainty::None, Certainty::Guess, Certainty::Flags, Certainty::Tracked, Certainty::Policy];
@@ -57,7 +59,7 @@ impl Parked for Connection {
             low: EndpointId(input.u32()),
             high: EndpointId(input.u32()),
             reported: ChainId(input.u32()),
-            id: TextId(input.u32()),
+            id: RecordId(input.u32()),
             id_time: Timestamp::from_nanos(input.i64()),
         }
     }
@@ -134,7 +136,7 @@ mod tests {
             low: EndpointId(10),
             high: EndpointId(11),
             reported: ChainId(12),
-            id: TextId(13),
+            id: RecordId(13),
             id_time: Timestamp::UNKNOWN,
             id_is_forward: true,
         });

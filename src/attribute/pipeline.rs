@@ -22,7 +22,7 @@ use super::rank::Habits;
 use super::spill::{PARTITIONS, Spill};
 use crate::kube::Inventory;
 use crate::model::{
-    Activity, AddressId, EndpointId, IdentityKind, NameId, Protocol, SourceKind, TextId, Timestamp, Verdict,
+    Activity, AddressId, EndpointId, IdentityKind, NameId, Protocol, RecordId, SourceKind, TextId, Timestamp, Verdict,
     Vocabulary, VocabularyMap,
 };
 
@@ -79,7 +79,7 @@ pub struct Named<'a> {
     /// Last record.
     pub last: Timestamp,
     /// Id of the record that stands for the connection.
-    pub id: TextId,
+    pub id: RecordId,
     /// The client's port, for a stable id where there is none.
     pub client_port: u16,
     /// Whether only the ports told client from server.

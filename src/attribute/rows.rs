@@ -5,13 +5,13 @@ use std::hash::Hasher;
 use super::answers::Answer;
 use super::parties::PartyId;
 use super::pipeline::{Evidence, Named, Sink};
-use crate::model::{AddressId, Grade, NameId, Protocol, TextId, Timestamp, Verdict};
+use crate::model::{AddressId, Grade, NameId, Protocol, RecordId, TextId, Timestamp, Verdict};
 
 /// One row, still in numbers.
 #[derive(Clone, Debug)]
 pub struct AttributedRow {
     /// The source's own id, if it has one.
-    pub id: TextId,
+    pub id: RecordId,
     /// A stable number for rows whose source has no ids.
     pub stable: u64,
     /// First record of the connection.
@@ -140,6 +140,6 @@ pub fn in_order(evidence: &Evidence, rows: &mut [AttributedRow]) {
         key(one)
             .cmp(&key(two))
             .then_with(|| vocabulary.text_of(one.cluster).cmp(vocabulary.text_of(two.cluster)))
-            .then_with(|| vocabulary.text_of(one.id).cmp(vocabulary.text_of(two.id)))
+            .then_with(|| vocabulary.record_id_text(one.id).cmp(&vocabulary.record_id_text(two.id)))
     });
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Context;
 use super::traffic::{TrafficArgs, say_account};
-use super::write::write_table;
+use super::write::{ROWS_AT_ONCE, write_table};
 use crate::attribute::{AttributedRow, Evidence, Rows, attribute, in_order};
 use crate::error::ExitStatus;
 use crate::model::{AddressId, Timestamp, columns};
@@ -35,7 +35,10 @@ pub(super) fn run(args: &AttributeArgs, context: &mut Context<'_>) -> anyhow::Re
     let mut rows: Vec<AttributedRow> = sinks.into_iter().flat_map(|sink| sink.rows).collect();
     in_order(&evidence, &mut rows);
     let count = rows.len();
-    write_table(&args.out, columns(&evidence, &rows))?;
+    // Without a row there still is a table.
+    let parts = if rows.is_empty() { 1 } else { rows.len().div_ceil(ROWS_AT_ONCE) };
+    let part = |number| rows.chunks(ROWS_AT_ONCE).nth(number).unwrap_or_default();
+    write_table(&args.out, (0..parts).map(|number| columns(&evidence, part(number))))?;
     say_account(&traffic, context);
     context.say(&format!("{count} flows → {}", args.out.display()));
     Ok(if traffic.is_broken() || count == 0 { ExitStatus::NotProven } else { ExitStatus::Good })
@@ -46,7 +49,7 @@ fn columns(evidence: &Evidence, rows: &[AttributedRow]) -> Columns {
     let party = |row: &AttributedRow| row.client.and_then(|party| evidence.parties.get(party));
     let text = |value: &dyn Fn(&AttributedRow) -> String| Column::Text(rows.iter().map(value).collect());
     let nanos = |time: Timestamp| time.is_known().then(|| time.nanos());
-    let id = |row: &AttributedRow| match vocabulary.text_of(row.id) {
+    let id = |row: &AttributedRow| match &*vocabulary.record_id_text(row.id) {
         "" => format!("{:016x}", row.stable),
         id => id.to_owned(),
     };

@@ -133,8 +133,8 @@ pub(super) fn write_baseline(view: &AtlasView<'_>, out: &Path) -> anyhow::Result
         serde_json::to_writer_pretty(&mut *file, &atlas_document(view))?;
         Ok(file.write_all(b"\n")?)
     })?;
-    write_table(&out.join("egress.parquet"), egress_columns(view))?;
-    write_table(&out.join("ingress.parquet"), ingress_columns(view))
+    write_table(&out.join("egress.parquet"), std::iter::once(egress_columns(view)))?;
+    write_table(&out.join("ingress.parquet"), std::iter::once(ingress_columns(view)))
 }
 
 /// Writes the findings in the forms that were asked for.

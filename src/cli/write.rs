@@ -52,27 +52,40 @@ pub(super) fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
     write_file(path, |out| Ok(out.write_all(text.as_bytes())?))
 }
 
-/// Writes a table in the form that the extension names.
-pub(super) fn write_table(path: &Path, columns: Columns) -> anyhow::Result<()> {
+/// How many rows of a long table are text at a time, and so in one row group of a Parquet file.
+pub(super) const ROWS_AT_ONCE: usize = 1 << 16;
+
+/// Writes a table in the form that the extension names. It comes in parts of the same columns, at least one, so that a long table is never
+/// in memory as text.
+pub(super) fn write_table(path: &Path, mut parts: impl Iterator<Item = Columns>) -> anyhow::Result<()> {
     let form = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
     match form.as_str() {
-        "parquet" => write_file(path, |out| write_parquet(out, columns)),
-        "csv" => write_file(path, |out| write_csv(out, &columns)),
-        "ndjson" | "jsonl" => write_file(path, |out| write_ndjson(out, &columns)),
+        "parquet" => write_file(path, |out| write_parquet(out, parts)),
+        "csv" => write_file(path, |out| write_csv_parts(out, parts)),
+        "ndjson" | "jsonl" => write_file(path, |out| parts.try_for_each(|part| write_ndjson(out, &part))),
         _ => bail!("`{}`: the extension decides the form; use .parquet, .csv or .ndjson", path.display()),
     }
 }
 
-fn write_parquet(out: &mut dyn Write, columns: Columns) -> anyhow::Result<()> {
+fn write_parquet(out: &mut dyn Write, parts: impl Iterator<Item = Columns>) -> anyhow::Result<()> {
+    let mut frames = parts.map(frame);
+    let Some(first) = frames.next().transpose()? else { return Ok(()) };
+    // Polars would declare its own string views, which many readers of Arrow refuse inside lists.
+    let schema = schema_to_metadata_key(&first.schema().to_arrow(CompatLevel::oldest()));
+    let declared = KeyValueMetadata::from_static(vec![(schema.key, schema.value.unwrap_or_default())]);
+    let mut writer = ParquetWriter::new(out).with_key_value_metadata(Some(declared)).batched(first.schema())?;
+    writer.write_batch(&first)?;
+    drop(first);
+    frames.try_for_each(|frame| anyhow::Ok(writer.write_batch(&frame?)?))?;
+    writer.finish()?;
+    Ok(())
+}
+
+fn frame(columns: Columns) -> anyhow::Result<DataFrame> {
     let rows = columns.first().map_or(0, |(_, column)| column.len());
     let columns =
         columns.into_iter().map(|(name, column)| polars_column(name, column)).collect::<anyhow::Result<_>>()?;
-    let mut frame = DataFrame::new(rows, columns)?;
-    // Polars would declare its own string views, which many readers of Arrow refuse inside lists.
-    let schema = schema_to_metadata_key(&frame.schema().to_arrow(CompatLevel::oldest()));
-    let declared = KeyValueMetadata::from_static(vec![(schema.key, schema.value.unwrap_or_default())]);
-    ParquetWriter::new(out).with_key_value_metadata(Some(declared)).finish(&mut frame)?;
-    Ok(())
+    Ok(DataFrame::new(rows, columns)?)
 }
 
 fn polars_column(name: &'static str, column: Column) -> anyhow::Result<PolarsColumn> {
@@ -115,10 +128,22 @@ fn time(nanos: Option<i64>) -> String {
 }
 
 pub(super) fn write_csv(out: &mut dyn Write, columns: &Columns) -> anyhow::Result<()> {
+    write_csv_parts(out, std::iter::once(columns))
+}
+
+fn write_csv_parts(
+    out: &mut dyn Write,
+    parts: impl Iterator<Item = impl std::borrow::Borrow<Columns>>,
+) -> anyhow::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(columns.iter().map(|(name, _)| name))?;
-    for row in 0..columns.first().map_or(0, |(_, column)| column.len()) {
-        writer.write_record(columns.iter().map(|(_, column)| cell(column, row)))?;
+    for (number, part) in parts.enumerate() {
+        let columns: &Columns = part.borrow();
+        if number == 0 {
+            writer.write_record(columns.iter().map(|(name, _)| name))?;
+        }
+        for row in 0..columns.first().map_or(0, |(_, column)| column.len()) {
+            writer.write_record(columns.iter().map(|(_, column)| cell(column, row)))?;
+        }
     }
     writer.flush()?;
     Ok(())

@@ -10,7 +10,7 @@ use super::frame::{Columns, numbers, texts, time_at, times};
 use super::rows::{EndColumns, RowReader, address, address_column, chain_text, end_columns, port, rebuilt, text_at};
 use crate::model::columns::{END_PREFIXES, STORED_FLOWS};
 use crate::model::{
-    AddressId, Batch, Certainty, ChainId, FlowRow, Initiator, Protocol, TextId, Timestamp, Verdict, Vocabulary,
+    AddressId, Batch, Certainty, ChainId, FlowRow, Initiator, Protocol, RecordId, Timestamp, Verdict, Vocabulary,
 };
 
 /// One record: its row, and what it says beyond it.
@@ -100,7 +100,8 @@ pub(super) fn flow_frame(records: &[FlowRecord], vocabulary: &Vocabulary) -> Res
     columns.text(certainty, rows().map(|row| row.certainty.word()));
     let names: Vec<String> = rows().map(|row| chain_text(row.reported, vocabulary)).collect();
     columns.text(reported, names.iter().map(String::as_str));
-    columns.text(id, rows().map(|row| vocabulary.text_of(row.id)));
+    let ids: Vec<_> = rows().map(|row| vocabulary.record_id_text(row.id)).collect();
+    columns.text(id, ids.iter().map(|id| &**id));
     columns.frame(records.len())
 }
 
@@ -209,7 +210,7 @@ impl RowReader {
             initiator: Initiator::of_word(text_at(columns.initiator, at)).unwrap_or_default(),
             certainty: Certainty::of_word(text_at(columns.certainty, at)).unwrap_or_default(),
             reported,
-            id: columns.id.map_or(TextId::NONE, |id| vocabulary.text(text_at(id, at))),
+            id: columns.id.map_or(RecordId::NONE, |id| vocabulary.record_id(text_at(id, at))),
         };
         let also_to = also_to.iter().map(|text| address(text, vocabulary)).collect::<Option<_>>()?;
         Some(FlowRecord { row, began: time_at(began, at), also_to })

@@ -1,7 +1,8 @@
 //! The two kinds of row that every reader produces, in fixed size, and the batch that carries them.
 
 use super::{
-    AddressId, Certainty, ChainId, EndpointId, Initiator, NameId, Protocol, QuestionRow, TextId, Timestamp, Verdict,
+    AddressId, Certainty, ChainId, EndpointId, Initiator, NameId, Protocol, QuestionRow, RecordId, TextId, Timestamp,
+    Verdict,
 };
 
 /// One flow record, as read: ends in packet order, not yet oriented.
@@ -36,7 +37,7 @@ pub struct FlowRow {
     /// Names that the CNI reported for the *server* end (`destination_names`, or `source_names` of a reply).
     pub reported: ChainId,
     /// The source's own id of the record; none unless ids were asked for.
-    pub id: TextId,
+    pub id: RecordId,
 }
 
 /// How a name and an address came together.

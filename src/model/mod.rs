@@ -14,6 +14,7 @@ mod flow;
 mod grade;
 mod name;
 mod question;
+mod record_id;
 mod time;
 mod vocabulary;
 
@@ -27,5 +28,6 @@ pub use flow::{Certainty, Initiator, Protocol, Verdict};
 pub use grade::Grade;
 pub use name::{DomainName, NameError, is_below_platform, registrable, within};
 pub use question::{Asking, OTHER_TYPES, QuestionRow, entropy_millibits, left_of};
+pub use record_id::RecordId;
 pub use time::{Timestamp, parse_duration_nanos};
 pub use vocabulary::{AddressId, ChainId, EndpointId, Interner, NameId, StandIn, TextId, Vocabulary, VocabularyMap};

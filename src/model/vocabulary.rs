@@ -3,11 +3,13 @@
 //! Every worker has a vocabulary of its own, so that decoding takes no lock. At the end they are merged and the rows
 //! renumbered. Numbers depend on the order of reading and therefore never reach an output.
 
+use std::borrow::Cow;
 use std::hash::Hash;
 use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
+use super::record_id::{RecordId, Uuids};
 use super::{DomainName, Endpoint};
 
 macro_rules! id {
@@ -41,7 +43,7 @@ macro_rules! id {
 }
 
 id!(
-    /// A cluster, node, resolver or record identifier.
+    /// A cluster, node or resolver.
     TextId
 );
 id!(
@@ -215,7 +217,7 @@ impl<T: Eq + Hash> Interner<T> {
 /// All interners that rows refer to.
 #[derive(Debug, Clone)]
 pub struct Vocabulary {
-    /// Clusters, nodes, resolvers, record identifiers.
+    /// Clusters, nodes, resolvers.
     pub texts: Interner<Box<str>>,
     /// Names, in normalised text form (see [`DomainName`]).
     pub names: Interner<Box<str>>,
@@ -227,6 +229,7 @@ pub struct Vocabulary {
     pub chains: Interner<Box<[NameId]>>,
     /// Memo of text that is not normalised yet → name, so that each spelling is normalised once.
     spellings: HashMap<Box<str>, NameId>,
+    uuids: Uuids,
 }
 
 impl Default for Vocabulary {
@@ -238,6 +241,7 @@ impl Default for Vocabulary {
             endpoints: Interner::with_first(Endpoint::default()),
             chains: Interner::with_first(Box::default()),
             spellings: HashMap::new(),
+            uuids: Uuids::default(),
         }
     }
 }
@@ -246,6 +250,11 @@ impl Vocabulary {
     /// The number of a text.
     pub fn text(&mut self, text: &str) -> TextId {
         TextId(self.texts.intern_with(text, |text: &str| text.into()))
+    }
+
+    /// The number of a record's id.
+    pub fn record_id(&mut self, text: &str) -> RecordId {
+        self.uuids.keep(text).unwrap_or_else(|| self.text(text).into())
     }
 
     /// The number of a name that is already normalised.
@@ -287,6 +296,11 @@ impl Vocabulary {
     /// The text of a number; empty for a number of another vocabulary.
     pub fn text_of(&self, id: TextId) -> &str {
         self.texts.get(id.0).map_or("", |text| text)
+    }
+
+    /// The id of a number; empty for a number of another vocabulary.
+    pub fn record_id_text(&self, id: RecordId) -> Cow<'_, str> {
+        id.text().map_or_else(|| self.uuids.get(id), |text| Cow::Borrowed(self.text_of(text)))
     }
 
     /// The name of a number; empty for a number of another vocabulary.
@@ -339,6 +353,7 @@ impl Vocabulary {
             addresses: self.addresses.absorb(other.addresses),
             endpoints: self.endpoints.absorb(other.endpoints),
             chains,
+            uuids_before: self.uuids.absorb(other.uuids),
         }
     }
 }
@@ -351,6 +366,7 @@ pub struct VocabularyMap {
     addresses: Vec<u32>,
     endpoints: Vec<u32>,
     chains: Vec<u32>,
+    pub(super) uuids_before: u32,
 }
 
 fn lookup(map: &[u32], id: u32) -> u32 {

@@ -117,7 +117,7 @@ fn evaluate(scenario: &Scenario) -> Evaluation {
     let mut found = Evaluation::default();
     for row in sinks.iter().flat_map(|sink| &sink.rows) {
         let vocabulary = &evidence.vocabulary;
-        let Some(truth) = data.truth.get(vocabulary.text_of(row.id)) else { continue };
+        let Some(truth) = data.truth.get(&*vocabulary.record_id_text(row.id)) else { continue };
         let ours = row.names.first().map(|name| vocabulary.name_of(*name));
         let Some(truth) = truth.as_deref().filter(|truth| !truth.is_empty()) else {
             found.direct.0 += 1;

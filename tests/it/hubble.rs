@@ -52,7 +52,7 @@ fn resolve(vocabulary: &Vocabulary, batch: &Batch, account: Account) -> Outcome 
             end(vocabulary, row.source),
             end(vocabulary, row.destination),
             names(row.reported),
-            text(row.id),
+            vocabulary.record_id_text(row.id),
         )
     });
     let answers = batch.answers.iter().map(|row| {

@@ -8,8 +8,8 @@ use clap::Parser as _;
 use egress_atlas::cli::Cli;
 use egress_atlas::lake::{Imports, LakeWriter, Reader, ScanOptions, scan};
 use egress_atlas::model::{
-    AddressId, Batch, Certainty, ChainId, Endpoint, EndpointId, FlowRow, Initiator, Protocol, QuestionRow, TextId,
-    Timestamp, Verdict, Vocabulary,
+    AddressId, Batch, Certainty, ChainId, Endpoint, EndpointId, FlowRow, Initiator, Protocol, QuestionRow, RecordId,
+    TextId, Timestamp, Verdict, Vocabulary,
 };
 use proptest::prelude::*;
 
@@ -266,7 +266,7 @@ fn told(batch: &Batch, vocabulary: &Vocabulary) -> Vec<String> {
         let ends =
             [end(row.source), address(row.source_address), end(row.destination), address(row.destination_address)];
         let rest = (row.source_port, row.destination_port, row.protocol, row.verdict, row.initiator, row.certainty);
-        let texts = [row.cluster, row.node, row.id].map(|id| vocabulary.text_of(id));
+        let texts = ([row.cluster, row.node].map(|id| vocabulary.text_of(id)), vocabulary.record_id_text(row.id));
         format!("{:?} {ends:?} {rest:?} {texts:?} {:?}", row.time, names(row.reported))
     };
     let mut told: Vec<String> =
@@ -317,7 +317,7 @@ fn shaped(records: &[(u8, u8, i64, Vec<u8>)], vocabulary: &mut Vocabulary) -> Ba
             initiator: if shape & 8 == 0 { Initiator::Source } else { Initiator::Destination },
             certainty: Certainty::Tracked,
             reported,
-            id: TextId::NONE,
+            id: RecordId::NONE,
         };
         batch.flows.push(row);
         if shape & 16 != 0 && time.is_known() {

@@ -8,8 +8,8 @@
 use std::net::IpAddr;
 
 use crate::model::{
-    Account, Batch, Certainty, ChainId, Endpoint, EndpointId, FlowRow, IdentityKind, Initiator, Protocol, Rejected,
-    TextId, Timestamp, Verdict, Vocabulary,
+    Account, Batch, Certainty, ChainId, Endpoint, EndpointId, FlowRow, IdentityKind, Initiator, Protocol, RecordId,
+    Rejected, TextId, Timestamp, Verdict, Vocabulary,
 };
 
 use super::super::fields::{epoch, labels, protocol, zoneless};
@@ -182,7 +182,7 @@ impl Record {
             initiator: if self.is_tracked { Initiator::Source } else { Initiator::Unknown },
             certainty: if self.is_tracked { Certainty::Tracked } else { Certainty::None },
             reported: ChainId::NONE,
-            id: TextId::NONE,
+            id: RecordId::NONE,
         };
         batch.flows.push(row);
         match start {

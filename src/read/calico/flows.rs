@@ -6,8 +6,8 @@
 //! reporter's view; source and destination are client and server whoever reports.
 
 use crate::model::{
-    Account, AddressId, Batch, Certainty, ChainId, FlowRow, Initiator, Place, Rejected, TextId, Timestamp, Verdict,
-    Vocabulary,
+    Account, AddressId, Batch, Certainty, ChainId, FlowRow, Initiator, Place, RecordId, Rejected, TextId, Timestamp,
+    Verdict, Vocabulary,
 };
 
 use super::super::fields::{instant, labels, protocol};
@@ -219,7 +219,7 @@ impl Taker<'_> {
             initiator: Initiator::Source,
             certainty: Certainty::Tracked,
             reported,
-            id: TextId::NONE,
+            id: RecordId::NONE,
         })
     }
 

@@ -10,8 +10,8 @@
 use std::net::IpAddr;
 
 use crate::model::{
-    Account, Batch, Certainty, ChainId, Excluded, FlowRow, Initiator, Place, Rejected, TextId, Timestamp, Verdict,
-    Vocabulary,
+    Account, Batch, Certainty, ChainId, Excluded, FlowRow, Initiator, Place, RecordId, Rejected, TextId, Timestamp,
+    Verdict, Vocabulary,
 };
 
 use super::super::fields::{instant, labels, protocol};
@@ -196,7 +196,7 @@ impl Taker<'_> {
             initiator: Initiator::Source,
             certainty: Certainty::Tracked,
             reported: ChainId::NONE,
-            id: TextId::NONE,
+            id: RecordId::NONE,
         };
         let Some((first, rest)) = destinations.split_first() else {
             self.batch.flows.push(row);

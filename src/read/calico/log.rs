@@ -9,7 +9,7 @@ use hashbrown::HashSet;
 
 use crate::model::{
     Account, Batch, Certainty, ChainId, Endpoint, EndpointId, Excluded, FlowRow, IdentityKind, Initiator, Loss, Place,
-    Rejected, TextId, Timestamp, Verdict, Vocabulary,
+    RecordId, Rejected, TextId, Timestamp, Verdict, Vocabulary,
 };
 
 use super::super::fields::{epoch, instant};
@@ -160,7 +160,7 @@ impl CalicoLogDecoder {
             // Only the first packets of a connection meet policy.
             certainty: if packet.verdict == Verdict::Unknown { Certainty::Tracked } else { Certainty::Policy },
             reported: ChainId::NONE,
-            id: TextId::NONE,
+            id: RecordId::NONE,
         });
     }
 }

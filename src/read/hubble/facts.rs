@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::{AddressId, ChainId, NameId, Protocol, TextId, Timestamp, Vocabulary};
+use crate::model::{AddressId, ChainId, NameId, Protocol, RecordId, TextId, Timestamp, Vocabulary};
 
 use super::endpoint::EndFacts;
 use super::memo::Memo;
@@ -184,7 +184,7 @@ pub(super) struct Node {
 #[derive(Debug, Default)]
 pub(super) struct Facts<'a> {
     pub(super) time: Clock,
-    pub(super) uuid: TextId,
+    pub(super) uuid: RecordId,
     pub(super) node: Node,
     pub(super) verdict: FlowVerdict,
     pub(super) drop_reason: DropReason,

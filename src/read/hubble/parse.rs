@@ -3,7 +3,7 @@
 //! In: the text of one object. Out: the same facts as the scan's, or the account entry of a record that is no flow.
 //! Only text that is no JSON is an error.
 
-use crate::model::{Account, Batch, Excluded, Loss, Place, Protocol, Rejected, TextId, Timestamp, Vocabulary};
+use crate::model::{Account, Batch, Excluded, Loss, Place, Protocol, RecordId, Rejected, Timestamp, Vocabulary};
 
 use super::endpoint::EndFacts;
 use super::facts::{Address, Clock, DropReason, Facts, FlowKind, FlowVerdict, Memory, chain};
@@ -100,8 +100,8 @@ fn facts<'a>(flow: Flow<'a>, outer: &Flow<'_>, memory: &mut Memory, vocabulary: 
     Facts {
         time: clock(&flow.time, &outer.time),
         uuid: match flow.uuid.text() {
-            Some(uuid) if memory.keep_ids => vocabulary.text(uuid),
-            _ => TextId::NONE,
+            Some(uuid) if memory.keep_ids => vocabulary.record_id(uuid),
+            _ => RecordId::NONE,
         },
         node: memory.node(bytes(node_name), vocabulary),
         verdict: flow.verdict.member(FlowVerdict::named, FlowVerdict::numbered),

@@ -137,7 +137,7 @@ impl<'a> Scan<'a, '_> {
 
     fn uuid(&mut self) -> Option<()> {
         if self.memory.keep_ids {
-            self.facts.uuid = self.vocabulary.text(std::str::from_utf8(self.cursor.text()?).ok()?);
+            self.facts.uuid = self.vocabulary.record_id(std::str::from_utf8(self.cursor.text()?).ok()?);
             Some(())
         } else if self.cursor.skip_plain::<36>() {
             Some(())

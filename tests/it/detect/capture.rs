@@ -8,7 +8,7 @@ use egress_atlas::detect::Baseline;
 use egress_atlas::kube::Inventory;
 use egress_atlas::model::{
     AnswerKind, AnswerRow, Batch, Certainty, ChainId, Endpoint, EndpointId, FlowRow, IdentityKind, Initiator, NameId,
-    Protocol, QuestionRow, Severity, TextId, Timestamp, Verdict, Workload, WorkloadKind, registrable,
+    Protocol, QuestionRow, RecordId, Severity, TextId, Timestamp, Verdict, Workload, WorkloadKind, registrable,
 };
 use egress_atlas::summary::{Atlas, Builder, Networks, build};
 use egress_atlas::task::judge_against;
@@ -119,7 +119,7 @@ impl Capture {
             initiator: Initiator::Source,
             certainty: Certainty::Tracked,
             reported: ChainId::NONE,
-            id: TextId::NONE,
+            id: RecordId::NONE,
         };
         let steps = (seconds / 300.0) as usize;
         let mut flows: Vec<FlowRow> =
