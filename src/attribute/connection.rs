@@ -115,6 +115,11 @@ impl Connection {
         }
     }
 
+    /// The same connection without the id of a record, and without what decides between ids.
+    pub(crate) fn without_id(self) -> Self {
+        Self { id: RecordId::NONE, id_time: Timestamp::UNKNOWN, id_is_forward: false, ..self }
+    }
+
     /// The same connection in the numbers of another vocabulary.
     pub(crate) fn renumbered(self, map: &VocabularyMap) -> Self {
         Self {

@@ -79,7 +79,7 @@ impl Row for Connection {
             && times
             && in_order
             && sizes.text(self.key.cluster)
-            && sizes.text(self.id)
+            && self.id.is_none()
             && self.reported.0 < sizes.chains
     }
 

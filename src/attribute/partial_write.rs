@@ -1,7 +1,8 @@
 //! A fold as bytes, to be joined with others elsewhere and later.
 //!
 //! In: a finished [`Fold`]. Out: its facts (vocabulary, ends, activity, losses, questions), then its rows (connections, answers)
-//! compressed. Equal input in equal order gives equal bytes: everything is written in an order of its own.
+//! compressed. Equal input in equal order gives equal bytes: everything is written in an order of its own. Ids of records are left out:
+//! no document has them, and nothing would compress worse.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -48,7 +49,10 @@ impl Fold {
         out.write_all(&facts)?;
         let mut rows = zstd::stream::write::Encoder::new(out, ZSTD_LEVEL)?;
         let (idle, vocabulary) = (self.limits.idle_nanos, &self.vocabulary);
-        let joined = |observed: Vec<Connection>| connection::continued(observed, idle, vocabulary);
+        let joined = |observed: Vec<Connection>| {
+            let joined = connection::continued(observed, idle, vocabulary).into_iter();
+            joined.map(Connection::without_id).collect()
+        };
         let connections = write_rows(&self.connections, &mut rows, joined)?;
         let answers = write_rows(&self.answers, &mut rows, |answers| answers)?;
         rows.finish()?.flush()?;

@@ -11,7 +11,7 @@ use egress_atlas::kube::Inventory;
 use egress_atlas::lake::{LakeWriter, LedgerRow};
 use egress_atlas::model::{
     AddressId, AnswerKind, AnswerRow, Batch, Certainty, ChainId, Endpoint, EndpointId, FlowRow, IdentityKind,
-    Initiator, Loss, Protocol, QuestionRow, SourceKind, TextId, Timestamp, Verdict,
+    Initiator, Loss, Protocol, QuestionRow, RecordId, SourceKind, TextId, Timestamp, Verdict,
 };
 use egress_atlas::simulate::{Scenario, dnstap, generate};
 use proptest::prelude::*;
@@ -372,14 +372,13 @@ struct Seen {
     reply: bool,
     verdict: u8,
     certainty: u8,
-    id: u8,
 }
 
 fn seen() -> impl Strategy<Value = Seen> {
     let pods = || prop::option::weighted(0.8, 0..3_u8);
     let what = (0..3_u8, 0..3_u8, prop::sample::select(vec![0_u16, 40_000, 40_001]));
-    (0..3_000_i64, pods(), prop::option::weighted(0.2, 0..2_u8), what, any::<bool>(), 0..5_u8, 0..5_u8, 0..200_u8)
-        .prop_map(|(second, pod, server_pod, (address, server, port), reply, verdict, certainty, id)| Seen {
+    (0..3_000_i64, pods(), prop::option::weighted(0.2, 0..2_u8), what, any::<bool>(), 0..5_u8, 0..5_u8).prop_map(
+        |(second, pod, server_pod, (address, server, port), reply, verdict, certainty)| Seen {
             second,
             pod,
             server_pod,
@@ -389,8 +388,8 @@ fn seen() -> impl Strategy<Value = Seen> {
             reply,
             verdict,
             certainty,
-            id,
-        })
+        },
+    )
 }
 
 const START: i64 = 1_772_409_600;
@@ -442,7 +441,7 @@ fn add_flow(fold: &mut Fold, seen: &Seen) {
         },
         certainty: certainties[usize::from(seen.certainty)],
         reported: ChainId::NONE,
-        id: words.text(&format!("{}-{}", seen.id, seen.second)),
+        id: RecordId::NONE,
     };
     fold.add(&Batch { flows: vec![row], ..Batch::default() }, TextId::NONE).unwrap();
 }
@@ -507,7 +506,7 @@ impl Sink for Lines {
             .map(|candidate| format!("{}@{}", words.name_of(candidate.name), candidate.answered_at))
             .collect();
         self.0.push(format!(
-            "{} {} {} {} → {} {} {} {:?} {} {} {:?} {:.9} {} {}",
+            "{} {} {} {} → {} {} {} {:?} {} {} {:?} {:.9} {}",
             named.first,
             named.last,
             pod(named.client),
@@ -520,7 +519,6 @@ impl Sink for Lines {
             named.attributed.grade,
             candidates,
             named.attributed.confidence,
-            words.text_of(named.id),
             words.text_of(named.cluster),
         ));
     }
