@@ -44,7 +44,7 @@ enum TaskCommand {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    egress-atlas task plan --store /mnt/lake --out /mnt/work/manifest.ndjson\n  \
+    egress-atlas task plan --store /mnt/lake --out /mnt/tasks/manifest.ndjson\n  \
     egress-atlas task plan --store /mnt/lake --since 7d --config egress-atlas.toml --out manifest.ndjson")]
 pub(super) struct PlanArgs {
     /// What `import` or `collect` wrote; runs read it at the same path.
