@@ -33,7 +33,7 @@
 //! - [`report`]: finished values in, text out: documents, index, JSON, the columns of tables.
 //! - [`simulate`]: data that we make ourselves: the demo, and random clusters whose truth is known. Its encoders share
 //!   nothing with the decoders of [`read`], so that each checks the other.
-//! - [`task`]: units of work: read everything with all cores; judge everything.
+//! - [`task`]: units of work: read everything with all cores; judge everything; the same in slices on many machines.
 //! - [`cli`]: one file per command. The only place with a clock, with a terminal, and with data frames.
 //!
 //! # What always holds

@@ -135,7 +135,7 @@ pub(crate) fn address_hash(vocabulary: &Vocabulary, address: AddressId) -> u64 {
     }
 }
 
-fn connection_hash(vocabulary: &Vocabulary, key: &ConnectionKey) -> u64 {
+pub(super) fn connection_hash(vocabulary: &Vocabulary, key: &ConnectionKey) -> u64 {
     let end = |end: (AddressId, u16)| match vocabulary.stand_in(end.0) {
         Some(stand_in) => stable_hash(&(stand_in, end.1)),
         None => stable_hash(&(vocabulary.address_of(end.0), end.1)),
@@ -226,7 +226,7 @@ impl Fold {
         match self.open.entry(observed.key) {
             Entry::Occupied(mut entry) => {
                 let open = entry.get_mut();
-                if open.touches(&observed, self.limits.idle_nanos, &self.vocabulary) {
+                if open.continues(&observed, self.limits.idle_nanos, &self.vocabulary) {
                     open.absorb(&observed, &self.vocabulary);
                 } else {
                     let finished = std::mem::replace(open, observed);

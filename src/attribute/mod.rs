@@ -6,12 +6,15 @@
 //! only files touched are the temporary ones that bound memory.
 
 mod answers;
+pub mod codec;
 mod connection;
 mod fold;
 mod join;
 pub mod oracle;
 mod orientation;
 mod parked;
+mod partial_read;
+mod partial_write;
 mod parties;
 mod pipeline;
 mod questions;
@@ -24,6 +27,8 @@ pub use answers::Answer;
 pub use connection::Connection;
 pub use fold::{Fold, FoldLimits};
 pub use join::{Attributed, Candidate, JoinOptions};
+pub use partial_read::PartialError;
+pub use partial_write::Folded;
 pub use parties::{Parties, Party, PartyId};
 pub use pipeline::{Evidence, Named, Parted, Passes, Sink, attribute};
 pub use questions::Questions;

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::Context;
 use super::discover::{self, DiscoverArgs};
+use super::spark::SparkArgs;
 use super::traffic::TrafficArgs;
 use super::write::write_file;
 use crate::error::ExitStatus;
@@ -42,6 +43,7 @@ pub(super) fn run(args: &DemoArgs, context: &mut Context<'_>) -> anyhow::Result<
     let documents = args.out.join("discovery");
     let discover = DiscoverArgs {
         traffic,
+        spark: SparkArgs::default(),
         out: documents.clone(),
         reviews: Some(data.join("reviews.toml")),
         fail_on: None,

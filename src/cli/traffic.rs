@@ -16,7 +16,7 @@ use crate::kube::Inventory;
 use crate::model::{Account, SourceKind, Timestamp, parse_duration_nanos};
 use crate::read::{Format, InputFile, InputSpec, open_bytes};
 use crate::summary::{InputAccount, Networks};
-use crate::task::{IngestOptions, Progress, ingest};
+use crate::task::{IngestOptions, Ingested, Progress, ingest};
 
 /// Inputs, the same for every command that reads traffic.
 #[derive(Debug, Default, Clone, Args)]
@@ -115,6 +115,24 @@ impl TrafficArgs {
         context: &mut Context<'_>,
     ) -> anyhow::Result<(Traffic, Evidence)> {
         let settings = self.settings()?;
+        let (since, until) = self.window(context)?;
+        let files = self.files()?;
+        let threads = self.threads();
+        let limits = FoldLimits { idle_nanos: settings.join.idle, since, until, ..FoldLimits::default() };
+        let options = IngestOptions { threads, limits, keep_ids };
+        let progress = Progress::default();
+        let read = with_progress(context, &progress, || ingest(&files, &options, &progress))?;
+        let stored = match &self.store {
+            Some(root) => Some(with_progress(context, &progress, || {
+                Stored::read(root, &options, settings.join.window, cluster, &progress)
+            })?),
+            None => None,
+        };
+        self.assemble(read, &files, stored, settings, (since, until))
+    }
+
+    /// The asked window.
+    pub(super) fn window(&self, context: &Context<'_>) -> anyhow::Result<(Option<Timestamp>, Option<Timestamp>)> {
         let (since, until) = (
             instant(self.since.as_deref(), "--since", context.now)?,
             instant(self.until.as_deref(), "--until", context.now)?,
@@ -126,27 +144,30 @@ impl TrafficArgs {
         {
             bail!("the asked window is empty: --since {since} is not before --until {until}");
         }
-        let files = self.files()?;
-        let threads = self
-            .threads
+        Ok((since, until))
+    }
+
+    /// How many threads work.
+    pub(super) fn threads(&self) -> usize {
+        self.threads
             .filter(|threads| *threads > 0)
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-        let limits = FoldLimits { idle_nanos: settings.join.idle, since, until, ..FoldLimits::default() };
-        let options = IngestOptions { threads, limits, keep_ids };
-        let progress = Progress::default();
-        let mut read = with_progress(context, &progress, || ingest(&files, &options, &progress))?;
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    }
+
+    /// Brings what was read together with the Kubernetes objects, ready for the join.
+    pub(super) fn assemble(
+        &self,
+        mut read: Ingested,
+        files: &[InputFile],
+        mut stored: Option<Stored>,
+        settings: Settings,
+        (since, until): (Option<Timestamp>, Option<Timestamp>),
+    ) -> anyhow::Result<(Traffic, Evidence)> {
         let mut inputs = std::mem::take(&mut read.inputs);
-        let stored = match &self.store {
-            Some(root) => Some(with_progress(context, &progress, || {
-                Stored::read(root, &options, settings.join.window, cluster, &progress)
-            })?),
-            None => None,
-        };
-        let ledger = stored.map(|mut stored| {
+        if let Some(stored) = &mut stored {
             read.folds.append(&mut stored.folds);
             inputs.append(&mut stored.inputs);
-            stored
-        });
+        }
         let objects = self.objects()?;
         let names = shown_names(files.iter().chain(&objects));
         let (unnamed, mut warnings) = self.unnamed_cluster(&read.folds);
@@ -166,9 +187,10 @@ impl TrafficArgs {
             skew_nanos: settings.join.skew,
             ..JoinOptions::default()
         };
+        let threads = self.threads();
         let mut evidence = Evidence::gather(read.folds, &inventory, &unnamed, threads)
             .context("temporary file; set TMPDIR to a folder with room")?;
-        if let Some(stored) = &ledger {
+        if let Some(stored) = &stored {
             stored.teach(&mut evidence, &unnamed);
         }
         warnings.extend(inputs.iter().filter_map(|input| {
@@ -176,8 +198,7 @@ impl TrafficArgs {
             Some(format!("`{}` breaks off: {problem}; what came before is used, what follows is missing", input.name))
         }));
         let networks = inside(&settings);
-        let traffic =
-            Traffic { inventory, networks, inputs, settings, join, threads, since, until, warnings, stored: ledger };
+        let traffic = Traffic { inventory, networks, inputs, settings, join, threads, since, until, warnings, stored };
         Ok((traffic, evidence))
     }
 

@@ -3,14 +3,14 @@
 //! In: rows of the collector, minute of arrival by minute. Out: the same rows, summed over files. It tells what rows of
 //! traffic cannot: that a source was there and had nothing to say, or that it was not there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use polars::prelude::{DataFrame, PolarsResult};
 
 use super::error::LakeError;
 use super::frame::{Columns, counts, signed, texts, time_at, times};
 use super::layout::Table;
-use super::scan::{ScanOptions, files, read_whole};
+use super::scan::{Piece, ScanOptions, files, metadata, read_whole};
 use crate::model::columns::STORED_LEDGER;
 use crate::model::{SourceKind, Timestamp};
 
@@ -91,14 +91,29 @@ fn rows_of(frame: &DataFrame, rows: &mut Vec<LedgerRow>) -> PolarsResult<()> {
     Ok(())
 }
 
+/// The files of the ledger, each as one piece.
+pub fn ledger_pieces(root: &Path) -> Result<Vec<Piece>, LakeError> {
+    let piece = |path: PathBuf| {
+        let rows = metadata(&path)?.num_rows;
+        Ok(Piece { table: Table::Ledger, path, rows: (0, rows) })
+    };
+    files(root, Table::Ledger)?.into_iter().map(|(_, path)| piece(path)).collect()
+}
+
+/// The rows of one file of the ledger that lie within a window.
+pub fn read_ledger_file(path: &Path, options: &ScanOptions) -> Result<Vec<LedgerRow>, LakeError> {
+    let mut rows = Vec::new();
+    rows_of(&read_whole(path)?, &mut rows).map_err(|error| LakeError::broken(path, &error))?;
+    rows.retain(|row| options.asks_for(row.minute, row.minute));
+    Ok(rows)
+}
+
 /// The ledger of a store within a window, in order. A store without one has none.
 pub fn read_ledger(root: &Path, options: &ScanOptions) -> Result<Vec<LedgerRow>, LakeError> {
     let mut rows = Vec::new();
     for (_, path) in files(root, Table::Ledger)? {
-        let frame = read_whole(&path)?;
-        rows_of(&frame, &mut rows).map_err(|error| LakeError::broken(&path, &error))?;
+        rows.extend(read_ledger_file(&path, options)?);
     }
-    rows.retain(|row| options.asks_for(row.minute, row.minute));
     rows.sort();
     Ok(rows)
 }

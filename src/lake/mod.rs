@@ -22,6 +22,6 @@ pub use compact::{Tidied, compact, retain};
 pub use error::LakeError;
 pub use imports::{Digest, ImportRecord, Imports};
 pub use layout::{BUCKETS, Partition, Table, bucket_of, is_store};
-pub use ledger::{LedgerRow, read_ledger};
-pub use scan::{Piece, Plan, Reader, ScanOptions, remove_files_of, scan};
+pub use ledger::{LedgerRow, ledger_pieces, read_ledger, read_ledger_file};
+pub use scan::{Piece, Plan, Reader, ScanOptions, file_bytes, remove_files_of, scan};
 pub use write::{LakeWriter, Written, make_store, write_atomically};

@@ -32,6 +32,11 @@ impl Distinct {
         }
     }
 
+    /// The hashes that are kept, sorted: added to another set, they make it equal.
+    pub fn hashes(&self) -> &[u64] {
+        &self.smallest
+    }
+
     /// How many different values were added. Beyond [`KEPT_MAX`] within about 6 % (one over the root of `KEPT_MAX`).
     #[expect(
         clippy::cast_possible_truncation,

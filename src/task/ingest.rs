@@ -38,6 +38,7 @@ pub struct Progress {
 }
 
 /// Everything that was read.
+#[derive(Default)]
 pub struct Ingested {
     /// One per worker.
     pub folds: Vec<Fold>,

@@ -9,6 +9,7 @@ mod ingest;
 mod judge;
 mod known;
 mod seal;
+pub mod slices;
 mod store;
 
 pub use audit::lint_cluster;

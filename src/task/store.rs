@@ -11,8 +11,8 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::ingest::{IngestOptions, OUTSIDE_WINDOW, Progress};
-use crate::attribute::Fold;
-use crate::lake::{LakeError, Plan, Reader, ScanOptions, Table, scan};
+use crate::attribute::{Fold, FoldLimits};
+use crate::lake::{LakeError, Piece, Plan, Reader, ScanOptions, Table, scan};
 use crate::model::{Account, Batch, FlowRow, Place, Rejected, TextId};
 use crate::summary::InputAccount;
 
@@ -37,7 +37,7 @@ pub enum StoreError {
     Park(io::Error),
 }
 
-const BROKEN_ROW: Rejected = Rejected("row of the store with an address that does not parse");
+pub(super) const BROKEN_ROW: Rejected = Rejected("row of the store with an address that does not parse");
 
 /// Reads the store at `root`, which outputs call `name`.
 pub fn read_store(
@@ -50,7 +50,7 @@ pub fn read_store(
     let mut plan = scan(root, options)?;
     let next = AtomicUsize::new(0);
     let broken: Mutex<Vec<String>> = Mutex::new(Vec::new());
-    let workers: Vec<io::Result<(Fold, BTreeMap<Table, Account>)>> = std::thread::scope(|scope| {
+    let workers: Vec<Result<PieceReader, StoreError>> = std::thread::scope(|scope| {
         let running: Vec<_> = (0..ingest.threads.max(1))
             .map(|_| scope.spawn(|| work(&plan, &next, options, ingest, progress, &broken)))
             .collect();
@@ -60,21 +60,28 @@ pub fn read_store(
             .collect()
     });
     let mut folds = Vec::new();
-    let mut accounts = BTreeMap::from([(Table::Flows, Account::default()), (Table::Answers, Account::default())]);
+    let mut accounts: BTreeMap<Table, Account> = BTreeMap::new();
     for worker in workers {
-        let (fold, parts) = worker.map_err(StoreError::Park)?;
-        folds.push(fold);
-        for (table, part) in parts {
+        let worker = worker?;
+        folds.push(worker.fold);
+        for (table, part) in worker.accounts {
             accounts.entry(table).or_default().absorb(&part);
         }
     }
     plan.broken.extend(broken.into_inner().unwrap_or_else(PoisonError::into_inner));
     plan.broken.sort();
-    let mut problem = plan
-        .broken
-        .first()
-        .map(|first| format!("{} of its files cannot be read, the first: {first}", plan.broken.len()));
-    let inputs = accounts
+    let inputs = inputs_of(accounts, &plan.broken, name);
+    Ok(StoreRead { folds, inputs, plan })
+}
+
+/// One input for each table, as outputs tell them.
+pub(super) fn inputs_of(mut accounts: BTreeMap<Table, Account>, broken: &[String], name: &str) -> Vec<InputAccount> {
+    for table in [Table::Flows, Table::Answers] {
+        accounts.entry(table).or_default();
+    }
+    let mut problem =
+        broken.first().map(|first| format!("{} of its files cannot be read, the first: {first}", broken.len()));
+    accounts
         .into_iter()
         .filter(|(table, account)| account.read > 0 || matches!(table, Table::Flows | Table::Answers))
         .map(|(table, account)| InputAccount {
@@ -83,8 +90,7 @@ pub fn read_store(
             account,
             problem: problem.take().map(Into::into),
         })
-        .collect();
-    Ok(StoreRead { folds, inputs, plan })
+        .collect()
 }
 
 fn work(
@@ -94,36 +100,62 @@ fn work(
     ingest: &IngestOptions,
     progress: &Progress,
     broken: &Mutex<Vec<String>>,
-) -> io::Result<(Fold, BTreeMap<Table, Account>)> {
-    let mut fold = Fold::new(ingest.limits);
-    let mut accounts: BTreeMap<Table, Account> = BTreeMap::new();
-    let mut reader = Reader::default();
-    let mut batch = Batch::default();
+) -> Result<PieceReader, StoreError> {
+    let mut reader = PieceReader::new(ingest.limits);
     while let Some(piece) = plan.pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
-        batch.clear();
-        let unreadable = match reader.read(piece, options, &mut fold.vocabulary, &mut batch) {
-            Ok(unreadable) => unreadable,
-            Err(error) => {
-                broken.lock().unwrap_or_else(PoisonError::into_inner).push(error.to_string());
-                continue;
+        match reader.read(piece, options) {
+            Ok(rows) => {
+                progress.records.fetch_add(rows, Ordering::Relaxed);
             }
-        };
+            Err(StoreError::Lake(error)) => {
+                broken.lock().unwrap_or_else(PoisonError::into_inner).push(error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(reader)
+}
+
+/// Reads pieces of a store into a fold, and keeps account of their rows.
+pub(super) struct PieceReader {
+    pub(super) fold: Fold,
+    pub(super) accounts: BTreeMap<Table, Account>,
+    limits: FoldLimits,
+    reader: Reader,
+    batch: Batch,
+}
+
+impl PieceReader {
+    pub(super) fn new(limits: FoldLimits) -> Self {
+        Self {
+            fold: Fold::new(limits),
+            accounts: BTreeMap::new(),
+            limits,
+            reader: Reader::default(),
+            batch: Batch::default(),
+        }
+    }
+
+    /// Folds the rows of a piece; how many there were. A piece that cannot be read changes nothing.
+    pub(super) fn read(&mut self, piece: &Piece, options: &ScanOptions) -> Result<u64, StoreError> {
+        let Self { fold, accounts, limits, reader, batch } = self;
+        batch.clear();
+        let unreadable = reader.read(piece, options, &mut fold.vocabulary, batch)?;
         let account = accounts.entry(piece.table).or_default();
         for _ in 0..unreadable {
             account.reject(BROKEN_ROW, Place::Byte(0));
         }
         let records = batch.records().count();
         let rows = (records + batch.answers.len() + batch.questions.len() + batch.losses.len()) as u64;
-        let asked = |row: &FlowRow| ingest.limits.asks_for(row.time);
-        let unasked = batch.questions.iter().filter(|row| !ingest.limits.asks_for(row.time)).count();
+        let asked = |row: &FlowRow| limits.asks_for(row.time);
+        let unasked = batch.questions.iter().filter(|row| !limits.asks_for(row.time)).count();
         let outside = (batch.records().filter(|rows| !rows.iter().any(asked)).count() + unasked) as u64;
         account.read += rows;
         account.used += rows - outside;
         if outside > 0 {
             *account.excluded.entry(OUTSIDE_WINDOW).or_default() += outside;
         }
-        fold.add(&batch, TextId::NONE)?;
-        progress.records.fetch_add(rows, Ordering::Relaxed);
+        fold.add(batch, TextId::NONE).map_err(StoreError::Park)?;
+        Ok(rows)
     }
-    Ok((fold, accounts))
 }

@@ -60,10 +60,14 @@ mod report;
 mod review;
 /// Generated data.
 mod simulate;
+/// Discovery in slices: any slicing, in any order, gives the same bytes.
+mod slices;
 /// The gate after a change.
 mod soak;
 /// Every source, end to end.
 mod sources;
+/// Slices as tasks of Spark: a fake one always, the real one where it is.
+mod spark;
 /// Every format and every command, through the store.
 mod stored;
 /// Runs commands in this process.
