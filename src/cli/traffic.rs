@@ -49,6 +49,9 @@ pub(super) struct TrafficArgs {
     /// Worker threads [default: all processors].
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<usize>,
+    /// Nanoseconds of silence that never end a connection, whatever the settings say.
+    #[arg(skip)]
+    pub(super) idle_min: i64,
 }
 
 /// Everything that was read, joined on nothing yet.
@@ -113,7 +116,7 @@ impl TrafficArgs {
             .threads
             .filter(|threads| *threads > 0)
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-        let limits = FoldLimits { idle_nanos: settings.join.idle, since, until, ..FoldLimits::default() };
+        let limits = FoldLimits { idle_nanos: settings.join.idle.max(self.idle_min), since, until, ..FoldLimits::default() };
         let options = IngestOptions { threads, limits, keep_ids };
         let progress = Progress::default();
         let mut read = with_progress(context, &progress, || ingest(&files, &options, &progress))?;

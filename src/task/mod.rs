@@ -11,7 +11,7 @@ mod seal;
 mod store;
 
 pub use audit::lint_cluster;
-pub use baseline::of_baseline;
+pub use baseline::{of_baseline, of_baseline_days};
 pub use draft::{baselines, unproven};
 pub use import::{ImportError, ImportOptions, Imported, Outcome, import};
 pub use ingest::{IngestError, IngestOptions, Ingested, Progress, ingest};

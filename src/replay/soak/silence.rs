@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::fold::Recorded;
-use super::super::resolve::workload_of;
-use super::super::tally::{peer_text, wanted};
+use super::super::fold::Seen;
 use super::outcome::{Quiet, Span};
-use crate::model::{Activity, Timestamp, Verdict};
-use crate::policy::probe::PROBE_NAME;
+use super::usual::{Use, Usual};
+use crate::model::{Activity, Timestamp};
 
 /// What the flow feed of a cluster covers of the soak.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,51 +37,35 @@ impl Feed {
         }
         feed
     }
+
+    /// Whether it covers enough of `asked`, the span that it was measured for, to prove anything.
+    pub fn covers(&self, asked: Span) -> bool {
+        self.last.is_some() && self.covered_minutes.saturating_mul(1_000) >= minutes(asked).saturating_mul(COVERED_PERMILLE_MIN)
+    }
 }
 
 /// A feed that covers less proves nothing, in thousandths of the span.
 const COVERED_PERMILLE_MIN: u64 = 950;
-/// A destination with fewer connections before may be silent by chance.
-const QUIET_CONNECTIONS_MIN: u64 = 10;
 
-/// Workload, peer, port.
-pub(super) type Use = (String, String, String);
+fn minutes(asked: Span) -> u64 {
+    u64::from(asked.until.minute().saturating_sub(asked.from.minute())).max(1)
+}
 
-/// What the workloads of a namespace connected to with success.
-pub(super) fn uses(recorded: &Recorded, place: &(Box<str>, Box<str>)) -> BTreeMap<Use, u64> {
-    let mut uses = BTreeMap::new();
-    for edge in recorded.edges.iter().filter(|edge| edge.recorded != Verdict::Denied) {
-        let (Some(client), Some(server)) = (recorded.ends.get(edge.client), recorded.ends.get(edge.server)) else {
-            continue;
+/// Destinations in regular use before that nobody uses any more. What somebody tries in vain is blocked, and not silent.
+pub(super) fn quiet(usual: &Usual, after: &BTreeMap<Use, Seen>, tried: &BTreeSet<Use>) -> Vec<Quiet> {
+    let mut quiet = Vec::new();
+    for (key, habit) in usual.habits.iter().filter(|(key, _)| !tried.contains(*key)) {
+        let last = match after.get(key) {
+            None => None,
+            // Used since the change, and not on the last day on which it should have come.
+            Some(seen) if seen.last.is_some() && habit.due.last() > seen.last.as_ref() => seen.last,
+            Some(_) => continue,
         };
-        if !client.is_pod() || (&client.cluster, &client.namespace) != (&place.0, &place.1) {
-            continue;
-        }
-        let name = edge.names.list.first().map(|name| &**name);
-        let key = (workload_of(client).to_string(), peer_text(server, name).into(), wanted(edge.port, edge.protocol));
-        *uses.entry(key).or_default() += edge.seen.flows;
+        let (workload, peer, port) = key.clone();
+        let (connections_before, before) = (habit.connections, habit.when.clone());
+        quiet.push(Quiet { workload, peer, port, connections_before, before, last });
     }
-    uses
-}
-
-/// Destinations in regular use before that nobody uses any more.
-pub(super) fn quiet(before: &BTreeMap<Use, u64>, after: &BTreeMap<Use, u64>) -> Vec<Quiet> {
-    let gone = before.iter().filter(|(key, flows)| **flows >= QUIET_CONNECTIONS_MIN && !after.contains_key(*key));
-    gone.map(|((workload, peer, port), flows)| Quiet {
-        workload: workload.clone(),
-        peer: peer.clone(),
-        port: port.clone(),
-        connections_before: *flows,
-    })
-    .collect()
-}
-
-/// Workloads that should show some traffic.
-pub(super) fn expected(before: &BTreeMap<Use, u64>, baseline: Option<&BTreeSet<String>>) -> BTreeSet<String> {
-    let known = before.keys().map(|(workload, _, _)| workload.clone());
-    let mut expected: BTreeSet<String> = known.chain(baseline.into_iter().flatten().cloned()).collect();
-    expected.retain(|workload| !workload.contains(PROBE_NAME));
-    expected
+    quiet
 }
 
 /// What decides whether silence proves anything.
@@ -92,23 +74,20 @@ pub(super) struct Question<'a> {
     pub(super) feed: Option<&'a Feed>,
     pub(super) alive: &'a BTreeSet<String>,
     pub(super) expected: &'a BTreeSet<String>,
-    pub(super) quiet: &'a [Quiet],
     pub(super) connections: u64,
 }
 
 /// Why nothing is proven, one sentence each.
 pub(super) fn doubts(question: &Question<'_>) -> Vec<String> {
     let mut doubts = Vec::new();
-    let asked = question.asked;
-    let minutes = u64::from(asked.until.minute().saturating_sub(asked.from.minute())).max(1);
     match question.feed {
         None | Some(Feed { last: None, .. }) => doubts.push("there are no flows of this cluster".to_owned()),
-        Some(feed) if feed.covered_minutes.saturating_mul(1_000) < minutes.saturating_mul(COVERED_PERMILLE_MIN) => {
+        Some(feed) if !feed.covers(question.asked) => {
             let last = feed.last.map(Timestamp::to_second).unwrap_or_default();
             doubts.push(format!(
                 "the flows cover {} of the {} asked for; the last one is of {last}",
                 hours(feed.covered_minutes),
-                hours(minutes)
+                hours(minutes(question.asked))
             ));
         }
         Some(_) => {}
@@ -120,12 +99,6 @@ pub(super) fn doubts(question: &Question<'_>) -> Vec<String> {
     if !asleep.is_empty() {
         doubts.push(format!("no sign of life since the change from {}", asleep.join(", ")));
     }
-    doubts.extend(question.quiet.iter().map(|quiet| {
-        format!(
-            "{} fell silent towards {} {}: {} connections in the same span before, none since",
-            quiet.workload, quiet.peer, quiet.port, quiet.connections_before
-        )
-    }));
     doubts
 }
 
