@@ -49,7 +49,7 @@ pub(super) struct SoakArgs {
     /// A folder that `discover` wrote before the change: its workloads must show signs of life, and what it saw daily must come again.
     #[arg(long, value_name = "DIR")]
     baseline: Option<PathBuf>,
-    /// What probes found: `kubectl get pods -A -l app.kubernetes.io/name=egress-atlas-probe -o json`.
+    /// What probes found: `kubectl get pods -A -l job-name=egress-atlas-probe -o json`.
     #[arg(long, value_name = "[NAME=]FILE")]
     probe: Vec<String>,
     /// What the CNI does where the API leaves it open; NAME= gives the cluster [default: `generic`].

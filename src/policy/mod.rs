@@ -7,6 +7,7 @@
 
 mod doubt;
 pub mod draft;
+mod fingerprint;
 pub mod kyverno;
 pub mod lint;
 mod name_pattern;
@@ -19,6 +20,7 @@ mod rule;
 mod selector;
 mod set;
 
+pub use fingerprint::{fingerprint, fingerprints};
 pub use doubt::{Doubt, Match};
 pub use name_pattern::{NamePattern, Wildcard};
 pub use probe_result::{ProbeAnswer, ProbeResult, ProbeResultError, probe_results};

@@ -1,4 +1,4 @@
-//! What probes found, read from their pods: `kubectl get pods -A -l app.kubernetes.io/name=egress-atlas-probe -o json`.
+//! What probes found, read from their pods: `kubectl get pods -A -l job-name=egress-atlas-probe -o json`.
 //!
 //! In: JSON or YAML of pods. Out: one result for each container of a probe that has ended. Other pods are passed over; a probe that
 //! still runs has found nothing yet.
@@ -45,7 +45,7 @@ fn as_text<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::O
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeResultError {
     /// Neither JSON nor YAML of objects.
-    #[error("no Kubernetes objects: {0}; give what `kubectl get pods -A -l app.kubernetes.io/name=egress-atlas-probe -o json` prints")]
+    #[error("no Kubernetes objects: {0}; give what `kubectl get pods -A -l job-name=egress-atlas-probe -o json` prints")]
     Form(String),
     /// Objects, and none of them is a probe that has ended.
     #[error("no pod of a probe that has ended; Jobs remove theirs an hour after (`ttlSecondsAfterFinished`)")]

@@ -106,6 +106,32 @@ fn silence_is_not_proof() {
         },
         "so 23 h",
     );
+    // A node whose exporter died takes its half of the traffic with it.
+    let is_node_b = |source: &egress_atlas::report::json::Source| source.kind == "flows" && source.name.contains("node-b");
+    check(
+        &|now| now.clusters.get_mut("prod-eu").unwrap().coverage.retain(|source| !is_node_b(source)),
+        "flows come from 1 sources, in the baseline from 2",
+    );
+    // Without answers a destination appears under its address.
+    check(
+        &|now| now.clusters.get_mut("prod-eu").unwrap().coverage.retain(|source| source.kind != "dns"),
+        "no DNS answers in the current evidence",
+    );
+    check(
+        &|now| {
+            let sources = &mut now.clusters.get_mut("prod-eu").unwrap().coverage;
+            sources.iter_mut().filter(|source| source.kind == "dns").for_each(|source| source.covered_minutes = 60);
+        },
+        "the current DNS answers cover",
+    );
+    // One of two users sleeps.
+    check(
+        &|now| {
+            shop(now).egress.retain(|edge| edge.workload.name != "search");
+            shop(now).ingress.retain(|edge| edge.workload.name != "search");
+        },
+        "Deployment/search not seen at all",
+    );
 }
 
 #[test]

@@ -27,6 +27,8 @@ mod demo;
 mod detect;
 /// dnstap captures.
 mod dnstap;
+/// Evidence for controls.
+mod compliance;
 /// Policy drafts: their files, their checks, and the way back through the replay.
 mod draft;
 /// What is new, gone or changed since a baseline.
@@ -65,6 +67,8 @@ mod soak;
 mod sources;
 /// Every format and every command, through the store.
 mod stored;
+/// A rollout over simulated weeks, and the walk-through made from it.
+mod story;
 /// Runs commands in this process.
 mod support;
 /// House rules.

@@ -13,7 +13,7 @@ use super::silence::{self, Feed};
 use super::usual::{self, BaselineDay, EarlierDay, Place, Use};
 use crate::model::{self, Timestamp};
 use crate::policy::probe::PROBE_NAME;
-use crate::policy::{Direction, Match, PolicySet, ProbeAnswer, ProbeResult};
+use crate::policy::{Direction, Match, PolicySet, ProbeAnswer, ProbeResult, fingerprints};
 
 /// Version of the form.
 const SCHEMA: &str = "egress-atlas-soak/1";
@@ -124,7 +124,7 @@ pub fn soak<'e, 's: 'e>(
             namespace(input, &place, found)
         })
         .collect();
-    Soak { schema: SCHEMA, asked: input.asked, namespaces, caveats: Vec::new() }
+    Soak { schema: SCHEMA, asked: input.asked, policies: fingerprints(set), namespaces, caveats: Vec::new() }
 }
 
 #[derive(Clone, Copy)]

@@ -1,5 +1,7 @@
 //! What a soak found; the fields are those of its JSON form.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::model::Timestamp;
@@ -180,6 +182,8 @@ pub struct Soak {
     pub schema: &'static str,
     /// From the change to the end that was asked for.
     pub asked: Span,
+    /// Marks of the policies that were judged, by object.
+    pub policies: BTreeMap<String, String>,
     /// In the order of clusters and namespaces.
     pub namespaces: Vec<NamespaceSoak>,
     /// What of the policies has no part in the answer.

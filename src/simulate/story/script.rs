@@ -208,6 +208,11 @@ pub const STORY_STEPS: &[StoryStep] = &[
         "egress-atlas discover --flows flows/week-10.log --dns dns/week-10.fstrm --kube kube.json --since 2026-03-02T00:00:00Z --until 2026-03-09T00:00:00Z --out discovery",
         0,
     ),
+    step(
+        "The owner's decision",
+        "egress-atlas review approve reports-nightly.s3.eu-central-1.amazonaws.com --namespace reports --owner team-reports --reason 'nightly files, sent by a timer' --expires 2026-09-30 --baseline discovery",
+        0,
+    ),
     step("Drafts", "egress-atlas draft --baseline discovery --dialect cilium --kube kube.json --out drafts", 0),
     step(
         "Replay: would anything that was recorded break?",
@@ -253,6 +258,21 @@ pub const STORY_STEPS: &[StoryStep] = &[
     step(
         "A month later: drift",
         "egress-atlas drift --baseline discovery-2 --flows flows/week-16.log --dns dns/week-16.fstrm --kube kube.json --since 2026-04-13T00:00:00Z --until 2026-04-20T00:00:00Z --format markdown > drift.md",
+        1,
+    ),
+    step(
+        "Evidence for the auditors: a week under all policies",
+        "egress-atlas soak --policies drafts-2 --since 2026-04-13T00:00:00Z --for 167h --flows flows --dns dns --kube kube.json --format json > soak-april.json",
+        1,
+    ),
+    step(
+        "Evidence for the auditors: which rules are needed",
+        "egress-atlas replay --policies drafts-2 --flows flows/week-16.log --dns dns/week-16.fstrm --kube kube.json --format json > replay-april.json",
+        0,
+    ),
+    step(
+        "Evidence for the auditors: control by control",
+        "egress-atlas audit --policies drafts-2 --kube kube.json --baseline discovery-2 --evidence soak-april.json --evidence replay-april.json --compliance compliance.md > audit.txt",
         1,
     ),
 ];
