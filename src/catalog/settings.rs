@@ -117,7 +117,9 @@ impl Settings {
         let document = Document::new(file, text);
         let content = document.parse()?;
         let root = document.root(&content);
-        root.expect_keys(&["join", "category", "suspect", "exempt", "detect", "networks", "clusters", "draft", "plan"])?;
+        root.expect_keys(&[
+            "join", "category", "suspect", "exempt", "detect", "networks", "clusters", "draft", "plan",
+        ])?;
         let mut settings = Self { file: file.into(), ..Self::default() };
         if let Some(table) = root.table("join")? {
             settings.join = read_join(&table)?;

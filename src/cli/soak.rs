@@ -17,7 +17,8 @@ use crate::model::{Activity, SourceKind, Timestamp, parse_duration_nanos};
 use crate::policy::{ProbeResult, probe_results};
 use crate::read::{InputSpec, open_bytes};
 use crate::replay::{
-    EARLIER_DAYS_MAX, EarlierDay, Evaluator, Feed, Outcome, Phases, ReplayFold, Resolver, Scheduled, SoakInput, Span, soak,
+    EARLIER_DAYS_MAX, EarlierDay, Evaluator, Feed, Outcome, Phases, ReplayFold, Resolver, Scheduled, SoakInput, Span,
+    soak,
 };
 use crate::report::{soak_csv, soak_json, soak_markdown, soak_text};
 use crate::task::of_baseline_days;
@@ -103,7 +104,8 @@ impl SoakSink {
         let day = age.saturating_sub(1) / DAY_NANOS;
         let since_start = (day + 1).saturating_mul(DAY_NANOS).saturating_sub(age);
         let hours = usize::from(since_start >= length % DAY_NANOS);
-        let fold = usize::try_from(day).ok().and_then(|day| self.earlier.get_mut(day)).and_then(|day| day.get_mut(hours));
+        let fold =
+            usize::try_from(day).ok().and_then(|day| self.earlier.get_mut(day)).and_then(|day| day.get_mut(hours));
         if let Some(fold) = fold {
             fold.connection(evidence, named);
         }
@@ -260,7 +262,11 @@ fn covered(evidence: &Evidence, asked: Span, before: u16) -> BTreeSet<Box<str>> 
 }
 
 /// When jobs run: those due within the soak, and the next run of the others.
-fn schedules(inventory: &Inventory, from: Timestamp, until: Timestamp) -> BTreeMap<(Box<str>, Box<str>), Vec<Scheduled>> {
+fn schedules(
+    inventory: &Inventory,
+    from: Timestamp,
+    until: Timestamp,
+) -> BTreeMap<(Box<str>, Box<str>), Vec<Scheduled>> {
     let mut all: BTreeMap<(Box<str>, Box<str>), Vec<Scheduled>> = BTreeMap::new();
     for cluster in inventory.clusters() {
         let jobs = inventory.controllers(cluster).filter(|controller| controller.kind == "CronJob");
@@ -289,7 +295,8 @@ fn probes(paths: &[String], asked: Span, clusters: usize) -> anyhow::Result<Vec<
             }
             let mut text = String::new();
             let mut bytes = std::io::Read::take(open_bytes(&file)?, BYTES_MAX);
-            std::io::Read::read_to_string(&mut bytes, &mut text).with_context(|| format!("`{name}`: pods of probes"))?;
+            std::io::Read::read_to_string(&mut bytes, &mut text)
+                .with_context(|| format!("`{name}`: pods of probes"))?;
             let found = probe_results(&text).with_context(|| format!("`{name}`"))?;
             let within = found.into_iter().filter(|probe| (asked.from..=asked.until).contains(&probe.finished));
             all.extend(within.map(|probe| ProbeResult { cluster: file.cluster.clone(), ..probe }));

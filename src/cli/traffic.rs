@@ -116,7 +116,8 @@ impl TrafficArgs {
             .threads
             .filter(|threads| *threads > 0)
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-        let limits = FoldLimits { idle_nanos: settings.join.idle.max(self.idle_min), since, until, ..FoldLimits::default() };
+        let limits =
+            FoldLimits { idle_nanos: settings.join.idle.max(self.idle_min), since, until, ..FoldLimits::default() };
         let options = IngestOptions { threads, limits, keep_ids };
         let progress = Progress::default();
         let mut read = with_progress(context, &progress, || ingest(&files, &options, &progress))?;

@@ -20,8 +20,8 @@ mod rule;
 mod selector;
 mod set;
 
-pub use fingerprint::{fingerprint, fingerprints};
 pub use doubt::{Doubt, Match};
+pub use fingerprint::{fingerprint, fingerprints};
 pub use name_pattern::{NamePattern, Wildcard};
 pub use probe_result::{ProbeAnswer, ProbeResult, ProbeResultError, probe_results};
 pub use problem::{PolicyError, Problem};

@@ -45,7 +45,9 @@ fn as_text<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::O
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeResultError {
     /// Neither JSON nor YAML of objects.
-    #[error("no Kubernetes objects: {0}; give what `kubectl get pods -A -l job-name=egress-atlas-probe -o json` prints")]
+    #[error(
+        "no Kubernetes objects: {0}; give what `kubectl get pods -A -l job-name=egress-atlas-probe -o json` prints"
+    )]
     Form(String),
     /// Objects, and none of them is a probe that has ended.
     #[error("no pod of a probe that has ended; Jobs remove theirs an hour after (`ttlSecondsAfterFinished`)")]
@@ -105,7 +107,8 @@ pub fn probe_results(text: &str) -> Result<Vec<ProbeResult>, ProbeResultError> {
         .map_err(|error| ProbeResultError::Form(error.to_string().lines().next().unwrap_or_default().to_owned()))?;
     let mut results = Vec::new();
     let items = if object.items.is_empty() { vec![object] } else { object.items };
-    let is_probe = |pod: &&Object| (pod.kind.is_empty() || pod.kind == "Pod") && pod.metadata.name.starts_with(PROBE_NAME);
+    let is_probe =
+        |pod: &&Object| (pod.kind.is_empty() || pod.kind == "Pod") && pod.metadata.name.starts_with(PROBE_NAME);
     for pod in items.iter().filter(is_probe) {
         for ended in pod.status.container_statuses.iter().filter_map(|container| container.state.terminated.as_ref()) {
             let Some(finished) = Timestamp::parse(ended.finished_at.as_bytes()) else { continue };

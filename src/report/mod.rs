@@ -41,8 +41,8 @@ mod wording;
 pub use audit::{AuditView, audit_columns, audit_json, audit_markdown, audit_sarif, audit_text};
 pub use collected::{CollectedRow, collected, collected_text};
 pub use compliance::{
-    Compliance, ComplianceInput, Control, ControlRow, EvidenceError, GateEvidence, Standing, compliance, compliance_json,
-    compliance_markdown,
+    Compliance, ComplianceInput, Control, ControlRow, EvidenceError, GateEvidence, Standing, compliance,
+    compliance_json, compliance_markdown,
 };
 pub use draft::{DraftRow, draft_columns, draft_json, draft_markdown, draft_text};
 pub use drift::{

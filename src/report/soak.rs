@@ -93,11 +93,10 @@ fn quiet_text(quiet: &Quiet) -> String {
         0 => "in use".to_owned(),
         connections => counted(connections, "connection"),
     };
-    let since = quiet.last.map_or_else(|| "none since the change".to_owned(), |last| format!("none since {}", time(Some(last))));
-    format!(
-        "{} fell silent towards {} {}: {before} {}, {since}",
-        quiet.workload, quiet.peer, quiet.port, quiet.before
-    )
+    let since = quiet
+        .last
+        .map_or_else(|| "none since the change".to_owned(), |last| format!("none since {}", time(Some(last))));
+    format!("{} fell silent towards {} {}: {before} {}, {since}", quiet.workload, quiet.peer, quiet.port, quiet.before)
 }
 
 fn probe_text(probe: &ProbeResult) -> (&'static str, String) {
@@ -106,12 +105,14 @@ fn probe_text(probe: &ProbeResult) -> (&'static str, String) {
         ProbeAnswer::Blocked => ("proof", format!("the probe {} was blocked, {finished}", probe.pod)),
         ProbeAnswer::Reachable => (
             "NO-OP",
-            format!("the probe {} reached its canary, {finished}: the policies are NOT ENFORCED for its pod", probe.pod),
+            format!(
+                "the probe {} reached its canary, {finished}: the policies are NOT ENFORCED for its pod",
+                probe.pod
+            ),
         ),
-        ProbeAnswer::CannotTell => (
-            "note",
-            format!("the probe {} could not tell, {finished}: its log says why (`kubectl logs`)", probe.pod),
-        ),
+        ProbeAnswer::CannotTell => {
+            ("note", format!("the probe {} could not tell, {finished}: its log says why (`kubectl logs`)", probe.pod))
+        }
     }
 }
 

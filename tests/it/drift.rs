@@ -107,7 +107,8 @@ fn silence_is_not_proof() {
         "so 23 h",
     );
     // A node whose exporter died takes its half of the traffic with it.
-    let is_node_b = |source: &egress_atlas::report::json::Source| source.kind == "flows" && source.name.contains("node-b");
+    let is_node_b =
+        |source: &egress_atlas::report::json::Source| source.kind == "flows" && source.name.contains("node-b");
     check(
         &|now| now.clusters.get_mut("prod-eu").unwrap().coverage.retain(|source| !is_node_b(source)),
         "flows come from 1 sources, in the baseline from 2",
@@ -211,18 +212,18 @@ Baseline 2026-03-02 00:01 to 2026-03-02 23:40, current 2026-03-02 00:01 to 2026-
 
 Review each; what stays needs an entry in the allowlist, what is suspect needs an owner.
 
-| Namespace      | Destination                        | Port     | Workloads                                    | Category     | Connections | Last seen  | What                         |
-| -------------- | ---------------------------------- | -------- | -------------------------------------------- | ------------ | ----------: | ---------- | ---------------------------- |
-| `prod-eu/shop` | `evil\u{7c}\u{1b}\u{5b}2J.example` | 8080/TCP | `Deployment/search`                          | unclassified |          36 | 2026-03-02 | behaviour/beaconing, suspect/dynamic\_dns (high); review pending |
-| `prod-eu/shop` | `assets.shop.example.com`          | 443/TCP  | `Deployment/search`, `Deployment/storefront` | vendor       |          16 | 2026-03-02 | 16 connections, evidence pod |
+| Namespace      | Destination                        | Port     | Workloads                                    | Category     | Evidence | Review     | Connections | Last seen  | What                         |
+| -------------- | ---------------------------------- | -------- | -------------------------------------------- | ------------ | -------- | ---------- | ----------: | ---------- | ---------------------------- |
+| `prod-eu/shop` | `evil\u{7c}\u{1b}\u{5b}2J.example` | 8080/TCP | `Deployment/search`                          | unclassified | pod      | pending    |          36 | 2026-03-02 | behaviour/beaconing, suspect/dynamic\_dns (high); review pending |
+| `prod-eu/shop` | `assets.shop.example.com`          | 443/TCP  | `Deployment/search`, `Deployment/storefront` | vendor       | pod      | not needed |          16 | 2026-03-02 | 16 connections, evidence pod |
 
 ## Gone
 
 Candidates for removal from the allowlist.
 
-| Namespace      | Destination          | Port     | Workloads           | Category     | Connections | Last seen  | What |
-| -------------- | -------------------- | -------- | ------------------- | ------------ | ----------: | ---------- | ---- |
-| `prod-eu/shop` | `stock-cam.ddns.net` | 8080/TCP | `Deployment/search` | unclassified |          36 | 2026-03-02 | behaviour/beaconing, suspect/dynamic\_dns (high); review pending |
+| Namespace      | Destination          | Port     | Workloads           | Category     | Evidence | Review  | Connections | Last seen  | What |
+| -------------- | -------------------- | -------- | ------------------- | ------------ | -------- | ------- | ----------: | ---------- | ---- |
+| `prod-eu/shop` | `stock-cam.ddns.net` | 8080/TCP | `Deployment/search` | unclassified | pod      | pending |          36 | 2026-03-02 | behaviour/beaconing, suspect/dynamic\_dns (high); review pending |
 "#);
     insta::assert_snapshot!(drift_csv(&found).unwrap(), @r#"
 change,cluster,namespace,direction,destination,port,protocol,workloads,category,findings,severity,review,evidence,connections,first,last,details

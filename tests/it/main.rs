@@ -17,6 +17,8 @@ mod calico;
 mod catalog;
 /// The live collector, as a process: senders, files, crashes.
 mod collect;
+/// Evidence for controls.
+mod compliance;
 /// The account of records over every fixture.
 mod conservation;
 /// Decodes bytes of any format.
@@ -27,8 +29,6 @@ mod demo;
 mod detect;
 /// dnstap captures.
 mod dnstap;
-/// Evidence for controls.
-mod compliance;
 /// Policy drafts: their files, their checks, and the way back through the replay.
 mod draft;
 /// What is new, gone or changed since a baseline.

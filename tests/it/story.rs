@@ -84,7 +84,10 @@ fn the_weeks_of_a_rollout_give_the_committed_documents() {
     }
     for (name, text) in &expected {
         let committed = std::fs::read_to_string(root.join(name)).unwrap_or_default();
-        assert!(*text == committed, "{name} differs from what the story writes; look at it, then UPDATE_STORY=1\n{text}");
+        assert!(
+            *text == committed,
+            "{name} differs from what the story writes; look at it, then UPDATE_STORY=1\n{text}"
+        );
     }
     let size: usize = expected.values().map(String::len).sum();
     assert!(size < 300_000, "{size} bytes of committed documents are too many to review");
@@ -117,7 +120,10 @@ fn the_story_is_what_it_says(read: &impl Fn(&str) -> String) {
         assert!(read(clean).starts_with("clean: "), "{}", read(clean));
     }
     holds("soak-4.txt", &["CronJob/settlement was not due; its next run is 2026-04-10 04:00:00 UTC"]);
-    holds("drift.md", &["webhook.site", "every connection was denied", "o450777.ingest.sentry.io", "## Gone", "## Silent"]);
+    holds(
+        "drift.md",
+        &["webhook.site", "every connection was denied", "o450777.ingest.sentry.io", "## Gone", "## Silent"],
+    );
     // What came once in nine days is not gone because a week did not have it.
     let drift = read("drift.md");
     let gone = drift.split("## Gone").nth(1).unwrap().split("\n## ").next().unwrap();

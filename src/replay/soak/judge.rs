@@ -311,7 +311,9 @@ fn namespace(input: &SoakInput<'_>, place: &Place, found: Found) -> NamespaceSoa
     let phases = input.phases;
     let mut known: BTreeSet<Use> = usual::uses(&phases.before, place).into_keys().collect();
     for day in &phases.earlier {
-        known.extend([&day.within, &day.beyond].into_iter().flat_map(|recorded| usual::uses(recorded, place).into_keys()));
+        known.extend(
+            [&day.within, &day.beyond].into_iter().flat_map(|recorded| usual::uses(recorded, place).into_keys()),
+        );
     }
     let mut usual = usual::usual(place, input.asked, (&phases.earlier, &phases.before), input.baseline);
     let not_tried = by_schedule(input.schedules.get(place), &mut usual.workloads);
@@ -351,9 +353,8 @@ fn namespace(input: &SoakInput<'_>, place: &Place, found: Found) -> NamespaceSoa
         expected: &usual.workloads,
         connections: found.passed + found.explained,
     });
-    let is_here = |probe: &&ProbeResult| {
-        probe.namespace == namespace && probe.cluster.as_ref().is_none_or(|own| *own == cluster)
-    };
+    let is_here =
+        |probe: &&ProbeResult| probe.namespace == namespace && probe.cluster.as_ref().is_none_or(|own| *own == cluster);
     let probes: Vec<ProbeResult> = input.probes.iter().filter(is_here).cloned().collect();
     let is_open = probes.iter().any(|probe| probe.answer == ProbeAnswer::Reachable);
     let outcome = if !blocked.is_empty() || !leaks.is_empty() || is_open {

@@ -40,7 +40,8 @@ impl Feed {
 
     /// Whether it covers enough of `asked`, the span that it was measured for, to prove anything.
     pub fn covers(&self, asked: Span) -> bool {
-        self.last.is_some() && self.covered_minutes.saturating_mul(1_000) >= minutes(asked).saturating_mul(COVERED_PERMILLE_MIN)
+        self.last.is_some()
+            && self.covered_minutes.saturating_mul(1_000) >= minutes(asked).saturating_mul(COVERED_PERMILLE_MIN)
     }
 }
 

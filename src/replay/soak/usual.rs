@@ -179,8 +179,7 @@ fn by_hours(place: &Place, asked: Span, days: &[&EarlierDay]) -> Usual {
     let mut weekdays = 0;
     for slice in slices(asked) {
         let same: Vec<&Counted> = counted.iter().filter(|day| (day.before + slice.after).is_multiple_of(7)).collect();
-        let alike: Vec<&Counted> =
-            counted.iter().filter(|day| day.weekend == is_weekend(slice.from.day())).collect();
+        let alike: Vec<&Counted> = counted.iter().filter(|day| day.weekend == is_weekend(slice.from.day())).collect();
         weekdays += usize::from(!same.is_empty());
         for key in &all {
             let every = |days: &[&Counted]| days.iter().map(|day| day.flows(key, slice)).min().unwrap_or(0);

@@ -9,7 +9,7 @@ use super::super::wording::{count, counted, size};
 use super::control::Control;
 use super::evidence::{GateEvidence, GateResult, NamespaceSeen, ReplaySeen, SoakSeen};
 use crate::model::Severity;
-use crate::policy::lint::{Lint, LintCluster, closing};
+use crate::policy::lint::{Lint, LintCluster, LintFinding, closing};
 use crate::policy::{Dialect, Direction, Policy, PolicySet, fingerprints};
 
 /// Version of the form.
@@ -103,7 +103,15 @@ impl Case {
             (true, true) => Standing::Met,
         };
         let Self { evidence, against, missing } = self;
-        ControlRow { cluster: cluster.into(), namespace: namespace.into(), control, standing, evidence, against, missing }
+        ControlRow {
+            cluster: cluster.into(),
+            namespace: namespace.into(),
+            control,
+            standing,
+            evidence,
+            against,
+            missing,
+        }
     }
 }
 
@@ -156,8 +164,10 @@ fn basis(input: &ComplianceInput<'_>) -> Vec<String> {
             let flows = || cluster.coverage.iter().filter(|source| source.kind == "flows");
             let lost: u64 = flows().flat_map(|source| source.lost.values()).sum();
             let gaps: usize = flows().map(|source| source.gaps.len()).sum();
-            let (first, last) =
-                (flows().filter_map(|source| source.first.as_deref()).min(), flows().filter_map(|source| source.last.as_deref()).max());
+            let (first, last) = (
+                flows().filter_map(|source| source.first.as_deref()).min(),
+                flows().filter_map(|source| source.last.as_deref()).max(),
+            );
             basis.push(format!(
                 "Baseline of {name}: flows from {} to {}, {} gaps, {} events reported lost.",
                 first.unwrap_or("unknown"),
@@ -218,7 +228,11 @@ impl<'a> Place<'a> {
         let (kubernetes, others): (Vec<&Policy>, Vec<&Policy>) =
             own().partition(|policy| policy.dialect == Dialect::Kubernetes);
         if let Some(first) = kubernetes.first() {
-            case.evidence.push(format!("{} of this namespace, among them {}", counted(size(kubernetes.len()), "NetworkPolicy object"), first.id));
+            case.evidence.push(format!(
+                "{} of this namespace, among them {}",
+                counted(size(kubernetes.len()), "NetworkPolicy object"),
+                first.id
+            ));
         } else if let Some(first) = others.first() {
             let number = counted(size(others.len()), "policy object");
             case.evidence.push(format!("{number} of this namespace, among them {}", first.id));
@@ -251,9 +265,13 @@ impl<'a> Place<'a> {
             Direction::Egress => &WIDE_EGRESS,
             Direction::Ingress => &WIDE_INGRESS,
         };
+        // Findings of these rules name the direction in their sentence.
+        let is_undone = |finding: &LintFinding| {
+            UNDONE.contains(&finding.rule.id) && finding.message.split(' ').any(|word| word == direction.as_str())
+        };
         let here = self.input.lint.findings.iter().filter(|finding| {
             finding.cluster.as_ref().is_none_or(|own| *own == self.cluster.name)
-                && (wide.contains(&finding.rule.id) || UNDONE.contains(&finding.rule.id))
+                && (wide.contains(&finding.rule.id) || is_undone(finding))
                 && finding.severity >= Severity::Medium
         });
         for finding in here {
@@ -315,16 +333,18 @@ impl<'a> Place<'a> {
             }
             let own = || {
                 let is_own = |rule: &&super::evidence::RuleSeen| {
-                    rule.namespace == self.namespace && rule.direction.eq_ignore_ascii_case(word)
+                    (rule.namespace == self.namespace || rule.namespace.is_empty())
+                        && rule.direction.eq_ignore_ascii_case(word)
                 };
                 replay.rules.iter().filter(is_own)
             };
             let unused: Vec<&str> = own().filter(|rule| rule.connections == 0).map(|rule| rule.rule.as_str()).collect();
             match unused.first() {
+                None if own().next().is_none() => case.evidence.push(format!("no rule opens {word} (`{}`)", gate.name)),
                 None => case.evidence.push(format!(
-                    "recorded traffic used every one of {} ({})",
+                    "recorded traffic used every one of {} (`{}`)",
                     counted(size(own().count()), "rule"),
-                    format_args!("`{}`", gate.name)
+                    gate.name
                 )),
                 Some(first) => case.missing.push(format!(
                     "why {} without any recorded traffic {} necessary, first {first} (`{}`)",
@@ -344,7 +364,8 @@ impl<'a> Place<'a> {
         let all = self.input.gates.iter().filter_map(|gate| match &gate.result {
             GateResult::Soak(soak) => {
                 let is_here = |seen: &&NamespaceSeen| {
-                    seen.namespace == self.namespace && (self.cluster.name.is_empty() || seen.cluster == *self.cluster.name)
+                    seen.namespace == self.namespace
+                        && (self.cluster.name.is_empty() || seen.cluster == *self.cluster.name)
                 };
                 Some((gate, soak, soak.namespaces.iter().find(is_here)?))
             }

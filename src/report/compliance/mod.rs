@@ -11,5 +11,5 @@ mod text;
 
 pub use control::Control;
 pub use evidence::{EvidenceError, GateEvidence};
-pub use judge::{ComplianceInput, Compliance, ControlRow, Standing, compliance};
+pub use judge::{Compliance, ComplianceInput, ControlRow, Standing, compliance};
 pub use text::{compliance_json, compliance_markdown};

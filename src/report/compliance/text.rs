@@ -36,7 +36,11 @@ pub fn compliance_markdown(compliance: &Compliance) -> String {
     for row in &compliance.rows {
         if place != Some((&row.cluster, &row.namespace)) {
             place = Some((&row.cluster, &row.namespace));
-            let name = if row.cluster.is_empty() { row.namespace.clone() } else { format!("{}/{}", row.cluster, row.namespace) };
+            let name = if row.cluster.is_empty() {
+                row.namespace.clone()
+            } else {
+                format!("{}/{}", row.cluster, row.namespace)
+            };
             out.extend([String::new(), format!("## {}", code(&name))]);
         }
         out.extend(row_text(row));
@@ -60,7 +64,13 @@ fn prose_with_code(sentence: &str) -> String {
         return prose(sentence);
     }
     let each = parts.iter().enumerate();
-    each.map(|(place, part)| if place % 2 == 1 { code(part) } else { prose(part) }).collect()
+    each.map(|(place, part)| if place % 2 == 1 { code(part) } else { spaced(part) }).collect()
+}
+
+/// Prose that keeps the space on either side of it.
+fn spaced(part: &str) -> String {
+    let space = |is_there: bool| if is_there { " " } else { "" };
+    format!("{}{}{}", space(part.starts_with(' ')), prose(part.trim()), space(part.ends_with(' ') && part.len() > 1))
 }
 
 /// As JSON.

@@ -103,13 +103,19 @@ impl Reach {
     /// Without its answers the same destination appears by its address, or under another name.
     pub(super) fn cannot_name(&self, baseline: &Self) -> Option<String> {
         let (was, is) = (baseline.permille(baseline.dns), self.permille(self.dns));
-        if baseline.dns.sources == 0 || (self.dns.sources >= baseline.dns.sources && is >= COVERED_PERMILLE_MIN.min(was)) {
+        if baseline.dns.sources == 0
+            || (self.dns.sources >= baseline.dns.sources && is >= COVERED_PERMILLE_MIN.min(was))
+        {
             return None;
         }
         Some(match self.dns.sources {
             0 => "no DNS answers in the current evidence: it may be in use under its address".to_owned(),
             sources if sources < baseline.dns.sources => {
-                format!("answers come from {} DNS sources, in the baseline from {}", count(sources), count(baseline.dns.sources))
+                format!(
+                    "answers come from {} DNS sources, in the baseline from {}",
+                    count(sources),
+                    count(baseline.dns.sources)
+                )
             }
             _ => format!("the current DNS answers cover {}.{} % of their window", is / 10, is % 10),
         })

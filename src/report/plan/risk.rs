@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::super::json::{
     BlindSpotDocument, ClusterDocument, EdgeDocument, NamespaceDocument, PeerDocument, WorkloadName,
 };
-use super::super::wording::{count, share, size};
+use super::super::wording::{count, counted, share, size};
 use crate::model::{Category, Grade};
 
 /// What a namespace is for.
@@ -108,10 +108,10 @@ pub(super) fn weigh(
         .map(|edge| (&edge.workload.kind, &edge.workload.name))
         .collect();
     let number = size(workloads.len());
-    add(scaled(number, 20, 15), format!("{} workloads with traffic", count(number)));
+    add(scaled(number, 20, 15), format!("{} with traffic", counted(number, "workload")));
     let outside: Vec<&EdgeDocument> = namespace.egress.iter().filter(|edge| is_outside(edge)).collect();
     let number = destinations(outside.iter().copied());
-    add(scaled(number, 40, 20), format!("{} destinations outside the cluster", count(number)));
+    add(scaled(number, 40, 20), format!("{} outside the cluster", counted(number, "destination")));
     let connections: u64 = outside.iter().map(|edge| edge.connections).sum();
     let graded = |grade: Grade| outside.iter().filter_map(|edge| edge.grades.get(grade.as_str())).sum::<u64>();
     let ambiguous = graded(Grade::PodAmbiguous);
@@ -134,13 +134,13 @@ pub(super) fn weigh(
     let from_outside = called_from_outside(namespace);
     add(if from_outside { 10 } else { 0 }, "called from outside the cluster".to_owned());
     let number = size(dependents.len());
-    add(scaled(number, 5, 10), format!("called from {} other namespaces", count(number)));
+    add(scaled(number, 5, 10), format!("called from {}", counted(number, "other namespace")));
     let guessed = namespace.totals.guessed_orientation;
-    add(scaled(guessed, 100, 5), format!("{} connections whose direction was guessed", count(guessed)));
+    add(scaled(guessed, 100, 5), format!("{} whose direction was guessed", counted(guessed, "connection")));
     let periodic = size(workloads.iter().filter(|(kind, _)| matches!(kind.as_str(), "CronJob" | "Job")).count());
-    add(scaled(periodic, 10, 5), format!("{} workloads that run by schedule", count(periodic)));
+    add(scaled(periodic, 10, 5), format!("{} by schedule", counted(periodic, "workload")));
     let spots = size(namespace.blind_spots.len());
-    add(scaled(spots, 5, 10), format!("{} workloads that the baseline knows nothing of", count(spots)));
+    add(scaled(spots, 5, 10), format!("{} that the baseline knows nothing of", counted(spots, "workload")));
     coverage(cluster.1, &mut add);
     reasons.sort_by(|one, two| two.points.cmp(&one.points).then_with(|| one.what.cmp(&two.what)));
     NamespaceRisk {
@@ -199,7 +199,7 @@ fn coverage(cluster: &ClusterDocument, add: &mut impl FnMut(u64, String)) {
     let flows = || cluster.coverage.iter().filter(|source| source.kind == "flows");
     let lost: u64 = flows().flat_map(|source| source.lost.values()).sum();
     let gaps = size(flows().map(|source| source.gaps.len()).sum());
-    add(scaled(gaps, 10, 5), format!("{} gaps in the flows of the cluster", count(gaps)));
+    add(scaled(gaps, 10, 5), format!("{} in the flows of the cluster", counted(gaps, "gap")));
     add(if lost > 0 { 5 } else { 0 }, format!("{} events reported lost in the cluster", count(lost)));
     let days: BTreeSet<&String> = (cluster.namespaces.values())
         .flat_map(|namespace| namespace.egress.iter().chain(&namespace.ingress))
@@ -231,13 +231,13 @@ fn blockers(namespace: &NamespaceDocument, replayed: Option<Judged>) -> Vec<Stri
     );
     let mut blockers = Vec::new();
     if let Some(breaks) = replayed.map(|replayed| replayed.would_break).filter(|breaks| *breaks > 0) {
-        blockers.push(format!("{} connections of the baseline would break", count(breaks)));
+        blockers.push(format!("{} of the baseline would break", counted(breaks, "connection")));
     }
     if open > 0 {
-        blockers.push(format!("{} suspects without an approval", count(open)));
+        blockers.push(format!("{} without an approval", counted(open, "suspect")));
     }
     if unclassified > 0 {
-        blockers.push(format!("{} destinations that no rule classifies", count(unclassified)));
+        blockers.push(format!("{} that no rule classifies", counted(unclassified, "destination")));
     }
     blockers
 }

@@ -117,18 +117,11 @@ fn escalation(plan: &Plan) -> Vec<String> {
             hurt.insert(0, "callers outside the cluster".to_owned());
         }
         let contact = plan.contacts.get(&place).map_or_else(|| "**nobody named**".to_owned(), |who| prose(who));
-        let or_none = |text: String| if text.is_empty() { "nobody".to_owned() } else { text };
-        table.row([
-            code(&place),
-            contact,
-            or_none(list(risk.owners.iter().map(|owner| prose(owner)), 4)),
-            or_none(list(hurt, 6)),
-        ]);
+        table.row([code(&place), contact, list(risk.owners.iter().map(|owner| prose(owner)), 4), list(hurt, 6)]);
     }
     out.push(table.to_markdown());
-    let unnamed = plan.ranking.iter().filter(|risk| {
-        !plan.contacts.contains_key(&format!("{}/{}", risk.cluster, risk.namespace))
-    });
+    let unnamed =
+        plan.ranking.iter().filter(|risk| !plan.contacts.contains_key(&format!("{}/{}", risk.cluster, risk.namespace)));
     let unnamed = size(unnamed.count());
     if unnamed > 0 {
         out.push(format!(
@@ -143,7 +136,10 @@ fn escalation(plan: &Plan) -> Vec<String> {
 fn namespace(plan: &Plan, step: usize, risk: &NamespaceRisk) -> Vec<String> {
     let place = format!("{}/{}", risk.cluster, risk.namespace);
     let mut out = vec![format!("### {}", code(&place)), String::new()];
-    out.push(format!("Step {step}. Its policies: `{}`.", folder(plan, &risk.cluster, &risk.namespace).replace('`', "")));
+    out.push(format!(
+        "Step {step}. Its policies: `{}`.",
+        folder(plan, &risk.cluster, &risk.namespace).replace('`', "")
+    ));
     for what in &risk.unknown {
         out.push(format!("Look here first: {}.", prose(what)));
     }
@@ -159,7 +155,10 @@ fn namespace(plan: &Plan, step: usize, risk: &NamespaceRisk) -> Vec<String> {
         out.extend(commands);
         out.extend(["```".to_owned(), String::new()]);
     }
-    out.push("Both are the two blocks, one after the other. Then look whether it is so, and whether traffic passes again:".to_owned());
+    out.push(
+        "Both are the two blocks, one after the other. Then look whether it is so, and whether traffic passes again:"
+            .to_owned(),
+    );
     out.extend([String::new(), "```sh".to_owned()]);
     let mut resources: Vec<&str> =
         plan.objects.get(&place).into_iter().flatten().map(|object| object.resource.as_str()).collect();

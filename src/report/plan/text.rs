@@ -3,9 +3,9 @@
 use super::super::escape::{code, prose};
 use super::super::table::Table;
 use super::super::wording::{count, list};
+use super::commands::{APPLY_ORDER, folder, quoted, rollback};
 use super::risk::Environment;
 use super::schedule::{Plan, Step};
-use super::commands::{APPLY_ORDER, folder, quoted, rollback};
 use crate::policy::Direction;
 
 const fn word(environment: Environment) -> &'static str {
@@ -39,7 +39,9 @@ pub fn plan_markdown(plan: &Plan) -> String {
     }
     out.push(table.to_markdown());
     let unknown = plan.ranking.iter().flat_map(|risk| {
-        risk.unknown.iter().map(|what| format!("- {}: {}", code(&format!("{}/{}", risk.cluster, risk.namespace)), prose(what)))
+        risk.unknown
+            .iter()
+            .map(|what| format!("- {}: {}", code(&format!("{}/{}", risk.cluster, risk.namespace)), prose(what)))
     });
     let unknown: Vec<String> = unknown.collect();
     if !unknown.is_empty() {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::cast::{NAMESPACES, NODE, SETTLEMENT_SCHEDULE, WORKLOADS};
 use super::script::RECORDED;
-use super::stage::{Member, NODE_ADDRESS, Stage, at, MONDAY, minute_of, service_address};
+use super::stage::{MONDAY, Member, NODE_ADDRESS, Stage, at, minute_of, service_address};
 use crate::simulate::hubble::HubbleWriter;
 use crate::simulate::random::Random;
 use crate::simulate::{DemoFile, dnstap, objects};

@@ -76,9 +76,7 @@ impl Hours {
     pub(super) const fn hold(self, minute: i64) -> bool {
         match self {
             Self::All => true,
-            Self::Office => {
-                (minute / DAY) % 7 < 5 && (minute % DAY) / HOUR >= 8 && (minute % DAY) / HOUR < 18
-            }
+            Self::Office => (minute / DAY) % 7 < 5 && (minute % DAY) / HOUR >= 8 && (minute % DAY) / HOUR < 18,
         }
     }
 }
@@ -101,17 +99,7 @@ pub(super) struct Habit {
 
 const fn habit(place: [&'static str; 2], target: Target, port: u16, [first, every]: [i64; 2]) -> Habit {
     let [namespace, who] = place;
-    Habit {
-        namespace,
-        who,
-        target,
-        port,
-        first,
-        every,
-        until: 49 * DAY,
-        hours: Hours::All,
-        allowed: Allowed::First,
-    }
+    Habit { namespace, who, target, port, first, every, until: 49 * DAY, hours: Hours::All, allowed: Allowed::First }
 }
 
 impl Habit {
@@ -210,7 +198,7 @@ pub const STORY_STEPS: &[StoryStep] = &[
     ),
     step(
         "The owner's decision",
-        "egress-atlas review approve reports-nightly.s3.eu-central-1.amazonaws.com --namespace reports --owner team-reports --reason 'nightly files, sent by a timer' --expires 2026-09-30 --baseline discovery",
+        "egress-atlas review approve reports-nightly.s3.eu-central-1.amazonaws.com --namespace reports --owner team-reports --reason 'nightly files, sent by a timer' --expires never --baseline discovery",
         0,
     ),
     step("Drafts", "egress-atlas draft --baseline discovery --dialect cilium --kube kube.json --out drafts", 0),
@@ -234,7 +222,11 @@ pub const STORY_STEPS: &[StoryStep] = &[
         "egress-atlas discover --flows flows/week-10.log --flows flows/week-11.log --dns dns/week-10.fstrm --dns dns/week-11.fstrm --kube kube.json --since 2026-03-02T00:00:00Z --until 2026-03-11T14:00:00Z --out discovery-2",
         0,
     ),
-    step("Drafts again", "egress-atlas draft --baseline discovery-2 --dialect cilium --kube kube.json --out drafts-2", 0),
+    step(
+        "Drafts again",
+        "egress-atlas draft --baseline discovery-2 --dialect cilium --kube kube.json --out drafts-2",
+        0,
+    ),
     step(
         "Replay again, with the days of the failure in it",
         "egress-atlas replay --policies drafts-2 --flows flows/week-10.log --flows flows/week-11.log --dns dns/week-10.fstrm --dns dns/week-11.fstrm --kube kube.json --until 2026-03-11T14:00:00Z > replay-2.txt",
@@ -273,6 +265,6 @@ pub const STORY_STEPS: &[StoryStep] = &[
     step(
         "Evidence for the auditors: control by control",
         "egress-atlas audit --policies drafts-2 --kube kube.json --baseline discovery-2 --evidence soak-april.json --evidence replay-april.json --compliance compliance.md > audit.txt",
-        1,
+        0,
     ),
 ];

@@ -182,7 +182,9 @@ impl Stage {
     /// Finds out where to connect. Returns when that is known.
     fn reach(&mut self, pod: usize, target: Target, port: u16, time: i64) -> Option<(i64, Party)> {
         match target {
-            Target::Address(octets) => Some((time, Party { who: Who::World, address: IpAddr::V4(octets.into()), port })),
+            Target::Address(octets) => {
+                Some((time, Party { who: Who::World, address: IpAddr::V4(octets.into()), port }))
+            }
             Target::Name(name) => {
                 let mut known: Vec<IpAddr> = addresses(name).iter().copied().map(IpAddr::V4).collect();
                 let turn = self.random.index(known.len());
@@ -230,7 +232,10 @@ impl Stage {
                 fate: Fate::Allowed,
                 tag: 0,
             };
-            self.observe(Connection { client: Party { port: answered.port, ..client }, server, is_tcp: false }, &course);
+            self.observe(
+                Connection { client: Party { port: answered.port, ..client }, server, is_tcp: false },
+                &course,
+            );
         }
         Some(answered.time)
     }

@@ -51,7 +51,10 @@ const TELLING: &[(&str, Show)] = &[
         "The exporter of `reports` connects so regularly that it looks like a beacon. Nothing suspect enters a policy before somebody answers for it:",
         Show::Printed,
     ),
-    ("Now the drafts. They hold what passed in that week and nothing else:", Show::File("drafts/orders-staging/egress-allowlist.yaml")),
+    (
+        "Now the drafts. They hold what passed in that week and nothing else:",
+        Show::File("drafts/orders-staging/egress-allowlist.yaml"),
+    ),
     ("Would these policies have broken anything in the week that they were made from?", Show::File("replay.txt")),
     (
         "In which order? One staging namespace first. The plan repeats the warning of the baseline; it is easy to overlook. The runbook is for whoever is on call, \
@@ -74,10 +77,7 @@ const TELLING: &[(&str, Show)] = &[
         "The new draft differs in what was missing:",
         Show::Added("drafts/orders-staging/egress-allowlist.yaml", "drafts-2/orders-staging/egress-allowlist.yaml"),
     ),
-    (
-        "The replay now has the failure in it. What was denied on Tuesday would pass:",
-        Show::File("replay-2.txt"),
-    ),
+    ("The replay now has the failure in it. What was denied on Tuesday would pass:", Show::File("replay-2.txt")),
     (
         "Thursday at nine the new policies are applied, and the job is run by hand once more, under them. The gate compares with the same hours of the same weekdays, as far as \
          flows cover them. Saturday at nine:",
@@ -100,8 +100,7 @@ const TELLING: &[(&str, Show)] = &[
     ),
     ("Which rules did that week need?", Show::Nothing),
     (
-        "And what does all of it show? The audit itself has findings about the policies (status 1, [audit.txt](story/audit.txt)). \
-         The evidence claims no more than was seen: nobody has been stopped on the way into these namespaces, so nothing proves that ingress is enforced.",
+        "And what does all of it show? The audit itself finds nothing serious ([audit.txt](story/audit.txt)). The evidence claims no more than was seen: nobody has been stopped on the way into these namespaces, so nothing proves that ingress is enforced.",
         Show::Section("compliance.md", "## Controls"),
     ),
 ];
