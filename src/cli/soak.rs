@@ -237,7 +237,9 @@ fn phases(sinks: Vec<SoakSink>, evidence: &Evidence, traffic: &Traffic, asked: S
             all.push(one);
         }
         for (all, day) in days.iter_mut().zip(sink.earlier) {
-            all.iter_mut().zip(day).for_each(|(all, one)| all.push(one));
+            for (all, one) in all.iter_mut().zip(day) {
+                all.push(one);
+            }
         }
     }
     let resolver = Resolver::new(&traffic.inventory, traffic.pod_networks());

@@ -106,9 +106,9 @@ impl Probe {
     }
 
     fn labels(&self, yaml: &mut Yaml, indent: usize) {
-        yaml.line(indent, "labels:");
         // Policies select by this very key: given, it stands for the workload that the probe is to be taken for.
         const NAME: &str = "app.kubernetes.io/name";
+        yaml.line(indent, "labels:");
         let named = [(NAME.to_owned(), PROBE_NAME.to_owned())];
         let labels: BTreeMap<&String, &String> =
             named.iter().chain(&self.labels).map(|(key, value)| (key, value)).collect();

@@ -183,10 +183,26 @@ fn an_older_connection_that_lives_on_is_no_leak_and_no_proof() {
     assert_eq!(ran.status, 0, "{}", ran.out);
 }
 
+#[test]
+fn what_the_policies_stop_while_the_change_spreads_is_stopped() {
+    let check = |traffic: Traffic| {
+        let ran = traffic.soak(&["--format", "json"]);
+        assert_eq!(ran.status, 1, "{}{}", ran.out, ran.err);
+        let json: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(json["namespaces"][0]["blocked"][0]["peer"], OTHER, "{}", ran.out);
+    };
+    // A job of the hour that hits the first minute.
+    check(Traffic::new().every_minute(-60, 120, ALLOWED, "FORWARDED").every_minute(1, 1, OTHER, "DROPPED"));
+    // An older connection that the change cuts, and that nobody opens again.
+    let mut cut = Traffic::new().every_minute(-60, 120, ALLOWED, "FORWARDED").long(-50, 49, OTHER);
+    cut.0.push(flow(3, &time(3, 0), OTHER, 29_999, "DROPPED"));
+    check(cut);
+}
+
 /// A feed of two weeks: one allowed connection every ten minutes.
 fn weeks() -> Traffic {
     let mut traffic = Traffic::new();
-    for minute in (-14 * DAY..61).step_by(10) {
+    for minute in (-14 * DAY..60).step_by(10).chain([59]) {
         let port = 30_000 + traffic.0.len() % 20_000;
         traffic.0.push(flow(minute, &time(minute, 1), ALLOWED, port, "FORWARDED"));
     }

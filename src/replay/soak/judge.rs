@@ -112,7 +112,7 @@ pub fn soak<'e, 's: 'e>(
             match phase {
                 Phase::After => judge.after(edge, &client.end, &server.end, &evaluator.judge(&connection)),
                 Phase::Lingering => judge.lingering(edge, &client.end, &server.end, &evaluator.judge(&connection)),
-                Phase::Spanning => judge.spanning(edge, &client.end, &server.end),
+                Phase::Spanning => judge.spanning(edge, &client.end, &server.end, &evaluator.judge(&connection)),
             }
         }
     }
@@ -187,17 +187,25 @@ impl Judge<'_> {
         self.found.entry(place(end)).or_default()
     }
 
-    fn spanning(&mut self, edge: &ReplayEdge, client: &End, server: &End) {
+    /// The grace is for what passes while the change spreads. What these policies stop is stopped, a connection that they cut too.
+    fn spanning(&mut self, edge: &ReplayEdge, client: &End, server: &End, judgement: &Judgement) {
         for end in pods(client, server) {
             self.of(end).spanning += edge.seen.flows;
+        }
+        if edge.recorded == model::Verdict::Denied && judgement.denial().is_some() {
+            self.denied(edge, client, server, judgement, false);
         }
     }
 
     /// What lives on is no proof; what the policies would stop will not come back once it ends.
     fn lingering(&mut self, edge: &ReplayEdge, client: &End, server: &End, judgement: &Judgement) {
-        self.spanning(edge, client, server);
+        self.spanning(edge, client, server, judgement);
         if edge.recorded == model::Verdict::Denied {
             return;
+        }
+        for end in pods(client, server).filter(|end| !is_probe(end)) {
+            let workload = workload_of(end).to_string();
+            self.of(end).alive.insert(workload);
         }
         if let Some((own, key)) = self.stopped(edge, client, server, judgement) {
             self.of(own).lingering.entry(key).or_default().absorb(edge.seen);
@@ -317,34 +325,13 @@ fn namespace(input: &SoakInput<'_>, place: &Place, found: Found) -> NamespaceSoa
     }
     let mut usual = usual::usual(place, input.asked, (&phases.earlier, &phases.before), input.baseline);
     let not_tried = by_schedule(input.schedules.get(place), &mut usual.workloads);
-    let after = usual::uses(&phases.after, place);
+    let mut after = usual::uses(&phases.after, place);
+    for (key, seen) in usual::uses(&phases.lingering, place) {
+        after.entry(key).or_default().absorb(seen);
+    }
     let blocked = blocked(found.blocked, &known);
     let tried = blocked.iter().map(|one| (one.workload.clone(), one.peer.clone(), one.port.clone())).collect();
-    let leaks: Vec<Leak> = found
-        .leaks
-        .into_iter()
-        .map(|((workload, side, peer, port, policies), seen)| Leak {
-            workload,
-            side,
-            peer,
-            port,
-            connections: seen.flows,
-            last: seen.last,
-            policies,
-        })
-        .collect();
-    let lingering: Vec<Lingering> = found
-        .lingering
-        .into_iter()
-        .map(|((workload, side, peer, port, policies), seen)| Lingering {
-            workload,
-            side,
-            peer,
-            port,
-            connections: seen.flows,
-            policies,
-        })
-        .collect();
+    let (leaks, lingering) = (leaks(found.leaks), lingering(found.lingering));
     let quiet = silence::quiet(&usual, &after, &tried);
     let doubts = silence::doubts(&silence::Question {
         asked: input.asked,
@@ -401,6 +388,22 @@ fn blocked(found: BTreeMap<BlockedKey, Seen>, known: &BTreeSet<Use>) -> Vec<Bloc
         remedy,
     })
     .collect()
+}
+
+fn leaks(found: BTreeMap<LeakKey, Seen>) -> Vec<Leak> {
+    let leak = |((workload, side, peer, port, policies), seen): (LeakKey, Seen)| {
+        let (connections, last) = (seen.flows, seen.last);
+        Leak { workload, side, peer, port, connections, last, policies }
+    };
+    found.into_iter().map(leak).collect()
+}
+
+fn lingering(found: BTreeMap<LeakKey, Seen>) -> Vec<Lingering> {
+    let lingering = |((workload, side, peer, port, policies), seen): (LeakKey, Seen)| {
+        let connections = seen.flows;
+        Lingering { workload, side, peer, port, connections, policies }
+    };
+    found.into_iter().map(lingering).collect()
 }
 
 /// Schedules know better than habits when a job has to show itself. Returns what was not due, in words.

@@ -251,9 +251,9 @@ impl Stage {
         for who in [connection.client.who, connection.server.who] {
             let Who::Pod(pod) = who else { continue };
             let (Some(namespace), Some(pod)) = (self.places.get(pod), self.scene.pods.get_mut(pod)) else { continue };
-            let by = |name: &str| match governs(namespace, minute_of(time)) {
-                true => identity::allowed_by("CiliumNetworkPolicy", name, namespace),
-                false => Vec::new(),
+            let is_governed = governs(namespace, minute_of(time));
+            let by = |name: &str| {
+                if is_governed { identity::allowed_by("CiliumNetworkPolicy", name, namespace) } else { Vec::new() }
             };
             (pod.egress_policies, pod.ingress_policies) = (by("egress-allowlist"), by("ingress-allowlist"));
         }

@@ -125,21 +125,20 @@ fn shown(command: &str) -> String {
 }
 
 fn section(text: &str, heading: &str) -> String {
-    let start = text.find(heading).unwrap_or_else(|| panic!("no section `{heading}` in\n{text}")) + heading.len();
-    let body = &text[start..];
-    body[..body.find("\n## ").unwrap_or(body.len())].trim().to_owned()
+    let (_, behind) = text.split_once(heading).unwrap_or_else(|| panic!("no section `{heading}` in\n{text}"));
+    behind.split("\n## ").next().unwrap_or_default().trim().to_owned()
 }
 
 fn block(out: &mut String, language: &str, text: &str) {
     let text = text.trim_end();
     if !text.is_empty() {
-        let _ = writeln!(out, "```{language}\n{text}\n```\n");
+        let _unfailing = writeln!(out, "```{language}\n{text}\n```\n");
     }
 }
 
 /// Headings of a document inside another one go below its own.
 fn quoted(text: &str) -> String {
-    text.lines().map(|line| if line.is_empty() { ">\n".to_owned() } else { format!("> {line}\n") }).collect()
+    text.lines().flat_map(|line| [if line.is_empty() { ">" } else { "> " }, line, "\n"]).collect()
 }
 
 fn show(out: &mut String, step: &StoryStep, show: &Show, said: &Said, read: &impl Fn(&str) -> String) {
@@ -147,17 +146,17 @@ fn show(out: &mut String, step: &StoryStep, show: &Show, said: &Said, read: &imp
         Show::Nothing => {}
         Show::Printed => block(out, "text", &said[step.title]),
         Show::File(name) if name.ends_with(".md") => {
-            let _ = writeln!(out, "{}", quoted(read(name).trim_end()));
+            let _unfailing = writeln!(out, "{}", quoted(read(name).trim_end()));
         }
         Show::File(name) => block(out, if name.ends_with(".yaml") { "yaml" } else { "text" }, &read(name)),
         Show::Section(name, heading) => {
-            let _ = writeln!(out, "{}", quoted(&section(&read(name), heading)));
+            let _unfailing = writeln!(out, "{}", quoted(&section(&read(name), heading)));
         }
         Show::Added(old, new) => {
             let (old, new) = (read(old), read(new));
             let known: Vec<&str> = old.lines().collect();
             let added = new.lines().filter(|line| !known.contains(line));
-            block(out, "diff", &added.map(|line| format!("+{line}\n")).collect::<String>());
+            block(out, "diff", &added.flat_map(|line| ["+", line, "\n"]).collect::<String>());
         }
     }
 }
@@ -171,9 +170,9 @@ pub(super) fn walk_through(said: &Said, read: &impl Fn(&str) -> String) -> Strin
          The outputs on this page are not written by hand. A test runs these commands and compares what they print with this page and with the documents in [story/](story).\n\n"
         .to_owned();
     for (step, (text, shown_behind)) in STORY_STEPS.iter().zip(TELLING) {
-        let _ = writeln!(out, "## {}\n\n{text}\n", step.title);
+        let _unfailing = writeln!(out, "## {}\n\n{text}\n", step.title);
         block(&mut out, "sh", &shown(step.command));
-        let _ = writeln!(out, "Status {}.\n", step.status);
+        let _unfailing = writeln!(out, "Status {}.\n", step.status);
         show(&mut out, step, shown_behind, said, read);
     }
     out.trim_end().to_owned() + "\n"
