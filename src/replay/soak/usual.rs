@@ -206,7 +206,7 @@ fn by_hours(place: &Place, asked: Span, days: &[&EarlierDay]) -> Usual {
     }
     usual.habits.retain(|_, habit| !habit.due.is_empty() || habit.connections >= CONNECTIONS_MIN);
     for habit in usual.habits.values_mut().filter(|habit| habit.when.is_empty()) {
-        habit.when = "at the same hours of the same weekdays before".to_owned();
+        "at the same hours of the same weekdays before".clone_into(&mut habit.when);
         habit.due.insert(asked.from);
     }
     usual.basis = format!(

@@ -162,7 +162,7 @@ fn basis(input: &ComplianceInput<'_>) -> Vec<String> {
     if let Some(baseline) = input.baseline {
         for (name, cluster) in &baseline.clusters {
             let flows = || cluster.coverage.iter().filter(|source| source.kind == "flows");
-            let lost: u64 = flows().flat_map(|source| source.lost.values()).sum();
+            let events: u64 = flows().flat_map(|source| source.lost.values()).sum();
             let gaps: usize = flows().map(|source| source.gaps.len()).sum();
             let (first, last) = (
                 flows().filter_map(|source| source.first.as_deref()).min(),
@@ -173,7 +173,7 @@ fn basis(input: &ComplianceInput<'_>) -> Vec<String> {
                 first.unwrap_or("unknown"),
                 last.unwrap_or("unknown"),
                 count(size(gaps)),
-                count(lost)
+                count(events)
             ));
         }
     }

@@ -60,7 +60,7 @@ fn row_text(row: &ControlRow) -> Vec<String> {
 /// Prose in which words between backticks stay code.
 fn prose_with_code(sentence: &str) -> String {
     let parts: Vec<&str> = sentence.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return prose(sentence);
     }
     let each = parts.iter().enumerate();

@@ -69,7 +69,7 @@ const TELLING: &[(&str, Show)] = &[
     (
         "Not clean: the gate names the workload, the destination and what would let it through, and says that it was not in use before: the week of the baseline \
          had no tenth. The probe's denial is counted as proof that the policies are enforced, and not as damage.\n\n\
-         On call rolls back egress with the two commands of the plan, and at eleven the job is run again by hand (`kubectl create job --from=cronjob/settlement`). It passes, and it is recorded. \
+         On call rolls back with the commands of the runbook, and at eleven the job is run again by hand (`kubectl create job --from=cronjob/settlement`). It passes, and it is recorded. \
          In production, which no policy governs yet, the tenth was recorded too. So the baseline is made again, from all days until Wednesday afternoon:",
         Show::Section("discovery-2/orders-staging.md", "## What this baseline cannot know"),
     ),
