@@ -1,6 +1,7 @@
 //! The walk-through: a text between the commands, and what they printed.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use egress_atlas::simulate::{STORY_STEPS, StoryStep};
 
@@ -141,14 +142,18 @@ fn quoted(text: &str) -> String {
     text.lines().flat_map(|line| [if line.is_empty() { ">" } else { "> " }, line, "\n"]).collect()
 }
 
+fn is_of(name: &str, kind: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == kind)
+}
+
 fn show(out: &mut String, step: &StoryStep, show: &Show, said: &Said, read: &impl Fn(&str) -> String) {
     match show {
         Show::Nothing => {}
         Show::Printed => block(out, "text", &said[step.title]),
-        Show::File(name) if name.ends_with(".md") => {
+        Show::File(name) if is_of(name, "md") => {
             let _unfailing = writeln!(out, "{}", quoted(read(name).trim_end()));
         }
-        Show::File(name) => block(out, if name.ends_with(".yaml") { "yaml" } else { "text" }, &read(name)),
+        Show::File(name) => block(out, if is_of(name, "yaml") { "yaml" } else { "text" }, &read(name)),
         Show::Section(name, heading) => {
             let _unfailing = writeln!(out, "{}", quoted(&section(&read(name), heading)));
         }
