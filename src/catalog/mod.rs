@@ -21,6 +21,7 @@ mod row;
 mod settings;
 pub mod settings_detect;
 mod settings_draft;
+mod settings_plan;
 mod settings_rules;
 
 pub use address::unwrap_embedded;
@@ -39,4 +40,5 @@ pub use row::Scope;
 pub use settings::{Join, Networks, Settings};
 pub use settings_detect::{Detect, THRESHOLDS, Threshold};
 pub use settings_draft::{Database, DraftSettings, Harbor, Ntp, Profile, PublicAccess, VendorRanges};
+pub use settings_plan::PlanSettings;
 pub use settings_rules::{BEHAVIOUR_CLASSES, CATALOG_CLASSES, CategoryRule, Exemption, Reach, SuspectRule};

@@ -14,6 +14,7 @@ use super::document::{Document, DocumentError, Table};
 use super::pattern::Pattern;
 use super::settings_detect::Detect;
 use super::settings_draft::DraftSettings;
+use super::settings_plan::PlanSettings;
 use super::settings_rules::{CategoryRule, Exemption, SuspectRule, optional_list};
 use crate::model::parse_duration_nanos;
 
@@ -40,6 +41,8 @@ pub struct Settings {
     pub clusters: BTreeMap<Box<str>, Networks>,
     /// `[draft]` and `[clusters.NAME.draft]`: what policy drafts may contain.
     pub draft: DraftSettings,
+    /// `[plan]`: what namespaces are for.
+    pub plan: PlanSettings,
     /// `[clusters.NAME] profile`: what the CNI of a cluster does where policies leave it open.
     pub profiles: BTreeMap<Box<str>, Box<str>>,
 }
@@ -114,7 +117,9 @@ impl Settings {
         let document = Document::new(file, text);
         let content = document.parse()?;
         let root = document.root(&content);
-        root.expect_keys(&["join", "category", "suspect", "exempt", "detect", "networks", "clusters", "draft"])?;
+        root.expect_keys(&[
+            "join", "category", "suspect", "exempt", "detect", "networks", "clusters", "draft", "plan",
+        ])?;
         let mut settings = Self { file: file.into(), ..Self::default() };
         if let Some(table) = root.table("join")? {
             settings.join = read_join(&table)?;
@@ -136,6 +141,9 @@ impl Settings {
         }
         if let Some(table) = root.table("draft")? {
             settings.draft = DraftSettings::read(&table)?;
+        }
+        if let Some(table) = root.table("plan")? {
+            settings.plan = PlanSettings::read(&table)?;
         }
         if let Some(clusters) = root.table("clusters")? {
             for (name, table) in clusters.named_tables("clusters")? {
@@ -288,6 +296,13 @@ workloads = ["crawler"]
 ports = [443]
 owner = "search@example.com"
 reason = "fetches pages of customers"
+
+# What namespaces are for, and who is called; `*` stands for anything.
+[plan]
+staging = ["*-staging"]
+production = ["shop"]
+system = ["mesh"]
+contacts = ["shop*=team shop, #shop-oncall"]
 
 # What only one cluster has.
 [clusters.east.draft]

@@ -49,6 +49,9 @@ pub(super) struct TrafficArgs {
     /// Worker threads [default: all processors].
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<usize>,
+    /// Nanoseconds of silence that never end a connection, whatever the settings say.
+    #[arg(skip)]
+    pub(super) idle_min: i64,
 }
 
 /// Everything that was read, joined on nothing yet.
@@ -118,7 +121,8 @@ impl TrafficArgs {
         let (since, until) = self.window(context)?;
         let files = self.files()?;
         let threads = self.threads();
-        let limits = FoldLimits { idle_nanos: settings.join.idle, since, until, ..FoldLimits::default() };
+        let limits =
+            FoldLimits { idle_nanos: settings.join.idle.max(self.idle_min), since, until, ..FoldLimits::default() };
         let options = IngestOptions { threads, limits, keep_ids };
         let progress = Progress::default();
         let read = with_progress(context, &progress, || ingest(&files, &options, &progress))?;

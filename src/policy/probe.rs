@@ -3,6 +3,7 @@
 //! In: namespace, canary, labels, image. Out: the YAML of a Job, plain or as a Helm test. The probe first reaches something that
 //! is allowed; when it cannot, it says *cannot tell* and proves nothing. It never goes through a proxy and has no privilege.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The image used unless another is given: curl 8.11.1 on Alpine, whose user is 100 of group 101.
@@ -105,9 +106,13 @@ impl Probe {
     }
 
     fn labels(&self, yaml: &mut Yaml, indent: usize) {
+        // Policies select by this very key: given, it stands for the workload that the probe is to be taken for.
+        const NAME: &str = "app.kubernetes.io/name";
         yaml.line(indent, "labels:");
-        yaml.line(indent + 2, &format!("app.kubernetes.io/name: {PROBE_NAME}"));
-        for (key, value) in &self.labels {
+        let named = [(NAME.to_owned(), PROBE_NAME.to_owned())];
+        let labels: BTreeMap<&String, &String> =
+            named.iter().chain(&self.labels).map(|(key, value)| (key, value)).collect();
+        for (key, value) in labels {
             yaml.line(indent + 2, &format!("{key}: \"{value}\""));
         }
     }
@@ -305,6 +310,18 @@ mod tests {
         assert_eq!(container["image"], PROBE_IMAGE);
         assert_eq!(container["env"][0]["value"], "1.1.1.1");
         assert!(container["command"][2].as_str().unwrap().contains("exit 1"));
+    }
+
+    #[test]
+    fn the_labels_of_a_workload_take_the_place_of_its_own() {
+        let labels = [("app.kubernetes.io/name", "cart"), ("tier", "a"), ("tier", "b")];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+        let text = Probe { labels, ..probe() }.manifest().unwrap();
+        // Twice the same key is an error in strict YAML, and anybody's guess elsewhere.
+        let value: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        let labels = &value["spec"]["template"]["metadata"]["labels"];
+        assert_eq!((&labels["app.kubernetes.io/name"], &labels["tier"]), (&"cart".into(), &"b".into()));
+        assert_eq!(value["metadata"]["name"], PROBE_NAME);
     }
 
     #[test]

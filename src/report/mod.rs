@@ -6,6 +6,7 @@
 
 mod audit;
 mod collected;
+mod compliance;
 mod coverage;
 mod digest;
 mod document;
@@ -40,6 +41,10 @@ mod wording;
 
 pub use audit::{AuditView, audit_columns, audit_json, audit_markdown, audit_sarif, audit_text};
 pub use collected::{CollectedRow, collected, collected_text};
+pub use compliance::{
+    Compliance, ComplianceInput, Control, ControlRow, EvidenceError, GateEvidence, Standing, compliance,
+    compliance_json, compliance_markdown,
+};
 pub use draft::{DraftRow, draft_columns, draft_json, draft_markdown, draft_text};
 pub use drift::{
     Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Direction, Drift, drift, drift_csv, drift_json, drift_markdown,
@@ -62,7 +67,8 @@ pub use nearest::nearest;
 pub use paint::Paint;
 pub use path::{cluster_folder, document_path};
 pub use plan::{
-    Environment, NamespaceRisk, Plan, PlanInput, PolicyObject, Reason, Step, plan, plan_json, plan_markdown,
+    Environment, Judged, NamespaceRisk, Plan, PlanInput, PolicyObject, Reason, Step, plan, plan_json, plan_markdown,
+    runbook_markdown,
 };
 pub use readiness::{
     COVERAGE_OF_FLOWS, Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json,

@@ -13,7 +13,7 @@ pub mod slices;
 mod store;
 
 pub use audit::lint_cluster;
-pub use baseline::of_baseline;
+pub use baseline::{of_baseline, of_baseline_days};
 pub use draft::{baselines, unproven};
 pub use enforced::enforced;
 pub use import::{ImportError, ImportOptions, Imported, Outcome, import};

@@ -17,6 +17,8 @@ mod calico;
 mod catalog;
 /// The live collector, as a process: senders, files, crashes.
 mod collect;
+/// Evidence for controls.
+mod compliance;
 /// The account of records over every fixture.
 mod conservation;
 mod coverage;
@@ -70,6 +72,8 @@ mod sources;
 mod spark;
 /// Every format and every command, through the store.
 mod stored;
+/// A rollout over simulated weeks, and the walk-through made from it.
+mod story;
 /// Runs commands in this process.
 mod support;
 /// House rules.

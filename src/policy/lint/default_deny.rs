@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::cover::{closes, is_catch_all, is_everything};
 use super::facts::{AnyPodOf, LintCluster, PodKnowledge};
 use super::finding::{DENY_MISSING, DENY_RENAMED, DENY_WEAK, DRIFTED_NAME, LintFinding};
-use super::ground::{DIRECTIONS, Ground, is_about_all};
+use super::ground::{DIRECTIONS, Ground, is_about_all, is_for};
 use crate::model::Severity;
 use crate::policy::names::PolicyName;
-use crate::policy::{Direction, Policy};
+use crate::policy::{Direction, Policy, PolicySet};
 
 /// Namespaces of the platform itself, where closing everything stops the cluster.
 const PLATFORM: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
@@ -32,6 +32,19 @@ pub(super) fn check(ground: &mut Ground<'_>) {
         ground.not_checked("namespaces without any policy: give --kube with namespaces (or --baseline)");
     }
     drifted(ground);
+}
+
+/// The policies that close a direction of a namespace for certain, under whatever name.
+pub fn closing<'a>(
+    set: &'a PolicySet,
+    cluster: &LintCluster,
+    namespace: &str,
+    direction: Direction,
+) -> Vec<&'a Policy> {
+    let labels = cluster.namespaces.get(namespace).and_then(|labels| labels.as_deref());
+    let any = AnyPodOf { namespace, labels };
+    let in_force = set.policies.iter().filter(|policy| is_for(policy, cluster));
+    in_force.filter(|policy| closes(policy, direction) && is_about_all(policy, &any)).collect()
 }
 
 fn missing(cluster: &LintCluster, policies: &[&Policy], namespace: &str, direction: Direction) -> Option<LintFinding> {

@@ -3,11 +3,10 @@
 use super::super::escape::{code, prose};
 use super::super::table::Table;
 use super::super::wording::{count, list};
+use super::commands::{APPLY_ORDER, folder, quoted, rollback};
 use super::risk::Environment;
 use super::schedule::{Plan, Step};
 use crate::policy::Direction;
-use crate::policy::draft::Dialect;
-use crate::policy::names::PolicyName;
 
 const fn word(environment: Environment) -> &'static str {
     match environment {
@@ -34,11 +33,24 @@ pub fn plan_markdown(plan: &Plan) -> String {
             code(&format!("{}/{}", risk.cluster, risk.namespace)),
             word(risk.environment).to_owned(),
             count(risk.points),
-            list(why, 4),
+            list(why, 6),
             list(risk.blockers.iter().map(|blocker| prose(blocker)), 3),
         ]);
     }
     out.push(table.to_markdown());
+    let unknown = plan.ranking.iter().flat_map(|risk| {
+        risk.unknown
+            .iter()
+            .map(|what| format!("- {}: {}", code(&format!("{}/{}", risk.cluster, risk.namespace)), prose(what)))
+    });
+    let unknown: Vec<String> = unknown.collect();
+    if !unknown.is_empty() {
+        out.extend(["## What this baseline cannot know".to_owned(), String::new()]);
+        out.push("These workloads exist, and the policies were made without knowing what they need:".to_owned());
+        out.push(String::new());
+        out.extend(unknown);
+        out.push(String::new());
+    }
     for step in &plan.steps {
         out.extend(step_text(plan, step));
     }
@@ -63,13 +75,7 @@ fn step_text(plan: &Plan, step: &Step) -> Vec<String> {
         out.push("# before: nothing that was recorded breaks".to_owned());
         out.push(format!("egress-atlas replay --policies {folder} --flows FLOWS --dns DNS --kube KUBE"));
         out.push("# apply: what opens first, what closes last".to_owned());
-        for policy in [
-            PolicyName::EgressBaselineAllow,
-            PolicyName::EgressAllowlist,
-            PolicyName::IngressAllowlist,
-            PolicyName::DefaultDenyEgress,
-            PolicyName::DefaultDenyIngress,
-        ] {
+        for policy in APPLY_ORDER {
             out.push(format!("kubectl --context {} apply -f {folder}/{}", quoted(cluster), policy.file()));
         }
         out.push("APPLIED=$(date -u +%Y-%m-%dT%H:%M:%SZ)".to_owned());
@@ -85,58 +91,13 @@ fn step_text(plan: &Plan, step: &Step) -> Vec<String> {
             step.soak_hours
         ));
         out.extend(["```".to_owned(), String::new(), "Roll back:".to_owned(), String::new(), "```sh".to_owned()]);
-        out.extend(rollback(plan, cluster, namespace));
+        for direction in [Direction::Egress, Direction::Ingress] {
+            out.push(format!("# {}", direction.as_str().to_ascii_lowercase()));
+            out.extend(rollback(plan, cluster, namespace, direction));
+        }
         out.extend(["```".to_owned(), String::new()]);
     }
     out
-}
-
-fn folder(plan: &Plan, cluster: &str, namespace: &str) -> String {
-    let clusters: std::collections::BTreeSet<&str> = plan.ranking.iter().map(|risk| risk.cluster.as_str()).collect();
-    let path = if clusters.len() > 1 { format!("{cluster}/{namespace}") } else { namespace.to_owned() };
-    quoted(&format!("{}/{path}", plan.drafts.trim_end_matches('/')))
-}
-
-fn rollback(plan: &Plan, cluster: &str, namespace: &str) -> Vec<String> {
-    let context = quoted(cluster);
-    let known = plan.objects.get(&format!("{cluster}/{namespace}"));
-    let mut out = Vec::new();
-    for direction in [Direction::Egress, Direction::Ingress] {
-        let word = direction.as_str().to_ascii_lowercase();
-        out.push(format!("# {word}"));
-        if let Some(objects) = known {
-            for object in objects.iter().filter(|object| object.direction == word) {
-                let place = if object.namespace.is_empty() {
-                    String::new()
-                } else {
-                    format!(" -n {}", quoted(&object.namespace))
-                };
-                out.push(format!(
-                    "kubectl --context {context} delete {}{place} {} --ignore-not-found",
-                    object.resource,
-                    quoted(&object.name)
-                ));
-            }
-            continue;
-        }
-        for name in PolicyName::ALL.into_iter().filter(|name| name.direction() == direction) {
-            out.push(format!(
-                "kubectl --context {context} delete {} -n {} {name} --ignore-not-found",
-                Dialect::Kubernetes.resource(),
-                quoted(namespace)
-            ));
-        }
-    }
-    out
-}
-
-/// A word for the shell.
-fn quoted(text: &str) -> String {
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./=:@".contains(&byte)) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''").replace('\n', " "))
-    }
 }
 
 /// As JSON.
