@@ -3,6 +3,7 @@
 mod audit;
 mod baseline;
 mod draft;
+mod feeds;
 mod import;
 mod ingest;
 mod judge;

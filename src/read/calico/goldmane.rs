@@ -9,6 +9,8 @@
 
 use std::net::IpAddr;
 
+use prost::Message;
+
 use crate::model::{
     Account, Batch, Certainty, ChainId, Excluded, FlowRow, Initiator, Place, Rejected, TextId, Timestamp, Verdict,
     Vocabulary,
@@ -20,6 +22,7 @@ use super::super::json_records::{FOREIGN_OBJECT, TakeRecord, each_record};
 use super::super::open::Framing;
 use super::ends::{End, EndType, address_of};
 use super::flows::{Labels, MORE_CONNECTIONS};
+use super::goldmane_wire::{self, wire};
 
 loose_object! {
     /// `PolicyHit`.
@@ -31,7 +34,7 @@ loose_object! {
 
 /// A list of hits; Whisker may write texts in it, which say nothing here.
 #[derive(Debug, Default)]
-pub(super) struct Hits<'de>(Vec<Hit<'de>>);
+pub(super) struct Hits<'de>(pub(super) Vec<Hit<'de>>);
 
 impl<'de> serde::Deserialize<'de> for Hits<'de> {
     fn deserialize<D: serde::de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -65,16 +68,16 @@ loose_object! {
 
 /// `Flow`, or what stands for one: the key may be an object of its own or its fields among the flow's.
 #[derive(Debug, Default)]
-struct Record<'de> {
-    key: Option<FlowKey<'de>>,
-    own: FlowKey<'de>,
-    start: Scalar<'de>,
-    end: Scalar<'de>,
-    source_labels: Labels<'de>,
-    dest_labels: Labels<'de>,
-    started: Scalar<'de>,
-    source_ips: Texts<'de>,
-    dest_ips: Texts<'de>,
+pub(super) struct Record<'de> {
+    pub(super) key: Option<FlowKey<'de>>,
+    pub(super) own: FlowKey<'de>,
+    pub(super) start: Scalar<'de>,
+    pub(super) end: Scalar<'de>,
+    pub(super) source_labels: Labels<'de>,
+    pub(super) dest_labels: Labels<'de>,
+    pub(super) started: Scalar<'de>,
+    pub(super) source_ips: Texts<'de>,
+    pub(super) dest_ips: Texts<'de>,
 }
 
 impl<'de> LooseObject<'de> for Record<'de> {
@@ -102,6 +105,7 @@ impl<'de> serde::Deserialize<'de> for Record<'de> {
 
 const BROKEN_TIME: Rejected = Rejected("time that does not parse or fit");
 const BROKEN_PORT: Rejected = Rejected("port that is no 16-bit number");
+const BROKEN_PROTOBUF: Rejected = Rejected("broken protobuf");
 const TOTALS: Excluded = Excluded("page totals");
 const NO_TIME: &str = "record without a time";
 const NO_ADDRESS: &str =
@@ -127,6 +131,21 @@ impl GoldmaneDecoder {
         account: &mut Account,
     ) {
         each_record(chunk, base, framing, &mut Taker { vocabulary, batch }, account);
+    }
+
+    /// Decodes one flow of the gRPC stream.
+    pub(in crate::read) fn message(
+        &mut self,
+        flow: &[u8],
+        place: Place,
+        vocabulary: &mut Vocabulary,
+        batch: &mut Batch,
+        account: &mut Account,
+    ) {
+        match wire::Flow::decode(flow) {
+            Ok(flow) => Taker { vocabulary, batch }.take(&goldmane_wire::spelled(&flow), None, place, account),
+            Err(_) => account.reject(BROKEN_PROTOBUF, place),
+        }
     }
 }
 
