@@ -31,7 +31,7 @@ const RESTART_OVERLAP_NANOS: i64 = 60_000_000_000;
 const ACTIVE_NANOS: i64 = 600_000_000_000;
 /// Whoever serves may invent nodes: no more are remembered.
 const NODES_MAX: usize = 10_000;
-/// A failure that goes on is told again after so many tries.
+/// A failure that stays the same is told again after so many tries.
 const TELL_EVERY: u32 = 20;
 
 /// What a source is known by from run to run.
@@ -108,7 +108,7 @@ pub(super) async fn follow(feed: Feed, before: Option<u64>, shared: Shared) {
         dropped: 0,
     };
     let mut stop = shared.stop.clone();
-    let (mut pause, mut failures) = (PAUSES.0, 0_u32);
+    let (mut pause, mut failures, mut told) = (PAUSES.0, 0_u32, String::new());
     shared.metrics.stream(&feed.address, false);
     while !*stop.borrow() {
         let begun = Instant::now();
@@ -122,10 +122,11 @@ pub(super) async fn follow(feed: Feed, before: Option<u64>, shared: Shared) {
         if begun.elapsed() >= HELD {
             (pause, failures) = (PAUSES.0, 0);
         }
-        if failures.is_multiple_of(TELL_EVERY) {
+        if why != told || failures.is_multiple_of(TELL_EVERY) {
             let fields: [(&str, &dyn std::fmt::Display); 3] =
                 [("address", &feed.address), ("why", &why), ("tries", &(failures + 1))];
             shared.journal.warn("no stream; it is tried again", &fields);
+            told = why;
         }
         failures = failures.saturating_add(1);
         tokio::select! {

@@ -12,6 +12,10 @@ use egress_atlas::simulate::{Scenario, Sink, dnstap, generate};
 use crate::support::run;
 
 mod coredns;
+mod exporters;
+mod server;
+mod streams;
+mod wire;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 

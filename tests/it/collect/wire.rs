@@ -36,14 +36,8 @@ const LOST_AT: &[(&str, u64)] =
     &[("PERF_EVENT_RING_BUFFER", 1), ("OBSERVER_EVENTS_QUEUE", 2), ("HUBBLE_RING_BUFFER", 3)];
 
 const PORTS: Fields = &[("source_port", 1, Number), ("destination_port", 2, Number)];
-const FLAGS: Fields = &[
-    ("FIN", 1, Truth),
-    ("SYN", 2, Truth),
-    ("RST", 3, Truth),
-    ("PSH", 4, Truth),
-    ("ACK", 5, Truth),
-    ("URG", 6, Truth),
-];
+const FLAGS: Fields =
+    &[("FIN", 1, Truth), ("SYN", 2, Truth), ("RST", 3, Truth), ("PSH", 4, Truth), ("ACK", 5, Truth), ("URG", 6, Truth)];
 const TCP: Fields = &[("source_port", 1, Number), ("destination_port", 2, Number), ("flags", 3, One(FLAGS))];
 const TYPE_AND_CODE: Fields = &[("type", 1, Number), ("code", 2, Number)];
 const LAYER4: Fields = &[
@@ -198,7 +192,9 @@ pub(crate) fn time(nanos: i64) -> Vec<u8> {
 }
 
 fn whole(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{value}")))
+    value
+        .as_u64()
+        .unwrap_or_else(|| value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{value}")))
 }
 
 /// Encodes an object; a key that is in no table is left out.
@@ -230,7 +226,8 @@ pub(crate) fn encode(fields: Fields, value: &Value) -> Vec<u8> {
             }
             Member(members) => {
                 let known = |name: &str| members.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
-                let member = value.as_str().map_or_else(|| whole(value), |name| known(name).unwrap_or_else(|| panic!("{name}")));
+                let member =
+                    value.as_str().map_or_else(|| whole(value), |name| known(name).unwrap_or_else(|| panic!("{name}")));
                 number_field(*number, member, &mut out);
             }
             One(fields) => bytes_field(*number, &encode(fields, value), &mut out),
