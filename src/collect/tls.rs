@@ -119,7 +119,7 @@ impl TlsServer {
             match server_config(&self.settings) {
                 Ok(config) => current.1 = TlsAcceptor::from(Arc::new(config)),
                 Err(error) => {
-                    self.journal.warn("changed certificate cannot be used; the old one stays", &[("error", &error)])
+                    self.journal.warn("changed certificate cannot be used; the old one stays", &[("error", &error)]);
                 }
             }
             current.0 = now;

@@ -118,12 +118,11 @@ pub fn fnv(bytes: &[u8]) -> u64 {
 #[derive(Debug)]
 pub struct FeedDecoder {
     hubble: HubbleDecoder,
-    goldmane: GoldmaneDecoder,
 }
 
 impl Default for FeedDecoder {
     fn default() -> Self {
-        Self { hubble: HubbleDecoder::new(true), goldmane: GoldmaneDecoder }
+        Self { hubble: HubbleDecoder::new(true) }
     }
 }
 
@@ -139,7 +138,7 @@ impl FeedDecoder {
     ) {
         match &event.content {
             Content::Relay(response) => self.hubble.response(response, place, vocabulary, batch, account),
-            Content::Goldmane(flow) => self.goldmane.message(flow, place, vocabulary, batch, account),
+            Content::Goldmane(flow) => GoldmaneDecoder::message(flow, place, vocabulary, batch, account),
             Content::Antrea(flow) => {
                 let added = antrea::read(flow).and_then(|record| record.add(false, vocabulary, batch, account));
                 match added {

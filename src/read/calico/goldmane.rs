@@ -135,7 +135,6 @@ impl GoldmaneDecoder {
 
     /// Decodes one flow of the gRPC stream.
     pub(in crate::read) fn message(
-        &mut self,
         flow: &[u8],
         place: Place,
         vocabulary: &mut Vocabulary,

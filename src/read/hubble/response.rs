@@ -17,7 +17,11 @@ use super::record::{Dns, End, EventType, Flow, Ip, Layer4, Layer7, LostEvents, O
 use super::{parse, rows};
 
 /// The types that the compiler of Protocol Buffers makes of `proto/hubble.proto`.
-#[expect(unreachable_pub, reason = "the compiler's own words")]
+#[expect(
+    unreachable_pub,
+    clippy::large_enum_variant,
+    reason = "the compiler's own words; nearly every message is a flow"
+)]
 mod wire {
     include!(concat!(env!("OUT_DIR"), "/hubble.rs"));
 }
