@@ -279,7 +279,7 @@ mod tests {
         check("store = \"s\"\n", "c.toml line 1: the file needs the key `dnstap`");
         check(
             "store = \"s\"\n[[dnstap]]\nlisten = \"6000\"\n",
-            "c.toml line 3: `listen` cannot be `6000`: write `unix:///PATH` or `tcp://ADDRESS:PORT`",
+            "c.toml line 3: `listen` cannot be `6000`: write `unix:///PATH`, `tcp://ADDRESS:PORT` or `tls://ADDRESS:PORT`",
         );
         check(
             "store = \"s\"\nsync = \"1\"\n",

@@ -281,3 +281,67 @@ impl IpfixListener {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::collect_settings::CollectSettings;
+    use super::*;
+
+    fn parse(tables: &str) -> Result<CollectSettings, String> {
+        CollectSettings::parse(&format!("store = \"s\"\n{tables}"), "c.toml").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn mistakes_are_told_with_line_key_and_remedy() {
+        let check = |tables: &str, told: &str| assert_eq!(parse(tables).unwrap_err(), told);
+        check(
+            "[[relay]]\naddress = \"hubble-relay:80\"\n",
+            "c.toml line 3: `address` cannot be `hubble-relay:80`: write `tcp://HOST:PORT` or `tls://HOST:PORT`, as in `tls://hubble-relay.kube-system.svc:443`",
+        );
+        check("[[relay]]\naddress = \"tls://r:443\"\n", "c.toml line 2: `[[relay]]` needs the key `ca`");
+        check(
+            "[[relay]]\naddress = \"tcp://r:80\"\nca = \"ca.crt\"\n",
+            "c.toml line 4: `ca` cannot be `ca.crt`: it is for `address = \"tls://…\"` only",
+        );
+        check(
+            "[[goldmane]]\naddress = \"tls://g:7443\"\nca = \"c\"\ncertificate = \"t\"\n",
+            "c.toml line 2: `[[goldmane]]` needs the key `key`",
+        );
+        check(
+            "[[antrea]]\nadress = \"tls://a:14740\"\n",
+            "c.toml line 3: unknown key `adress` in `[[antrea]]`; did you mean `address`?",
+        );
+        check(
+            "[[ipfix]]\nlisten = \"unix:///x\"\n",
+            "c.toml line 3: `listen` cannot be `unix:///x`: write `tcp://ADDRESS:PORT`, `tls://ADDRESS:PORT` or `udp://ADDRESS:PORT`",
+        );
+        check(
+            "[[ipfix]]\nlisten = \"tcp://[::]:4739\"\ntemplates = \"1m\"\n",
+            "c.toml line 4: `templates` cannot be `1m`: it is for `listen = \"udp://…\"` only",
+        );
+        check("[[dnstap]]\nlisten = \"tls://[::]:6001\"\n", "c.toml line 2: `[[dnstap]]` needs the key `certificate`");
+        check(
+            "[[dnstap]]\nlisten = \"tcp://[::]:6000\"\nkey = \"k\"\n",
+            "c.toml line 4: `key` cannot be `k`: it is for `listen = \"tls://…\"` only",
+        );
+        check("[[relya]]\n", "c.toml line 2: unknown key `relya` in the file; did you mean `relay`?");
+    }
+
+    #[test]
+    fn addresses_have_a_host_and_a_port() {
+        for (good, host) in
+            [("tls://a.b-c:1", "a.b-c"), ("tls://10.0.0.1:443", "10.0.0.1"), ("tls://[2001:db8::1]:443", "2001:db8::1")]
+        {
+            let settings = parse(&format!("[[relay]]\naddress = \"{good}\"\nca = \"c\"\n")).unwrap();
+            assert_eq!(settings.feeds[0].tls.as_ref().unwrap().server_name, host);
+        }
+        for bad in
+            ["tcp://a", "tcp://:1", "tcp://a:0", "tcp://a:70000", "tcp://2001:db8::1:80", "tcp://a/b:1", "http://a:1"]
+        {
+            assert!(
+                parse(&format!("[[relay]]\naddress = \"{bad}\"\n")).unwrap_err().contains("`address` cannot be"),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -11,8 +11,10 @@ use egress_atlas::simulate::{Scenario, Sink, dnstap, generate};
 
 use crate::support::run;
 
+mod cilium;
 mod coredns;
 mod exporters;
+mod go;
 mod overload;
 mod server;
 mod streams;
