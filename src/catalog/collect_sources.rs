@@ -285,7 +285,6 @@ impl IpfixListener {
 #[cfg(test)]
 mod tests {
     use super::super::collect_settings::CollectSettings;
-    use super::*;
 
     fn parse(tables: &str) -> Result<CollectSettings, String> {
         CollectSettings::parse(&format!("store = \"s\"\n{tables}"), "c.toml").map_err(|error| error.to_string())

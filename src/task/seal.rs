@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::feeds::Feeds;
+use super::feeds::{Feeds, Told};
 use crate::catalog::FeedKind;
 use crate::collect::wal::{MessageKind, Record, SegmentReader, segment_number};
 use crate::collect::{Clock, Sealed, Sealer};
@@ -252,7 +252,8 @@ impl Sealing {
             let (mut account, mut missing) = (Account::default(), 0);
             self.batch.clear();
             for event in &events {
-                let judged = self.senders.feeds.judge(key, event, arrived);
+                let told = Told { node: &event.node, time: event.time, key: event.key };
+                let judged = self.senders.feeds.judge(key, told, arrived);
                 missing += judged.missing_nanos;
                 if judged.is_again {
                     account.exclude(AGAIN);

@@ -194,6 +194,24 @@ fn flows_of_antrea_are_read_by_number() {
     crate::decoding::accounts(&outcome, 2, &[("address that does not parse", 1)]);
 }
 
+proptest::proptest! {
+    #[test]
+    fn no_message_panics(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400), flips in proptest::collection::vec((0_usize..4_000, 0_u8..8), 0..4)) {
+        for kind in FeedKind::ALL {
+            drop(Heard::read(kind, &bytes));
+        }
+        // Nearly good ones reach further.
+        let mut message = encode(RESPONSE, &shapes()[18]);
+        for (at, bit) in flips {
+            let at = at % message.len();
+            message[at] ^= 1 << bit;
+        }
+        if Heard::read(FeedKind::Relay, &message).is_ok() {
+            heard(FeedKind::Relay, &[message]);
+        }
+    }
+}
+
 /// The n-th event of a node, one a second up to now.
 fn event(node: &str, number: u64) -> Step {
     let at = egress_atlas::model::Timestamp::from_nanos(base() + i64::try_from(number).unwrap() * 1_000_000_000);
