@@ -117,8 +117,9 @@ impl Collector {
     /// In ticks of 10 ms.
     fn processor(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
-        let fields = stat.rsplit(')').next().unwrap_or_default().split(' ');
-        let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).skip(10).take(2).sum();
+        // Behind the name: a blank, the state, and the 12th and 13th field from there.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split(' ').skip(12).take(2);
+        let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
         Duration::from_millis(ticks * 10)
     }
 
