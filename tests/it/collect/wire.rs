@@ -164,10 +164,14 @@ pub(crate) const RESULT: Fields = &[
 
 pub(crate) fn varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
+        out.push(low(value) | 0x80);
         value >>= 7;
     }
-    out.push(value as u8);
+    out.push(low(value));
+}
+
+fn low(value: u64) -> u8 {
+    u8::try_from(value & 0x7f).unwrap()
 }
 
 pub(crate) fn bytes_field(number: u64, bytes: &[u8], out: &mut Vec<u8>) {
@@ -186,8 +190,8 @@ pub(crate) fn number_field(number: u64, value: u64, out: &mut Vec<u8>) {
 /// `google.protobuf.Timestamp`.
 pub(crate) fn time(nanos: i64) -> Vec<u8> {
     let mut out = Vec::new();
-    number_field(1, nanos.div_euclid(1_000_000_000) as u64, &mut out);
-    number_field(2, nanos.rem_euclid(1_000_000_000) as u64, &mut out);
+    number_field(1, nanos.div_euclid(1_000_000_000).cast_unsigned(), &mut out);
+    number_field(2, nanos.rem_euclid(1_000_000_000).cast_unsigned(), &mut out);
     out
 }
 
