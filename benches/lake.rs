@@ -103,12 +103,13 @@ impl Collector {
     fn cost(&self) -> (u64, u64) {
         let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", self.0.id())).unwrap_or_default();
         let stat = read("stat");
-        let fields: Vec<u64> =
-            stat.rsplit(')').next().unwrap_or_default().split(' ').filter_map(|field| field.parse().ok()).collect();
+        // Behind the name: a blank, the state, and the 12th and 13th field from there.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split(' ').skip(12).take(2);
+        let ticks = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
         let status = read("status");
         let memory = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
         let peak = memory.split_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0);
-        (fields.iter().skip(10).take(2).sum(), peak)
+        (ticks, peak)
     }
 }
 

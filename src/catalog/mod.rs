@@ -6,6 +6,7 @@
 
 mod address;
 mod collect_settings;
+mod collect_sources;
 mod date;
 mod document;
 mod embedded;
@@ -25,7 +26,8 @@ mod settings_plan;
 mod settings_rules;
 
 pub use address::unwrap_embedded;
-pub use collect_settings::{CollectSettings, DnstapListener, HubbleFiles, Listen};
+pub use collect_settings::{CollectSettings, DnstapListener, HubbleFiles};
+pub use collect_sources::{ClientTls, Feed, FeedKind, IpfixListener, Listen, ServerTls};
 pub use date::Date;
 pub(crate) use document::edits;
 pub(crate) use document::suggestion;

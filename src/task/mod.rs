@@ -4,6 +4,7 @@ mod audit;
 mod baseline;
 mod draft;
 mod enforced;
+mod feeds;
 mod import;
 mod ingest;
 mod judge;

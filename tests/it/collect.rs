@@ -11,7 +11,14 @@ use egress_atlas::simulate::{Scenario, Sink, dnstap, generate};
 
 use crate::support::run;
 
+mod cilium;
 mod coredns;
+mod exporters;
+mod go;
+mod overload;
+mod server;
+mod streams;
+mod wire;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -344,6 +351,19 @@ fn overload_waits_and_counts_and_stays_small() {
     assert_eq!(rows.iter().map(|row| row.read).sum::<u64>(), expected);
     assert_eq!(rows.iter().map(|row| row.lost).sum::<u64>(), 1, "loss reported is loss caused");
     assert!(peak < 600 << 10, "{peak} KiB");
+}
+
+#[test]
+fn a_short_overload_ends_with_an_exact_account() {
+    let seconds = std::env::var("ATLAS_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let outcome = overload::overload(Duration::from_secs(seconds));
+    if seconds > 10 {
+        writeln!(std::io::stderr(), "{outcome:#?}").unwrap();
+    }
+    outcome.check();
+    assert!(outcome.frames_sent > 1_000 && outcome.flows_sent > 1_000, "{outcome:?}");
+    assert!(outcome.frames_lost > 0, "the sender that leaves in the middle of a frame");
+    assert!(outcome.peak_kib < 700 << 10, "{outcome:?}");
 }
 
 #[test]

@@ -9,6 +9,8 @@
 
 use std::net::IpAddr;
 
+use prost::Message;
+
 use crate::model::{
     Account, Batch, Certainty, ChainId, Counter, Excluded, FlowRow, Initiator, Place, RecordId, Rejected, TextId,
     Timestamp, Verdict, Vocabulary, Volume,
@@ -21,6 +23,7 @@ use super::super::open::Framing;
 use super::counts::{InOut, opened};
 use super::ends::{End, EndType, address_of};
 use super::flows::Labels;
+use super::goldmane_wire::{self, wire};
 
 loose_object! {
     /// `PolicyHit`.
@@ -32,7 +35,7 @@ loose_object! {
 
 /// A list of hits; Whisker may write texts in it, which say nothing here.
 #[derive(Debug, Default)]
-pub(super) struct Hits<'de>(Vec<Hit<'de>>);
+pub(super) struct Hits<'de>(pub(super) Vec<Hit<'de>>);
 
 impl<'de> serde::Deserialize<'de> for Hits<'de> {
     fn deserialize<D: serde::de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -66,20 +69,20 @@ loose_object! {
 
 /// `Flow`, or what stands for one: the key may be an object of its own or its fields among the flow's.
 #[derive(Debug, Default)]
-struct Record<'de> {
-    key: Option<FlowKey<'de>>,
-    own: FlowKey<'de>,
-    start: Scalar<'de>,
-    end: Scalar<'de>,
-    source_labels: Labels<'de>,
-    dest_labels: Labels<'de>,
-    started: Scalar<'de>,
-    completed: Scalar<'de>,
-    live: Scalar<'de>,
-    bytes: [Scalar<'de>; 2],
-    packets: [Scalar<'de>; 2],
-    source_ips: Texts<'de>,
-    dest_ips: Texts<'de>,
+pub(super) struct Record<'de> {
+    pub(super) key: Option<FlowKey<'de>>,
+    pub(super) own: FlowKey<'de>,
+    pub(super) start: Scalar<'de>,
+    pub(super) end: Scalar<'de>,
+    pub(super) source_labels: Labels<'de>,
+    pub(super) dest_labels: Labels<'de>,
+    pub(super) started: Scalar<'de>,
+    pub(super) completed: Scalar<'de>,
+    pub(super) live: Scalar<'de>,
+    pub(super) bytes: [Scalar<'de>; 2],
+    pub(super) packets: [Scalar<'de>; 2],
+    pub(super) source_ips: Texts<'de>,
+    pub(super) dest_ips: Texts<'de>,
 }
 
 impl<'de> LooseObject<'de> for Record<'de> {
@@ -113,6 +116,7 @@ impl<'de> serde::Deserialize<'de> for Record<'de> {
 
 const BROKEN_TIME: Rejected = Rejected("time that does not parse or fit");
 const BROKEN_PORT: Rejected = Rejected("port that is no 16-bit number");
+const BROKEN_PROTOBUF: Rejected = Rejected("broken protobuf");
 const TOTALS: Excluded = Excluded("page totals");
 const NO_TIME: &str = "record without a time";
 const NO_ADDRESS: &str =
@@ -139,6 +143,20 @@ impl GoldmaneDecoder {
         account: &mut Account,
     ) {
         each_record(chunk, base, framing, &mut Taker { vocabulary, batch }, account);
+    }
+
+    /// Decodes one flow of the gRPC stream.
+    pub(in crate::read) fn message(
+        flow: &[u8],
+        place: Place,
+        vocabulary: &mut Vocabulary,
+        batch: &mut Batch,
+        account: &mut Account,
+    ) {
+        match wire::Flow::decode(flow) {
+            Ok(flow) => Taker { vocabulary, batch }.take(&goldmane_wire::spelled(&flow), None, place, account),
+            Err(_) => account.reject(BROKEN_PROTOBUF, place),
+        }
     }
 }
 

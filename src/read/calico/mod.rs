@@ -8,6 +8,7 @@ mod dns;
 mod ends;
 mod flows;
 mod goldmane;
+mod goldmane_wire;
 mod kernel_line;
 mod log;
 
@@ -16,5 +17,6 @@ pub(super) use dns::NO_CLIENT;
 pub use flows::CalicoDecoder;
 pub(super) use flows::NO_DESTINATION_ADDRESS;
 pub use goldmane::GoldmaneDecoder;
+pub(super) use goldmane_wire::{Piece as GoldmanePiece, request as goldmane_request};
 pub use log::CalicoLogDecoder;
 pub(super) use log::{NO_VERDICT, is_log_line};
