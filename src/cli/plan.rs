@@ -8,14 +8,16 @@ use clap::{Args, ValueEnum};
 
 use super::Context;
 use super::baseline::read_baseline;
-use super::replay::policies;
+use super::replay::policies_of;
 use crate::error::ExitStatus;
 use crate::kube::Inventory;
 use crate::model::Account;
 use crate::policy::names::PolicyName;
 use crate::policy::{Dialect, PolicySet};
 use crate::read::{InputSpec, open_bytes};
-use crate::report::{AtlasDocument, Environment, PlanInput, PolicyObject, plan, plan_json, plan_markdown};
+use crate::report::{
+    AtlasDocument, Environment, PlanInput, PolicyObject, cluster_folder, plan, plan_json, plan_markdown,
+};
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
@@ -69,6 +71,7 @@ pub(super) fn run(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<
         environments: &environments,
         objects,
         drafts: &drafts,
+        baseline_path: &args.baseline.display().to_string(),
         hours: args.hours,
         wave: usize::from(args.wave),
     });
@@ -148,18 +151,19 @@ fn objects(
 ) -> anyhow::Result<BTreeMap<(String, String), Vec<PolicyObject>>> {
     let mut found: BTreeMap<(String, String), Vec<PolicyObject>> = BTreeMap::new();
     let several = baseline.clusters.len() > 1;
-    if several && !baseline.clusters.keys().any(|cluster| path.join(cluster).is_dir()) {
+    if several && !baseline.clusters.keys().any(|cluster| path.join(cluster_folder(cluster)).is_dir()) {
         bail!(
             "`{}`: no folder of any cluster of the baseline in it; give the folder that `draft --out` wrote",
             path.display()
         );
     }
     for cluster in baseline.clusters.keys() {
-        let folder = if several { path.join(cluster) } else { path.to_owned() };
+        let folder = if several { path.join(cluster_folder(cluster)) } else { path.to_owned() };
         if several && !folder.is_dir() {
             continue;
         }
-        let set = policies(&[folder.display().to_string()])?;
+        let spec = InputSpec { cluster: None, format: None, path: folder.display().to_string() };
+        let set = policies_of(&[spec])?;
         for (namespace, object) in named(&set) {
             found.entry((cluster.clone(), namespace)).or_default().push(object);
         }

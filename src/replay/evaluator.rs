@@ -171,27 +171,33 @@ impl<'s> Evaluator<'s> {
 
     /// Judges a connection.
     pub fn judge(&self, connection: &Connection<'_>) -> Judgement {
+        self.judge_between(self, connection)
+    }
+
+    /// Judges a connection into another cluster, whose own network plugin (`server_side`, over the same policies) lets it in or not.
+    pub fn judge_between(&self, server_side: &Self, connection: &Connection<'_>) -> Judgement {
         let server = connection.server;
+        let judge_direct = |connection: &Connection<'_>| self.judge_direct(server_side, connection);
         if server.end.kind != EndKind::Service || server.backends.is_empty() {
-            return self.judge_direct(connection);
+            return judge_direct(connection);
         }
         let mut all = server
             .backends
             .iter()
-            .map(|(backend, port)| self.judge_direct(&Connection { server: backend, port: *port, ..*connection }));
-        let Some(first) = all.next() else { return self.judge_direct(connection) };
+            .map(|(backend, port)| judge_direct(&Connection { server: backend, port: *port, ..*connection }));
+        let Some(first) = all.next() else { return judge_direct(connection) };
         let agreed = all.all(|next| next.verdict == first.verdict)
-            && (self.profile.service == ServiceView::Backend || self.judge_direct(connection).verdict == first.verdict);
+            && (self.profile.service == ServiceView::Backend || judge_direct(connection).verdict == first.verdict);
         if agreed { first } else { Judgement::of(Side::Undecidable(Doubt::ServiceAddress), Side::NotSubject) }
     }
 
-    fn judge_direct(&self, connection: &Connection<'_>) -> Judgement {
+    fn judge_direct(&self, server_side: &Self, connection: &Connection<'_>) -> Judgement {
         let Connection { client, server, .. } = *connection;
         let egress = self.side(Direction::Egress, client, server, connection);
         let ingress = if is_own_node(&client.end, &server.end) {
             Side::NotSubject
         } else {
-            self.side(Direction::Ingress, server, client, connection)
+            server_side.side(Direction::Ingress, server, client, connection)
         };
         let judgement = Judgement::of(egress, ingress);
         let is_open = judgement.verdict == Verdict::NotIsolated;

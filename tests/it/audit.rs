@@ -578,3 +578,18 @@ fn the_documentation_lists_every_rule_with_its_severity() {
     }
     assert!(LINT_RULES.iter().all(|rule| rule.severity >= Severity::Low));
 }
+
+#[test]
+fn a_list_of_egress_without_policy_types_closes_ingress_too() {
+    let spec = |types: &str| {
+        kubernetes("web", &format!("{{podSelector: {{}}, {types}egress: [{{to: [{{podSelector: {{}}}}]}}]}}"))
+    };
+    check("ingress-implied/medium", &spec(""), &spec("policyTypes: [Egress], "));
+    check("ingress-implied/medium", &spec(""), &spec("policyTypes: [Ingress, Egress], "));
+    check("ingress-implied/medium", &spec(""), &spec("ingress: [{from: [{podSelector: {}}]}], "));
+    let found = fired(&spec(""), &Profile::GENERIC, true);
+    assert!(
+        !found.iter().any(|name| name.starts_with("default-deny-other-name")),
+        "its name is not the matter: {found:?}"
+    );
+}

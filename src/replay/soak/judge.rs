@@ -78,7 +78,9 @@ pub fn soak<'e, 's: 'e>(
         for edge in &recorded.edges {
             let ends = [edge.client, edge.server].map(|place| prepared.get(place).and_then(Option::as_ref));
             let [Some(client), Some(server)] = ends else { continue };
-            let Some(evaluator) = of_cluster(&client.end.cluster) else { continue };
+            let [Some(evaluator), Some(server_side)] = [client, server].map(|one| of_cluster(&one.end.cluster)) else {
+                continue;
+            };
             let connection = Connection {
                 client,
                 server,
@@ -88,7 +90,7 @@ pub fn soak<'e, 's: 'e>(
                 guessed: edge.guessed,
             };
             if is_after {
-                judge.after(edge, &client.end, &server.end, &evaluator.judge(&connection));
+                judge.after(edge, &client.end, &server.end, &evaluator.judge_between(server_side, &connection));
             } else {
                 judge.spanning(edge, &client.end, &server.end);
             }

@@ -46,6 +46,11 @@ pub struct NamespaceRisk {
     pub blockers: Vec<String>,
 }
 
+/// `1 gap in the flows`, `2 gaps in the flows`.
+fn counted(number: u64, one: &str, rest: &str) -> String {
+    format!("{} {one}{} {rest}", count(number), if number == 1 { "" } else { "s" })
+}
+
 /// `most` points at `full` or above, in proportion below.
 fn scaled(number: u64, full: u64, most: u64) -> u64 {
     (number.min(full) * most).div_ceil(full.max(1))
@@ -80,10 +85,10 @@ pub(super) fn weigh(
         .map(|edge| (&edge.workload.kind, &edge.workload.name))
         .collect();
     let number = size(workloads.len());
-    add(scaled(number, 20, 15), format!("{} workloads with traffic", count(number)));
+    add(scaled(number, 20, 15), counted(number, "workload", "with traffic"));
     let outside: Vec<&EdgeDocument> = namespace.egress.iter().filter(|edge| is_outside(edge)).collect();
     let number = destinations(outside.iter().copied());
-    add(scaled(number, 40, 20), format!("{} destinations outside the cluster", count(number)));
+    add(scaled(number, 40, 20), counted(number, "destination", "outside the cluster"));
     let connections: u64 = outside.iter().map(|edge| edge.connections).sum();
     let graded = |grade: Grade| outside.iter().filter_map(|edge| edge.grades.get(grade.as_str())).sum::<u64>();
     let ambiguous = graded(Grade::PodAmbiguous);
@@ -99,11 +104,11 @@ pub(super) fn weigh(
     );
     dependents(name, namespace, &mut add);
     let guessed = namespace.totals.guessed_orientation;
-    add(scaled(guessed, 100, 5), format!("{} connections whose direction was guessed", count(guessed)));
+    add(scaled(guessed, 100, 5), counted(guessed, "connection", "whose direction was guessed"));
     let periodic = size(workloads.iter().filter(|(kind, _)| matches!(kind.as_str(), "CronJob" | "Job")).count());
-    add(scaled(periodic, 10, 5), format!("{} workloads that run by schedule", count(periodic)));
+    add(scaled(periodic, 10, 5), counted(periodic, "workload", "with a schedule"));
     let spots = size(namespace.blind_spots.len());
-    add(scaled(spots, 5, 10), format!("{} workloads that the baseline knows nothing of", count(spots)));
+    add(scaled(spots, 5, 10), counted(spots, "workload", "that the baseline knows nothing of"));
     coverage(cluster.1, &mut add);
     reasons.sort_by(|one, two| two.points.cmp(&one.points).then_with(|| one.what.cmp(&two.what)));
     NamespaceRisk {
@@ -134,7 +139,7 @@ fn dependents(name: &str, namespace: &NamespaceDocument, add: &mut impl FnMut(u6
         })
         .collect();
     let number = size(callers.len());
-    add(scaled(number, 5, 10), format!("called from {} other namespaces", count(number)));
+    add(scaled(number, 5, 10), format!("called from {}", counted(number, "other namespace", "")).trim_end().to_owned());
 }
 
 /// The share of the window that the flows of the cluster do not cover.
@@ -142,8 +147,8 @@ fn coverage(cluster: &ClusterDocument, add: &mut impl FnMut(u64, String)) {
     let flows = || cluster.coverage.iter().filter(|source| source.kind == "flows");
     let lost: u64 = flows().flat_map(|source| source.lost.values()).sum();
     let gaps = size(flows().map(|source| source.gaps.len()).sum());
-    add(scaled(gaps, 10, 5), format!("{} gaps in the flows of the cluster", count(gaps)));
-    add(if lost > 0 { 5 } else { 0 }, format!("{} events reported lost in the cluster", count(lost)));
+    add(scaled(gaps, 10, 5), counted(gaps, "gap", "in the flows of the cluster"));
+    add(if lost > 0 { 5 } else { 0 }, counted(lost, "event", "reported lost in the cluster"));
 }
 
 /// What an owner has to decide first.
@@ -165,10 +170,10 @@ fn blockers(namespace: &NamespaceDocument) -> Vec<String> {
     );
     let mut blockers = Vec::new();
     if open > 0 {
-        blockers.push(format!("{} suspects without an approval", count(open)));
+        blockers.push(counted(open, "suspect", "without an approval"));
     }
     if unclassified > 0 {
-        blockers.push(format!("{} destinations that no rule classifies", count(unclassified)));
+        blockers.push(counted(unclassified, "destination", "that no rule classifies"));
     }
     blockers
 }

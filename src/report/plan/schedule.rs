@@ -34,6 +34,8 @@ pub struct PlanInput<'a> {
     pub objects: BTreeMap<(String, String), Vec<PolicyObject>>,
     /// Where the drafts lie, for the commands.
     pub drafts: &'a str,
+    /// Where the baseline lies, for the commands.
+    pub baseline_path: &'a str,
     /// Length of each soak in hours.
     pub hours: u32,
     /// Namespaces in one wave of the last step.
@@ -70,6 +72,8 @@ pub struct Plan {
     pub objects: BTreeMap<String, Vec<PolicyObject>>,
     /// Where the drafts lie.
     pub drafts: String,
+    /// Where the baseline lies.
+    pub baseline: String,
 }
 
 /// Namespaces of the cluster itself, by name or beginning.
@@ -109,6 +113,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         notes,
         objects: objects.collect(),
         drafts: input.drafts.to_owned(),
+        baseline: input.baseline_path.to_owned(),
         ranking,
     }
 }
