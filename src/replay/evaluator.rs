@@ -171,33 +171,44 @@ impl<'s> Evaluator<'s> {
 
     /// Judges a connection.
     pub fn judge(&self, connection: &Connection<'_>) -> Judgement {
-        self.judge_between(self, connection)
-    }
-
-    /// Judges a connection into another cluster, whose own network plugin (`server_side`, over the same policies) lets it in or not.
-    pub fn judge_between(&self, server_side: &Self, connection: &Connection<'_>) -> Judgement {
         let server = connection.server;
-        let judge_direct = |connection: &Connection<'_>| self.judge_direct(server_side, connection);
         if server.end.kind != EndKind::Service || server.backends.is_empty() {
-            return judge_direct(connection);
+            return self.judge_direct(connection);
         }
         let mut all = server
             .backends
             .iter()
-            .map(|(backend, port)| judge_direct(&Connection { server: backend, port: *port, ..*connection }));
-        let Some(first) = all.next() else { return judge_direct(connection) };
+            .map(|(backend, port)| self.judge_direct(&Connection { server: backend, port: *port, ..*connection }));
+        let Some(first) = all.next() else { return self.judge_direct(connection) };
         let agreed = all.all(|next| next.verdict == first.verdict)
-            && (self.profile.service == ServiceView::Backend || judge_direct(connection).verdict == first.verdict);
+            && (self.profile.service == ServiceView::Backend || self.judge_direct(connection).verdict == first.verdict);
         if agreed { first } else { Judgement::of(Side::Undecidable(Doubt::ServiceAddress), Side::NotSubject) }
     }
 
-    fn judge_direct(&self, server_side: &Self, connection: &Connection<'_>) -> Judgement {
+    /// Judges a connection into another cluster, over the same policies: each side by the network plugin that is there (`server_side`
+    /// for the server). Both ends are prepared again, since what a rule means for an end depends on the plugin that applies it.
+    pub fn judge_between(&self, server_side: &Self, connection: &Connection<'_>) -> Judgement {
+        if self.profile == server_side.profile {
+            return self.judge(connection);
+        }
+        let client_there = server_side.prepare(connection.client.end.clone());
+        let server_here = self.prepare(connection.server.end.clone());
+        let here = self.judge(&Connection { server: &server_here, ..*connection });
+        let there = server_side.judge(&Connection { client: &client_there, ..*connection });
+        match there.egress {
+            // Nothing about either side: the connection as a whole is in doubt.
+            Side::Undecidable(Doubt::OrientationGuessed | Doubt::ServiceAddress) => there,
+            _ => Judgement::of(here.egress, there.ingress),
+        }
+    }
+
+    fn judge_direct(&self, connection: &Connection<'_>) -> Judgement {
         let Connection { client, server, .. } = *connection;
         let egress = self.side(Direction::Egress, client, server, connection);
         let ingress = if is_own_node(&client.end, &server.end) {
             Side::NotSubject
         } else {
-            server_side.side(Direction::Ingress, server, client, connection)
+            self.side(Direction::Ingress, server, client, connection)
         };
         let judgement = Judgement::of(egress, ingress);
         let is_open = judgement.verdict == Verdict::NotIsolated;

@@ -99,6 +99,7 @@ fn a_cluster_with_a_hostile_name_keeps_its_folder_and_its_objects() {
     let text = ran.out.replace(&drafts, "drafts").replace(&baseline, "BASE");
     for part in [
         "kubectl --context '../eu=[x]' apply -k drafts/_2e._2feu_3d_5bx_5d/shop\n",
+        "kubectl --context '../eu=[x]' delete -k drafts/_2e._2feu_3d_5bx_5d/shop --ignore-not-found\n# egress",
         "kubectl --context '../eu=[x]' delete ciliumnetworkpolicies.cilium.io -n shop default-deny-egress --ignore-not-found",
         "egress-atlas replay --policies drafts/arn_3aaws_3aus/shop --profile cilium --flows",
         "--baseline BASE --flows",

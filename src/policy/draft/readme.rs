@@ -33,7 +33,7 @@ pub(super) fn document(draft: &Draft, manifests: &[Manifest]) -> String {
     out.push(String::new());
     out.push("## Apply".to_owned());
     out.push(String::new());
-    out.extend(apply(draft));
+    out.extend(apply(draft, manifests));
     for direction in [Direction::Egress, Direction::Ingress] {
         out.push(String::new());
         out.extend(rollback(draft, manifests, direction));
@@ -43,7 +43,7 @@ pub(super) fn document(draft: &Draft, manifests: &[Manifest]) -> String {
 }
 
 /// How to apply it: all at once, since the first of these objects closes the pods that it selects, and the others open them again.
-fn apply(draft: &Draft) -> Vec<String> {
+fn apply(draft: &Draft, manifests: &[Manifest]) -> Vec<String> {
     let mut out = Vec::new();
     if draft.dialect == Dialect::Cilium {
         out.push(
@@ -80,8 +80,27 @@ fn apply(draft: &Draft) -> Vec<String> {
         ));
     }
     out.extend(["```".to_owned(), String::new(), "## Roll back everything".to_owned(), String::new()]);
-    out.extend(["```sh".to_owned(), "kubectl delete -k . --ignore-not-found".to_owned(), "```".to_owned()]);
+    out.push("```sh".to_owned());
+    out.push(match draft.dialect {
+        // Where denies are rules of their own, they must not outlive the allow-lists.
+        Dialect::Antrea | Dialect::ClusterNetworkPolicy => delete(draft, manifests, &denies_first()),
+        _ => "kubectl delete -k . --ignore-not-found".to_owned(),
+    });
+    out.push("```".to_owned());
     out
+}
+
+fn denies_first() -> Vec<PolicyName> {
+    let mut policies = PolicyName::ALL.to_vec();
+    policies.sort_by_key(|policy| !policy.as_str().starts_with("default-deny"));
+    policies
+}
+
+/// The objects of these policies away, in their order.
+fn delete(draft: &Draft, manifests: &[Manifest], policies: &[PolicyName]) -> String {
+    let place = if draft.dialect.is_cluster_wide() { String::new() } else { format!(" -n {}", draft.namespace) };
+    let names: Vec<&str> = policies.iter().flat_map(|policy| named(manifests, &[*policy])).collect();
+    format!("kubectl delete {}{place} --ignore-not-found {}", draft.dialect.resource(), names.join(" "))
 }
 
 /// The names of the objects of these policies, sorted.
@@ -95,7 +114,6 @@ fn named<'m>(manifests: &'m [Manifest], policies: &[PolicyName]) -> BTreeSet<&'m
 
 fn rollback(draft: &Draft, manifests: &[Manifest], direction: Direction) -> Vec<String> {
     let word = direction.as_str();
-    let place = if draft.dialect.is_cluster_wide() { String::new() } else { format!(" -n {}", draft.namespace) };
     let mut out = vec![format!("## Roll back {word}"), String::new()];
     out.push(match draft.dialect {
         Dialect::Antrea | Dialect::ClusterNetworkPolicy => {
@@ -108,8 +126,7 @@ fn rollback(draft: &Draft, manifests: &[Manifest], direction: Direction) -> Vec<
     let mut policies: Vec<PolicyName> =
         PolicyName::ALL.into_iter().filter(|policy| policy.direction() == direction).collect();
     policies.sort();
-    let names: Vec<&str> = policies.into_iter().flat_map(|policy| named(manifests, &[policy])).collect();
-    out.push(format!("kubectl delete {}{place} --ignore-not-found {}", draft.dialect.resource(), names.join(" ")));
+    out.push(delete(draft, manifests, &policies));
     out.push("```".to_owned());
     out
 }

@@ -83,6 +83,11 @@ fn step_text(plan: &Plan, step: &Step) -> Vec<String> {
             quoted(&plan.baseline)
         ));
         out.extend(["```".to_owned(), String::new(), "Roll back:".to_owned(), String::new(), "```sh".to_owned()]);
+        // Where denies are rules of their own, they have to go first, by name.
+        if !["antrea", "clusternetworkpolicies"].into_iter().any(|kind| is_of(plan, cluster, namespace, kind)) {
+            out.push("# everything".to_owned());
+            out.push(format!("kubectl --context {} delete -k {folder} --ignore-not-found", quoted(cluster)));
+        }
         out.extend(rollback(plan, cluster, namespace));
         out.extend(["```".to_owned(), String::new()]);
     }

@@ -351,7 +351,7 @@ fn the_servers_side_is_judged_by_the_servers_network_plugin() {
         protocol: Protocol::TCP,
         names: Names::default(),
         guessed: false,
-        recorded: egress_atlas::model::Verdict::Forwarded,
+        recorded: egress_atlas::model::Verdict::Allowed,
         seen: Seen { flows: 1, first: None, last: None },
     };
     let recorded = Recorded { ends: vec![client, server], edges: vec![edge] };
