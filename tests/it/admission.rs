@@ -16,18 +16,18 @@ fn workload(name: &str) -> Workload {
     Workload { kind: WorkloadKind("Deployment".into()), name: name.into() }
 }
 
-fn judged(category: Category) -> Option<SeenJudgement> {
-    Some(SeenJudgement { category, label: None, open: Vec::new(), review: SeenReview::NotNeeded })
+fn judged(category: Category) -> SeenJudgement {
+    SeenJudgement { category, label: None, open: Vec::new(), review: SeenReview::NotNeeded }
 }
 
-fn suspect() -> Option<SeenJudgement> {
+fn suspect() -> SeenJudgement {
     let open = vec![SeenFinding { class: "dynamic_dns (high)".to_owned(), why: "dynamic DNS".to_owned() }];
-    Some(SeenJudgement {
+    SeenJudgement {
         category: Category::Unclassified,
         label: None,
         open,
         review: SeenReview::Closed("rejected".to_owned()),
-    })
+    }
 }
 
 fn edge(peer: Peer, (protocol, port): (Protocol, u16), addresses: &[&str]) -> SeenEdge {
@@ -47,7 +47,7 @@ fn edge(peer: Peer, (protocol, port): (Protocol, u16), addresses: &[&str]) -> Se
         days: vec!["2026-03-02".to_owned()],
         addresses: all,
         pods: vec!["web-1".to_owned()],
-        judgement: judged(Category::Vendor),
+        judgement: Some(judged(Category::Vendor)),
     }
 }
 
@@ -106,7 +106,7 @@ fn pending(draft: &Draft, kind: PendingKind) -> Vec<String> {
 #[test]
 fn time_servers_open_what_was_seen_and_never_a_refused_address() {
     let pool = || named("2.pool.ntp.org", NTP, &["203.0.113.9"]);
-    let refused = || SeenEdge { judgement: suspect(), ..named("c2.ddns.net", NTP, &["198.51.100.7"]) };
+    let refused = || SeenEdge { judgement: Some(suspect()), ..named("c2.ddns.net", NTP, &["198.51.100.7"]) };
     for dialect in Dialect::ALL {
         let nothing = draft_of(Vec::new(), "", dialect, "");
         assert_eq!(rule(&nothing, "baseline/ntp"), None, "{dialect}: nothing was seen");
@@ -134,7 +134,7 @@ fn time_servers_open_what_was_seen_and_never_a_refused_address() {
     // No more addresses than these are listed, and there may be others.
     let many: Vec<String> = (1..=64).map(|last| format!("198.51.100.{last}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    let wide = SeenEdge { judgement: suspect(), ..named("c2.ddns.net", NTP, &many) };
+    let wide = SeenEdge { judgement: Some(suspect()), ..named("c2.ddns.net", NTP, &many) };
     let draft = draft_of(vec![pool(), wide], "", Dialect::Cilium, "");
     assert_eq!(rule(&draft, "baseline/ntp"), None);
     assert!(rule(&draft, "web/egress/2.pool.ntp.org").is_some());
@@ -201,7 +201,7 @@ fn private_addresses_that_nobody_explains_are_left_out() {
 #[test]
 fn what_nobody_classified_is_asked_about() {
     let bucket = || named("reports.s3.example.com", (Protocol::TCP, 443), &["203.0.113.9"]);
-    let unclassified = || SeenEdge { judgement: judged(Category::Unclassified), ..bucket() };
+    let unclassified = || SeenEdge { judgement: Some(judged(Category::Unclassified)), ..bucket() };
     let draft = draft_of(vec![unclassified()], "", Dialect::Cilium, "");
     let questions = pending(&draft, PendingKind::Question);
     let asked = questions.iter().find(|text| text.contains("reports.s3.example.com TCP/443")).unwrap();

@@ -566,7 +566,9 @@ fn drafts_of_several_clusters_are_read_back_as_they_were_written() {
     run(&["draft", "--baseline", &baseline, "--dialect", "kubernetes", "--out", &drafts, "--config", &config]);
     let replayed = |policies: &[&str]| {
         let mut args = vec!["replay", "--baseline", &baseline, "--format", "json", "--config", &config];
-        policies.iter().for_each(|path| args.extend(["--policies", path]));
+        for path in policies {
+            args.extend(["--policies", path]);
+        }
         let ran = run(&args);
         assert!(matches!(ran.status, 1 | 3), "{}", ran.err);
         ran.out
