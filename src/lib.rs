@@ -7,8 +7,8 @@
 //!
 //! ```text
 //!  files          kube · read       attribute           summary      catalog · classify · detect      report
-//!  Hubble JSON    bytes → rows,     flows × answers     edges,       category, findings,              documents,
-//!  dnstap       → broken ones     → = name, grade,    → coverage   → state of the review            → tables, JSON
+//!  Hubble, Calico bytes → rows,     flows × answers     edges,       category, findings,              documents,
+//!  Antrea, dnstap→ broken ones    → = name, grade,    → coverage   → state of the review            → tables, JSON
 //!  kubectl -o     counted           confidence
 //! ```
 //!

@@ -194,16 +194,17 @@ cluster = "prod-eu"
 http = "0.0.0.0:9464"
 sync = "1s"           # how long pushed data may wait to be on disk
 flush = "1m"          # how long rows may wait to be in the store
-backlog_mib = 2048    # how much may wait for the store before nothing is taken any more
+backlog_mib = 2048    # what may wait for the store; then nothing is taken
 retention = "14d"     # how long days are kept
 
-# CoreDNS: `dnstap tcp://ADDRESS:6000 full`. Everybody who may connect can invent answers: restrict it.
+# CoreDNS: `dnstap tcp://ADDRESS:6000 full`.
+# Everybody who may connect can invent answers: restrict it.
 [[dnstap]]
 listen = "tcp://0.0.0.0:6000"
 allow = ["10.244.0.0/16", "192.168.10.0/24"]
 connections = 1000    # at a time
 handshake = "5s"      # how long a peer may take to begin
-idle = "1h"           # how long a peer may be silent before it is taken for dead
+idle = "1h"           # silent for so long, a peer is taken for dead
 
 # The same within TLS: `dnstap tls://HOST:6001 full`. CoreDNS has no certificate of its own to show; others have.
 [[dnstap]]

@@ -10,6 +10,7 @@ mod context;
 mod demo;
 mod discover;
 mod draft;
+mod drafts_index;
 mod drift;
 mod format;
 mod import;

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::Context;
 use super::baseline::read_baseline;
-use super::replay::{Profiles, policies};
+use super::replay::{Profiles, policies_of};
 use super::traffic::TrafficArgs;
 use super::write::write_text;
 use crate::catalog::Settings;
@@ -20,7 +20,8 @@ use crate::policy::{Dialect, PolicySet};
 use crate::read::{InputSpec, open_bytes};
 use crate::replay::{Evaluator, replay};
 use crate::report::{
-    AtlasDocument, Environment, Judged, PlanInput, PolicyObject, plan, plan_json, plan_markdown, runbook_markdown,
+    AtlasDocument, Environment, Judged, PlanInput, PolicyObject, cluster_folder, plan, plan_json, plan_markdown,
+    runbook_markdown,
 };
 use crate::task::of_baseline;
 
@@ -89,6 +90,7 @@ pub(super) fn run(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<
         judged,
         contacts: contacts(&baseline, &settings)?,
         drafts: &drafts,
+        baseline_path: &args.baseline.display().to_string(),
         hours: args.hours,
         wave: usize::from(args.wave),
     });
@@ -204,18 +206,19 @@ fn of_policies(
     let mut judged = BTreeMap::new();
     let recorded = of_baseline(baseline);
     let several = baseline.clusters.len() > 1;
-    if several && !baseline.clusters.keys().any(|cluster| path.join(cluster).is_dir()) {
+    if several && !baseline.clusters.keys().any(|cluster| path.join(cluster_folder(cluster)).is_dir()) {
         bail!(
             "`{}`: no folder of any cluster of the baseline in it; give the folder that `draft --out` wrote",
             path.display()
         );
     }
     for cluster in baseline.clusters.keys() {
-        let folder = if several { path.join(cluster) } else { path.to_owned() };
+        let folder = if several { path.join(cluster_folder(cluster)) } else { path.to_owned() };
         if several && !folder.is_dir() {
             continue;
         }
-        let set = policies(&[folder.display().to_string()])?;
+        let spec = InputSpec { cluster: None, format: None, path: folder.display().to_string() };
+        let set = policies_of(&[spec])?;
         for (namespace, object) in named(&set) {
             found.entry((cluster.clone(), namespace)).or_default().push(object);
         }

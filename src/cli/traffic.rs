@@ -218,8 +218,12 @@ impl TrafficArgs {
             None if default.is_file() => &default,
             None => return Ok(Settings::default()),
         };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("`{}`: settings; check the path given to --config", path.display()))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            anyhow::anyhow!(
+                "`{}`: the settings cannot be read ({error}); check the path given to --config",
+                path.display()
+            )
+        })?;
         let mut settings = Settings::parse(&text, &path.display().to_string())?;
         // Errors name the path; documents name the file alone, so that they do not depend on where it lay.
         settings.file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into();
@@ -307,6 +311,11 @@ fn inventory(files: &[InputFile], unnamed: &str, inputs: &mut Vec<InputAccount>)
         let mut bytes = Vec::new();
         let mut reader = std::io::Read::take(open_bytes(file)?, KUBE_BYTES_MAX);
         std::io::Read::read_to_end(&mut reader, &mut bytes).with_context(|| format!("`{path}`: Kubernetes objects"))?;
+        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+            bail!(
+                "`{path}`: the text is UTF-16, as older PowerShell writes with `>`; write it as UTF-8, as in `kubectl get ... -o json | Out-File -Encoding utf8 {path}`"
+            );
+        }
         let mut account = Account::default();
         inventory.add(file.cluster.as_deref().unwrap_or(unnamed), &bytes, &mut account);
         if account.used == 0 && account.excluded_total() == 0 {

@@ -23,7 +23,7 @@ pub use account::{Account, Excluded, Place, RejectCount, Rejected};
 pub use batch::{AnswerKind, AnswerRow, Batch, FlowRow, Loss};
 pub use category::{Category, Confidence, Severity};
 pub use coverage::{Activity, Gap, SourceKind, minutes_within};
-pub use distinct::{Distinct, stable_hash};
+pub use distinct::{Distinct, fnv1a, stable_hash};
 pub use endpoint::{Endpoint, IdentityKind, Workload, WorkloadKind};
 pub use flow::{Certainty, Initiator, Protocol, Verdict};
 pub use grade::Grade;

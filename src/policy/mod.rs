@@ -27,4 +27,6 @@ pub use probe_result::{ProbeAnswer, ProbeResult, ProbeResultError, probe_results
 pub use problem::{PolicyError, Problem};
 pub use rule::{Action, Block, Direction, Entity, Peer, PortMatch, PortSpec, Ports, ProtocolSpec, Rule, Section};
 pub use selector::{Key, Labelled, Selector, Value};
-pub use set::{Dialect, Note, ObjectId, Passed, Policy, PolicySet, PolicySource, RuleId, Subject, Tier, TierEnd};
+pub use set::{
+    Dialect, IMPLIED_INGRESS, Note, ObjectId, Passed, Policy, PolicySet, PolicySource, RuleId, Subject, Tier, TierEnd,
+};

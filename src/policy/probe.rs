@@ -3,7 +3,6 @@
 //! In: namespace, canary, labels, image. Out: the YAML of a Job, plain or as a Helm test. The probe first reaches something that
 //! is allowed; when it cannot, it says *cannot tell* and proves nothing. It never goes through a proxy and has no privilege.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The image used unless another is given: curl 8.11.1 on Alpine, whose user is 100 of group 101.
@@ -106,14 +105,18 @@ impl Probe {
     }
 
     fn labels(&self, yaml: &mut Yaml, indent: usize) {
-        // Policies select by this very key: given, it stands for the workload that the probe is to be taken for.
-        const NAME: &str = "app.kubernetes.io/name";
         yaml.line(indent, "labels:");
-        let named = [(NAME.to_owned(), PROBE_NAME.to_owned())];
-        let labels: BTreeMap<&String, &String> =
-            named.iter().chain(&self.labels).map(|(key, value)| (key, value)).collect();
+        // Each key once: what the user gives replaces ours, and the last of equals counts. `soak` goes by the name of the Job.
+        let mut labels: Vec<(&str, &str)> = vec![("app.kubernetes.io/name", PROBE_NAME)];
+        for (key, value) in &self.labels {
+            match labels.iter_mut().find(|(known, _)| known == key) {
+                Some(known) => known.1 = value,
+                None => labels.push((key, value)),
+            }
+        }
         for (key, value) in labels {
-            yaml.line(indent + 2, &format!("{key}: \"{value}\""));
+            let value = if value == PROBE_NAME { value.to_owned() } else { format!("\"{value}\"") };
+            yaml.line(indent + 2, &format!("{key}: {value}"));
         }
     }
 
@@ -313,15 +316,16 @@ mod tests {
     }
 
     #[test]
-    fn the_labels_of_a_workload_take_the_place_of_its_own() {
-        let labels = [("app.kubernetes.io/name", "cart"), ("tier", "a"), ("tier", "b")];
-        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    fn a_label_of_the_user_stands_once() {
+        let pairs = [("app.kubernetes.io/name", "cart"), ("team", "a"), ("team", "b")];
+        let labels = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
         let text = Probe { labels, ..probe() }.manifest().unwrap();
-        // Twice the same key is an error in strict YAML, and anybody's guess elsewhere.
+        // A strict reader refuses a key that stands twice.
         let value: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
-        let labels = &value["spec"]["template"]["metadata"]["labels"];
-        assert_eq!((&labels["app.kubernetes.io/name"], &labels["tier"]), (&"cart".into(), &"b".into()));
-        assert_eq!(value["metadata"]["name"], PROBE_NAME);
+        assert_eq!(text.matches("app.kubernetes.io/name:").count(), 2, "once for the Job, once for its pods\n{text}");
+        for labels in [&value["metadata"]["labels"], &value["spec"]["template"]["metadata"]["labels"]] {
+            assert_eq!(*labels, serde_json::json!({"app.kubernetes.io/name": "cart", "team": "b"}));
+        }
     }
 
     #[test]

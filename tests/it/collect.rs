@@ -402,3 +402,22 @@ fn mistakes_are_told_before_anything_begins() {
     assert_eq!(ran.status, 2);
     assert!(ran.err.contains("cannot listen") && ran.err.contains("is another program there"), "{}", ran.err);
 }
+
+/// Help is wrapped to the terminal, and a comment that is wrapped is no comment.
+#[test]
+fn the_settings_that_help_prints_can_be_loaded() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_egress-atlas"))
+        .args(["collect", "--help"])
+        .env("COLUMNS", "80")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let example = help.split_once("A complete collect.toml:\n").unwrap().1;
+    let folder = crate::support::folder(&[("collect.toml", example.as_bytes())]);
+    let file = folder.path().join("collect.toml");
+    let ran = crate::support::run(&["collect", "--config", file.to_str().unwrap(), "--check"]);
+    assert_eq!(ran.status, 0, "{}\n{help}", ran.err);
+    for line in example.lines() {
+        assert!(line.chars().count() < 80, "{line}");
+    }
+}

@@ -3,6 +3,8 @@
 
 /// How right the names are, on clusters whose truth is known.
 mod accuracy;
+/// What a draft lets in, leaves out and asks.
+mod admission;
 /// Antrea's text forms.
 mod antrea;
 /// Lints of policies, each with a case that fires and one that does not.

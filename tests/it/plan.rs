@@ -72,12 +72,46 @@ fn commands_name_the_objects_of_the_drafts() {
         "## Step 1: The least risky namespace",
         "kubectl --context prod-eu delete networkpolicies.networking.k8s.io -n shop default-deny-egress --ignore-not-found",
         "kubectl --context prod-us delete networkpolicies.networking.k8s.io -n platform egress-allowlist-build-runner --ignore-not-found",
-        "egress-atlas soak --policies drafts/prod-eu/shop --since \"$APPLIED\" --for 48h",
-        "kubectl --context prod-us apply -f drafts/prod-us/payments/egress-baseline-allow.yaml",
+        "egress-atlas soak --policies prod-eu=drafts/prod-eu/shop --since \"$APPLIED\" --for 48h",
+        "kubectl --context prod-us apply -k drafts/prod-us/payments\n",
         "Decide first",
     ] {
         assert!(text.contains(part), "`{part}` is missing in\n{text}");
     }
+}
+
+#[test]
+fn a_cluster_with_a_hostile_name_keeps_its_folder_and_its_objects() {
+    let atlas = std::fs::read_to_string(Path::new(&discovery()).join("atlas.json")).unwrap();
+    let mut atlas: Value = serde_json::from_str(&atlas).unwrap();
+    let clusters = atlas["clusters"].as_object_mut().unwrap();
+    for (old, new) in [("prod-eu", "../eu=[x]"), ("prod-us", "arn:aws:us")] {
+        let content = clusters.remove(old).unwrap();
+        clusters.insert(new.to_owned(), content);
+    }
+    let folder = crate::support::folder(&[("atlas.json", atlas.to_string().as_bytes())]);
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (baseline, drafts) = (at(""), at("drafts"));
+    let drafted = run(&["draft", "--baseline", &baseline, "--dialect", "cilium", "--out", &drafts]);
+    assert!(matches!(drafted.status, 0 | 1 | 3), "{}", drafted.err);
+    let ran = run(&["plan", "--baseline", &baseline, "--policies", &drafts]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let text = ran.out.replace(&drafts, "drafts").replace(&baseline, "BASE");
+    for part in [
+        "kubectl --context '../eu=[x]' apply -k drafts/_2e._2feu_3d_5bx_5d/shop\n",
+        "kubectl --context '../eu=[x]' delete -k drafts/_2e._2feu_3d_5bx_5d/shop --ignore-not-found\n# egress",
+        "kubectl --context '../eu=[x]' delete ciliumnetworkpolicies.cilium.io -n shop default-deny-egress --ignore-not-found",
+        "egress-atlas replay --policies drafts/arn_3aaws_3aus/shop --profile cilium --flows",
+        "--baseline BASE --flows",
+        "drafts/arn_3aaws_3aus/shop/README.md",
+    ] {
+        assert!(text.contains(part), "`{part}` is missing in\n{text}");
+    }
+    for wrong in ["\\`", "\\.", " 1 workloads", " 1 gaps", "| 1 workloads", "BASELINE"] {
+        assert!(!text.contains(wrong), "`{wrong}` in\n{text}");
+    }
+    let ran = run(&["replay", "--policies", &drafts, "--baseline", &baseline, "--profile", "cilium"]);
+    assert!(matches!(ran.status, 1 | 3), "{}", ran.err);
 }
 
 #[test]

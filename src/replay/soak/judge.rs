@@ -102,7 +102,9 @@ pub fn soak<'e, 's: 'e>(
         for edge in &recorded.edges {
             let ends = [edge.client, edge.server].map(|place| prepared.get(place).and_then(Option::as_ref));
             let [Some(client), Some(server)] = ends else { continue };
-            let Some(evaluator) = of_cluster(&client.end.cluster) else { continue };
+            let [Some(evaluator), Some(server_side)] = [client, server].map(|one| of_cluster(&one.end.cluster)) else {
+                continue;
+            };
             let connection = Connection {
                 client,
                 server,
@@ -111,10 +113,11 @@ pub fn soak<'e, 's: 'e>(
                 names: &edge.names,
                 guessed: edge.guessed,
             };
+            let judgement = evaluator.judge_between(server_side, &connection);
             match phase {
-                Phase::After => judge.after(edge, &client.end, &server.end, &evaluator.judge(&connection)),
-                Phase::Lingering => judge.lingering(edge, &client.end, &server.end, &evaluator.judge(&connection)),
-                Phase::Spanning => judge.spanning(edge, &client.end, &server.end, &evaluator.judge(&connection)),
+                Phase::After => judge.after(edge, &client.end, &server.end, &judgement),
+                Phase::Lingering => judge.lingering(edge, &client.end, &server.end, &judgement),
+                Phase::Spanning => judge.spanning(edge, &client.end, &server.end, &judgement),
             }
         }
     }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::path::cluster_folder;
 use super::schedule::Plan;
 use crate::policy::Direction;
 use crate::policy::draft::Dialect;
@@ -21,7 +22,8 @@ pub(super) const APPLY_ORDER: [PolicyName; 5] = [
 /// Where the policies of a namespace lie.
 pub(super) fn folder(plan: &Plan, cluster: &str, namespace: &str) -> String {
     let clusters: BTreeSet<&str> = plan.ranking.iter().map(|risk| risk.cluster.as_str()).collect();
-    let path = if clusters.len() > 1 { format!("{cluster}/{namespace}") } else { namespace.to_owned() };
+    let path =
+        if clusters.len() > 1 { format!("{}/{namespace}", cluster_folder(cluster)) } else { namespace.to_owned() };
     quoted(&format!("{}/{path}", plan.drafts.trim_end_matches('/')))
 }
 

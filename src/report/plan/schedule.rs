@@ -38,6 +38,8 @@ pub struct PlanInput<'a> {
     pub contacts: BTreeMap<(String, String), String>,
     /// Where the drafts lie, for the commands.
     pub drafts: &'a str,
+    /// Where the baseline lies, for the commands.
+    pub baseline_path: &'a str,
     /// Length of each soak in hours.
     pub hours: u32,
     /// Namespaces in one wave of the last step.
@@ -78,6 +80,8 @@ pub struct Plan {
     pub contacts: BTreeMap<String, String>,
     /// Where the drafts lie.
     pub drafts: String,
+    /// Where the baseline lies.
+    pub baseline: String,
 }
 
 /// Namespaces of the cluster itself, by name or beginning.
@@ -119,6 +123,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         judged: in_words(&input.judged),
         contacts: in_words(&input.contacts),
         drafts: input.drafts.to_owned(),
+        baseline: input.baseline_path.to_owned(),
         ranking,
     }
 }
