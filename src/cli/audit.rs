@@ -13,8 +13,8 @@ use super::write::{write_csv, write_text};
 use crate::catalog::Catalog;
 use crate::error::ExitStatus;
 use crate::model::Severity;
-use crate::policy::kyverno;
 use crate::policy::lint::{LintCluster, lint};
+use crate::policy::{PolicySet, kyverno};
 use crate::report::{AuditView, audit_columns, audit_json, audit_markdown, audit_sarif, audit_text};
 use crate::task::lint_cluster;
 
@@ -87,7 +87,7 @@ pub(super) fn run(args: &AuditArgs, context: &mut Context<'_>) -> anyhow::Result
     }
     let set = policies(&args.policies)?;
     let named = set.policies.iter().filter_map(|policy| policy.id.cluster.as_deref().map(str::to_owned)).collect();
-    let clusters = clusters(args, named)?;
+    let clusters = clusters(args, &set, named)?;
     let catalog = Catalog::embedded()?;
     let found = lint(&set, &clusters, &catalog);
     let mut notes: Vec<String> = set.notes.iter().map(|note| format!("{}: {}", note.object, note.text)).collect();
@@ -111,7 +111,7 @@ pub(super) fn run(args: &AuditArgs, context: &mut Context<'_>) -> anyhow::Result
 }
 
 /// Every cluster that anything names; without any, one that nobody named.
-fn clusters(args: &AuditArgs, mut names: BTreeSet<String>) -> anyhow::Result<Vec<LintCluster>> {
+fn clusters(args: &AuditArgs, set: &PolicySet, mut names: BTreeSet<String>) -> anyhow::Result<Vec<LintCluster>> {
     let traffic = TrafficArgs { kube: args.kube.clone(), config: args.config.clone(), ..TrafficArgs::default() };
     let settings = traffic.settings()?;
     let profiles = Profiles::parse(&args.profile)?;
@@ -127,7 +127,8 @@ fn clusters(args: &AuditArgs, mut names: BTreeSet<String>) -> anyhow::Result<Vec
     if names.is_empty() {
         names.insert(String::new());
     }
-    let cluster = |name: &String| Ok(lint_cluster(name, &profiles.of(name, &settings)?, &inventory, baseline.as_ref()));
+    let cluster =
+        |name: &String| Ok(lint_cluster(name, &profiles.of(name, &settings, set)?, &inventory, baseline.as_ref()));
     names.iter().map(cluster).collect()
 }
 

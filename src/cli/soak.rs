@@ -115,7 +115,10 @@ pub(super) fn run(args: &SoakArgs, context: &mut Context<'_>) -> anyhow::Result<
     drop(evidence);
     let mut evaluators: BTreeMap<Box<str>, Evaluator<'_>> = BTreeMap::new();
     for cluster in feeds.keys() {
-        evaluators.insert(cluster.clone(), Evaluator::new(&set, profiles.of(cluster, &traffic.settings)?));
+        evaluators.insert(
+            cluster.clone(),
+            Evaluator::new(&set, profiles.of(cluster, &traffic.settings, &set)?).knowing(resolver.services(cluster)),
+        );
     }
     let known = baseline.map(|document| workloads(&document)).unwrap_or_default();
     let input = SoakInput { asked, phases: &phases, feeds: &feeds, baseline: &known };

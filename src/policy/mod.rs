@@ -21,6 +21,8 @@ mod set;
 pub use doubt::{Doubt, Match};
 pub use name_pattern::{NamePattern, Wildcard};
 pub use problem::{PolicyError, Problem};
-pub use rule::{Action, Block, Direction, Entity, Peer, PortMatch, PortSpec, Ports, ProtocolSpec, Rule, Section};
+pub use rule::{
+    Action, Block, Direction, Entity, Peer, PortMatch, PortSpec, Ports, ProtocolSpec, Rule, Section, ServicePart,
+};
 pub use selector::{Key, Labelled, Selector, Value};
 pub use set::{Dialect, Note, ObjectId, Passed, Policy, PolicySet, PolicySource, RuleId, Subject, Tier, TierEnd};

@@ -12,15 +12,16 @@ mod miss;
 mod plan;
 mod profile;
 mod resolve;
+mod services;
 mod soak;
 mod tally;
 mod verdict;
 
-pub use end::{End, EndKind, NameEvidence, Names};
+pub use end::{Behind, End, EndKind, NameEvidence, Names};
 pub use evaluator::{Connection, Evaluator, Prepared};
 pub use fold::{Observed, Recorded, ReplayEdge, ReplayFold, Seen};
 pub use profile::{Profile, ServiceView};
 pub use resolve::{PodNetworks, Resolver};
 pub use soak::{Blocked, Fault, Feed, Leak, NamespaceSoak, Outcome, Phases, Quiet, Soak, SoakInput, Span, soak};
-pub use tally::{Break, Replay, ReplayWorkload, RuleUse, Totals, Undecided, Window, replay};
+pub use tally::{Break, Passed, Replay, ReplayWorkload, RuleUse, Totals, Undecided, Window, replay};
 pub use verdict::{Citation, Denial, Judgement, Miss, NearestMiss, Side, Verdict};

@@ -3,14 +3,16 @@
 //! Labels of the record itself come first, since they are of the time of the flow; the inventory adds what such records leave
 //! out, and speaks alone where they have no labels.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use ipnet::IpNet;
 
-use super::end::{End, EndKind, is_left_out};
+use super::end::{Behind, End, EndKind, is_left_out};
+use super::services;
 use crate::attribute::{Evidence, PartyId};
 use crate::kube::{ContainerPort, Inventory, Labels, Pod, Service};
 use crate::model::{AddressId, Endpoint, EndpointId, IdentityKind, TextId, Timestamp, Workload};
@@ -25,6 +27,12 @@ pub struct Resolver<'a> {
     pods: HashMap<Box<str>, Vec<IpNet>>,
     declared: PodNetworks,
     namespaces: BTreeMap<(Box<str>, Box<str>), Arc<Labels>>,
+    nodes: BTreeMap<(Box<str>, Box<str>), Arc<Labels>>,
+    /// By cluster and address: the services behind which it stands. Only clusters whose services are known.
+    behind: BTreeMap<Box<str>, HashMap<IpAddr, Arc<[Behind]>>>,
+    nobody: Arc<[Behind]>,
+    /// What was found behind services, for a service is called over and over.
+    backends: RefCell<HashMap<(Box<str>, IpAddr, u16), Vec<(Arc<End>, u16)>>>,
 }
 
 /// An end as a connection names it.
@@ -47,17 +55,56 @@ impl<'a> Resolver<'a> {
                 namespaces.insert((cluster.into(), name.into()), Arc::new(labels.clone()));
             }
         }
-        Self { inventory, pods, declared, namespaces }
+        let mut nodes = BTreeMap::new();
+        for cluster in inventory.clusters() {
+            for node in inventory.nodes(cluster) {
+                nodes.insert((cluster.into(), node.name.clone()), Arc::new(node.labels.clone()));
+            }
+        }
+        let behind = inventory.clusters().filter(|cluster| inventory.services(cluster).next().is_some());
+        let behind = behind.map(|cluster| (cluster.into(), services::behind(inventory, cluster))).collect();
+        Self {
+            inventory,
+            pods,
+            declared,
+            namespaces,
+            nodes,
+            behind,
+            nobody: Arc::new([]),
+            backends: RefCell::default(),
+        }
+    }
+
+    /// The services of a cluster, by namespace and name.
+    pub fn services(&self, cluster: &str) -> BTreeSet<(Box<str>, Box<str>)> {
+        self.inventory.services(cluster).map(|service| (service.namespace.clone(), service.name.clone())).collect()
     }
 
     /// Describes one end of a connection to `port` that began at `time`.
     pub(super) fn end(&self, evidence: &Evidence, end: Described, port: u16, time: Timestamp) -> End {
         let mut described = self.described(evidence, end, port, time);
+        self.place(&mut described);
         if end.address.is_unrecorded() {
             // What the record left out must not match a range.
             described.address = None;
         }
         described
+    }
+
+    /// Adds what the inventory knows of the node and of the services of an end.
+    fn place(&self, end: &mut End) {
+        if !end.node.is_empty() {
+            end.node_labels = self.nodes.get(&(end.cluster.clone(), end.node.clone())).cloned();
+        }
+        end.is_external = end.kind == EndKind::KubeApiserver
+            && end.node.is_empty()
+            && self.inventory.nodes(&end.cluster).next().is_some();
+        if end.kind != EndKind::Service {
+            let known = self.behind.get(&end.cluster);
+            let of =
+                |known: &HashMap<IpAddr, Arc<[Behind]>>| end.address.and_then(|address| known.get(&address).cloned());
+            end.services = known.map(|known| of(known).unwrap_or_else(|| Arc::clone(&self.nobody)));
+        }
     }
 
     fn described(&self, evidence: &Evidence, end: Described, port: u16, time: Timestamp) -> End {
@@ -161,6 +208,11 @@ impl<'a> Resolver<'a> {
     }
 
     fn with_backends(&self, mut end: End, cluster: &str, address: IpAddr, port: u16) -> End {
+        let key = (cluster.into(), address, port);
+        if let Some(known) = self.backends.borrow().get(&key) {
+            end.backends.clone_from(known);
+            return end;
+        }
         let Some(service) = self.inventory.service_at(cluster, address) else { return end };
         let names = service.ports.iter().filter(|known| known.port == port).map(|known| &known.name);
         let names: Vec<_> = names.collect();
@@ -175,13 +227,27 @@ impl<'a> Resolver<'a> {
                 }
                 None => self.other(cluster, backend.address, None),
             };
-            if behind.kind != EndKind::Service {
-                end.backends.push((Arc::new(behind), target.port));
+            self.push_backend(&mut end, behind, target.port);
+        }
+        if end.backends.is_empty() {
+            for (pod, target) in services::selected(self.inventory, cluster, service, port) {
+                let Some(address) = pod.addresses.first() else { continue };
+                let name = (&*pod.namespace, &*pod.name);
+                let behind = self.pod(cluster, name, *address, &[], Timestamp::UNKNOWN);
+                self.push_backend(&mut end, behind, target);
             }
         }
         end.backends.sort();
         end.backends.dedup();
+        self.backends.borrow_mut().insert(key, end.backends.clone());
         end
+    }
+
+    fn push_backend(&self, end: &mut End, mut behind: End, port: u16) {
+        if behind.kind != EndKind::Service {
+            self.place(&mut behind);
+            end.backends.push((Arc::new(behind), port));
+        }
     }
 }
 

@@ -82,6 +82,18 @@ fn formats_agree() {
         .map(|row| row["connections"].as_u64().unwrap())
         .sum();
     assert_eq!(rows, broken);
+    let passed: Vec<&serde_json::Value> = (value["workloads"].as_array().unwrap().iter())
+        .flat_map(|workload| workload["passed"].as_array().unwrap())
+        .collect();
+    let of = |verdict: &str| {
+        let rows = passed.iter().filter(|row| row["verdict"] == verdict);
+        rows.map(|row| row["connections"].as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!(Some(of("allowed")), value["totals"]["allowed"].as_u64());
+    assert_eq!(Some(of("not-isolated")), value["totals"]["not_isolated"].as_u64());
+    let dns = passed.iter().find(|row| row["port"] == 53 && row["verdict"] == "allowed").unwrap();
+    let by = &dns["allowed_by"][0];
+    assert_eq!((by["rule"].as_str(), by["peer"].as_u64()), (Some("NetworkPolicy payments/dns egress rule 1"), Some(1)));
     let csv = replay(folder.path(), POLICIES, &["--format", "csv"]);
     let mut reader = csv::Reader::from_reader(csv.out.as_bytes());
     let of_csv: u64 = reader
