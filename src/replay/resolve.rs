@@ -83,11 +83,11 @@ impl<'a> Resolver<'a> {
     /// Describes one end of a connection to `port` that began at `time`.
     pub(super) fn end(&self, evidence: &Evidence, end: Described, port: u16, time: Timestamp) -> End {
         let mut described = self.described(evidence, end, port, time);
-        self.place(&mut described);
         if end.address.is_unrecorded() {
             // What the record left out must not match a range.
             described.address = None;
         }
+        self.place(&mut described);
         described
     }
 
@@ -99,11 +99,9 @@ impl<'a> Resolver<'a> {
         end.is_external = end.kind == EndKind::KubeApiserver
             && end.node.is_empty()
             && self.inventory.nodes(&end.cluster).next().is_some();
-        if end.kind != EndKind::Service {
+        if let Some(address) = end.address.filter(|_| end.kind != EndKind::Service) {
             let known = self.behind.get(&end.cluster);
-            let of =
-                |known: &HashMap<IpAddr, Arc<[Behind]>>| end.address.and_then(|address| known.get(&address).cloned());
-            end.services = known.map(|known| of(known).unwrap_or_else(|| Arc::clone(&self.nobody)));
+            end.services = known.map(|known| known.get(&address).unwrap_or(&self.nobody).clone());
         }
     }
 
