@@ -138,7 +138,7 @@ pub(super) fn service_called(
     match flow.port {
         _ if end.kind == EndKind::Service => Match::Yes,
         0 => Match::Unknown(Doubt::PortUnknown),
-        port => Match::of(behind.any(|behind| behind.ports.contains(&(port, flow.protocol)))),
+        number => Match::of(behind.any(|behind| behind.ports.contains(&(number, flow.protocol)))),
     }
 }
 

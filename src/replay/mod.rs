@@ -14,6 +14,7 @@ mod profile;
 mod resolve;
 mod services;
 mod soak;
+mod stages;
 mod tally;
 mod verdict;
 

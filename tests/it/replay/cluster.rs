@@ -102,7 +102,8 @@ fn end(name: &str) -> (Value, String, String) {
         };
         return (json!({}), address.to_owned(), shown.to_owned());
     }
-    (json!({"identity": 2, "labels": ["reserved:world"]}), name.to_owned(), name.to_owned())
+    let shown = name.parse::<std::net::IpAddr>().unwrap().to_canonical().to_string();
+    (json!({"identity": 2, "labels": ["reserved:world"]}), name.to_owned(), shown)
 }
 
 /// `x/a > 203.0.113.5 443/TCP [api.example.com] = pass`; `?` in front: the record does not say who began.
