@@ -1,6 +1,6 @@
 //! `replay`: recorded traffic against policies; what would break, before anything is applied.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -16,7 +16,7 @@ use crate::catalog::Settings;
 use crate::error::ExitStatus;
 use crate::policy::{Policy, PolicySet, PolicySource};
 use crate::read::InputSpec;
-use crate::replay::{Evaluator, Profile, Recorded, Replay, ReplayFold, Resolver, replay};
+use crate::replay::{Evaluator, Profile, Recorded, Replay, ReplayFold, Resolver, ServiceNames, replay};
 use crate::report::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
 use crate::summary::{Builder, build};
 use crate::task::{of_baseline, unproven};
@@ -123,7 +123,7 @@ struct Input {
     recorded: Recorded,
     settings: Settings,
     /// By cluster: namespace and name of its services.
-    services: BTreeMap<Box<str>, BTreeSet<(Box<str>, Box<str>)>>,
+    services: BTreeMap<Box<str>, ServiceNames>,
     /// `None` for a baseline.
     traffic: Option<Traffic>,
     is_covered: bool,
@@ -293,13 +293,11 @@ impl Profiles {
         if let Some(given) = self.own.get(cluster).or(self.shared.as_ref()) {
             return Ok(given.clone());
         }
-        match settings.profiles.get(cluster) {
-            Some(name) => profile(name).with_context(|| format!("settings, `[clusters.{cluster}]`")),
-            None => {
-                let of_cluster = |policy: &&Policy| policy.id.cluster.as_deref().is_none_or(|own| own == cluster);
-                Ok(Profile::of_policies(set.policies.iter().filter(of_cluster)).unwrap_or(Profile::GENERIC))
-            }
+        if let Some(name) = settings.profiles.get(cluster) {
+            return profile(name).with_context(|| format!("settings, `[clusters.{cluster}]`"));
         }
+        let of_cluster = |policy: &&Policy| policy.id.cluster.as_deref().is_none_or(|own| own == cluster);
+        Ok(Profile::of_policies(set.policies.iter().filter(of_cluster)).unwrap_or(Profile::GENERIC))
     }
 }
 

@@ -3,8 +3,6 @@
 //! What depends on one end alone (which policies select it, which peers mean it) is worked out once per end; a connection then
 //! costs a walk over the rules of the policies that select its ends.
 
-use std::collections::BTreeSet;
-
 use hashbrown::HashMap;
 
 use super::end::{End, EndKind, Names};
@@ -12,6 +10,7 @@ use super::matching::{self, Flow, Ground};
 use super::miss;
 use super::plan::{self, Selecting, Stage, Tried, Tries};
 use super::profile::{Profile, ServiceView};
+use super::resolve::ServiceNames;
 use super::stages::{StageSpec, stages};
 use super::verdict::{Denial, Judgement, Side, Verdict};
 use crate::model::Protocol;
@@ -52,7 +51,7 @@ pub struct Evaluator<'s> {
     set: &'s PolicySet,
     profile: Profile,
     /// Services of the cluster, by namespace and name.
-    services: BTreeSet<(Box<str>, Box<str>)>,
+    services: ServiceNames,
     leaves: Vec<&'s Peer>,
     /// By policy, then direction (egress first).
     rules: Vec<[Vec<CompiledRule<'s>>; 2]>,
@@ -105,12 +104,12 @@ impl<'s> Evaluator<'s> {
             .map(|policy| [Direction::Egress, Direction::Ingress].map(|direction| compiler.rules(policy, direction)))
             .collect();
         let stages = stages(set, &profile);
-        Self { set, profile, services: BTreeSet::new(), leaves: compiler.leaves, rules, stages }
+        Self { set, profile, services: ServiceNames::new(), leaves: compiler.leaves, rules, stages }
     }
 
     /// Tells it the services of the cluster, by namespace and name; a rule about any other cannot be told.
     #[must_use]
-    pub fn knowing(mut self, services: BTreeSet<(Box<str>, Box<str>)>) -> Self {
+    pub fn knowing(mut self, services: ServiceNames) -> Self {
         self.services = services;
         self
     }

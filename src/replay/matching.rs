@@ -1,9 +1,8 @@
 //! Whether a peer or a port of a rule means the other end of a connection.
 
-use std::collections::BTreeSet;
-
 use super::end::{End, EndKind, NameEvidence, Names};
 use super::profile::Profile;
+use super::resolve::ServiceNames;
 use crate::model::Protocol;
 use crate::policy::{
     Block, Direction, Doubt, Entity, Key, Labelled as _, Match, NamePattern, Peer, PortMatch, PortSpec, Ports,
@@ -28,7 +27,7 @@ pub(super) struct Flow<'a> {
 pub(super) struct Ground<'a> {
     pub(super) profile: &'a Profile,
     /// Services of the cluster, by namespace and name.
-    pub(super) services: &'a BTreeSet<(Box<str>, Box<str>)>,
+    pub(super) services: &'a ServiceNames,
 }
 
 /// Whether a peer that depends on nothing but the other end means it.

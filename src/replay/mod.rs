@@ -22,7 +22,7 @@ pub use end::{Behind, End, EndKind, NameEvidence, Names};
 pub use evaluator::{Connection, Evaluator, Prepared};
 pub use fold::{Observed, Recorded, ReplayEdge, ReplayFold, Seen};
 pub use profile::{Profile, ServiceView};
-pub use resolve::{PodNetworks, Resolver};
+pub use resolve::{PodNetworks, Resolver, ServiceNames};
 pub use soak::{Blocked, Fault, Feed, Leak, NamespaceSoak, Outcome, Phases, Quiet, Soak, SoakInput, Span, soak};
 pub use tally::{Break, Passed, Replay, ReplayWorkload, RuleUse, Totals, Undecided, Window, replay};
 pub use verdict::{Citation, Denial, Judgement, Miss, NearestMiss, Side, Verdict};

@@ -21,6 +21,12 @@ use crate::summary::is_special;
 /// Ranges that pods are numbered from, as settings declare them: cluster (`None`: all), range.
 pub type PodNetworks = Vec<(Option<Box<str>>, IpNet)>;
 
+/// Services, by namespace and name.
+pub type ServiceNames = BTreeSet<(Box<str>, Box<str>)>;
+
+/// By cluster, address and port of a service: the pods behind it, with the port there.
+type Backends = HashMap<(Box<str>, IpAddr, u16), Vec<(Arc<End>, u16)>>;
+
 /// Describes ends. One per run.
 pub struct Resolver<'a> {
     inventory: &'a Inventory,
@@ -32,7 +38,7 @@ pub struct Resolver<'a> {
     behind: BTreeMap<Box<str>, HashMap<IpAddr, Arc<[Behind]>>>,
     nobody: Arc<[Behind]>,
     /// What was found behind services, for a service is called over and over.
-    backends: RefCell<HashMap<(Box<str>, IpAddr, u16), Vec<(Arc<End>, u16)>>>,
+    backends: RefCell<Backends>,
 }
 
 /// An end as a connection names it.
@@ -75,9 +81,13 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The services of a cluster, by namespace and name.
-    pub fn services(&self, cluster: &str) -> BTreeSet<(Box<str>, Box<str>)> {
-        self.inventory.services(cluster).map(|service| (service.namespace.clone(), service.name.clone())).collect()
+    /// The services of a cluster of which it is known what stands behind them, by namespace and name.
+    pub fn services(&self, cluster: &str) -> ServiceNames {
+        let backends = self.inventory.backends(cluster);
+        let with_slices = backends.map(|backend| (backend.namespace.clone(), backend.service.clone()));
+        let selecting = self.inventory.services(cluster).filter(|service| !service.selector.is_empty());
+        let selecting = selecting.map(|service| (service.namespace.clone(), service.name.clone()));
+        with_slices.chain(selecting).collect()
     }
 
     /// Describes one end of a connection to `port` that began at `time`.
