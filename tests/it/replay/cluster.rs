@@ -159,7 +159,8 @@ fn record(line: &Line<'_>, number: usize) -> Value {
 /// Asks the command about each line; returns its exit status.
 pub(super) fn check(policies: &str, lines: &[&str], arguments: &[&str]) -> u8 {
     let lines: Vec<Line<'_>> = lines.iter().map(|text| line(text)).collect();
-    let flows: String = lines.iter().enumerate().map(|(number, line)| format!("{}\n", record(line, number))).collect();
+    let flows: Vec<String> = lines.iter().enumerate().map(|(number, line)| record(line, number).to_string()).collect();
+    let flows = flows.join("\n");
     let files = folder(&[
         ("flows.ndjson", flows.as_bytes()),
         ("kube.json", objects().to_string().as_bytes()),
