@@ -99,7 +99,7 @@ pub(super) fn run(args: &AuditArgs, context: &mut Context<'_>) -> anyhow::Result
     let set = policies(&args.policies)?;
     let named = set.policies.iter().filter_map(|policy| policy.id.cluster.as_deref().map(str::to_owned)).collect();
     let baseline = args.baseline.as_deref().map(read_baseline).transpose()?;
-    let clusters = clusters(args, named, baseline.as_ref())?;
+    let clusters = clusters(args, &set, named, baseline.as_ref())?;
     let catalog = Catalog::embedded()?;
     let found = lint(&set, &clusters, &catalog);
     if let Some(path) = &args.compliance {
@@ -128,6 +128,7 @@ pub(super) fn run(args: &AuditArgs, context: &mut Context<'_>) -> anyhow::Result
 /// Every cluster that anything names; without any, one that nobody named.
 fn clusters(
     args: &AuditArgs,
+    set: &PolicySet,
     mut names: BTreeSet<String>,
     baseline: Option<&AtlasDocument>,
 ) -> anyhow::Result<Vec<LintCluster>> {
@@ -145,7 +146,7 @@ fn clusters(
     if names.is_empty() {
         names.insert(String::new());
     }
-    let cluster = |name: &String| Ok(lint_cluster(name, &profiles.of(name, &settings)?, &inventory, baseline));
+    let cluster = |name: &String| Ok(lint_cluster(name, &profiles.of(name, &settings, set)?, &inventory, baseline));
     names.iter().map(cluster).collect()
 }
 

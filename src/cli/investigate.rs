@@ -150,9 +150,11 @@ fn evaluators<'s>(
     atlas: &Atlas,
     traffic: &Traffic,
 ) -> anyhow::Result<BTreeMap<Box<str>, Evaluator<'s>>> {
+    let resolver = Resolver::new(&traffic.inventory, traffic.pod_networks());
     let mut evaluators = BTreeMap::new();
     for name in atlas.clusters.keys() {
-        evaluators.insert(name.clone(), Evaluator::new(set, profiles.of(name, &traffic.settings)?));
+        let evaluator = Evaluator::new(set, profiles.of(name, &traffic.settings, set)?);
+        evaluators.insert(name.clone(), evaluator.knowing(resolver.services(name)));
     }
     Ok(evaluators)
 }

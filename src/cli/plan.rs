@@ -222,8 +222,8 @@ fn of_policies(
         for (namespace, object) in named(&set) {
             found.entry((cluster.clone(), namespace)).or_default().push(object);
         }
-        let evaluator = Evaluator::new(&set, profiles.of(cluster, settings)?);
-        let outcome = replay(&recorded, |own| (own == cluster).then_some(&evaluator));
+        let evaluator = Evaluator::new(&set, profiles.of(cluster, settings, &set)?);
+        let outcome = replay(&recorded, false, |own| (own == cluster).then_some(&evaluator));
         for workload in outcome.workloads.iter().filter(|workload| *workload.cluster == **cluster) {
             let sum: &mut Judged = judged.entry((cluster.clone(), workload.namespace.to_string())).or_default();
             sum.passed = sum.passed.saturating_add(workload.totals.passed());

@@ -15,9 +15,9 @@ use super::write::write_csv;
 use crate::attribute::{Answer, Evidence, Named, PartyId, Sink, attribute};
 use crate::catalog::Settings;
 use crate::error::ExitStatus;
-use crate::policy::{PolicySet, PolicySource};
+use crate::policy::{Policy, PolicySet, PolicySource};
 use crate::read::{InputError, InputSpec};
-use crate::replay::{Evaluator, Profile, Recorded, Replay, ReplayFold, Resolver, replay};
+use crate::replay::{Evaluator, Profile, Recorded, Replay, ReplayFold, Resolver, ServiceNames, replay};
 use crate::report::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
 use crate::summary::{Builder, build};
 use crate::task::{of_baseline, unproven};
@@ -40,9 +40,13 @@ pub(super) struct ReplayArgs {
     /// Policies: file, folder or glob of YAML or JSON; NAME= gives the one cluster that they are for.
     #[arg(long, value_name = "[NAME=]PATH", required = true)]
     policies: Vec<String>,
-    /// What the CNI does where the API leaves it open; NAME= gives the cluster [default: the settings', else `generic`].
+    /// What the CNI does where the API leaves it open; NAME= gives the cluster [default: the settings', else that of the CNI
+    /// whose own policies are among --policies, else `generic`].
     #[arg(long, value_name = "[NAME=]PROFILE")]
     profile: Vec<String>,
+    /// Judge staged policies (Calico) as if they were enforced; without it they decide nothing.
+    #[arg(long)]
+    staged: bool,
     /// How to print.
     #[arg(long, value_enum, default_value = "table")]
     format: ReplayFormat,
@@ -79,7 +83,11 @@ impl Sink for ReplaySink<'_> {
 
 pub(super) fn run(args: &ReplayArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
     // Policies are read before the traffic: a typing error should not cost an hour.
-    let set = policies(&args.policies)?;
+    let mut set = policies(&args.policies)?;
+    if args.staged {
+        set.enforce_staged();
+    }
+    let set = set;
     let profiles = Profiles::parse(&args.profile)?;
     let input = match &args.baseline {
         Some(folder) => of_folder(folder, args)?,
@@ -91,9 +99,11 @@ pub(super) fn run(args: &ReplayArgs, context: &mut Context<'_>) -> anyhow::Resul
     clusters.dedup();
     let mut evaluators: BTreeMap<Box<str>, Evaluator<'_>> = BTreeMap::new();
     for cluster in &clusters {
-        evaluators.insert(cluster.clone(), Evaluator::new(&set, profiles.of(cluster, &input.settings)?));
+        let profile = profiles.of(cluster, &input.settings, &set)?;
+        let known = input.services.get(cluster).cloned().unwrap_or_default();
+        evaluators.insert(cluster.clone(), Evaluator::new(&set, profile).knowing(known));
     }
-    let outcome = replay(recorded, |cluster| evaluators.get(cluster));
+    let outcome = replay(recorded, args.format == ReplayFormat::Json, |cluster| evaluators.get(cluster));
     let unjudged = caveats(&set, &evaluators);
     let mut view = ReplayView {
         replay: &outcome,
@@ -113,6 +123,8 @@ pub(super) fn run(args: &ReplayArgs, context: &mut Context<'_>) -> anyhow::Resul
 struct Input {
     recorded: Recorded,
     settings: Settings,
+    /// By cluster: namespace and name of its services.
+    services: BTreeMap<Box<str>, ServiceNames>,
     /// `None` for a baseline.
     traffic: Option<Traffic>,
     is_covered: bool,
@@ -127,7 +139,9 @@ fn of_traffic(args: &ReplayArgs, context: &mut Context<'_>) -> anyhow::Result<In
         builder: traffic.since.map(|_| Builder::new(inventory, networks)),
     })?;
     let (folds, builders): (Vec<_>, Vec<_>) = sinks.into_iter().map(|sink| (sink.fold, sink.builder)).unzip();
-    let recorded = ReplayFold::finish(folds, &evidence, &Resolver::new(inventory, traffic.pod_networks()));
+    let resolver = Resolver::new(inventory, traffic.pod_networks());
+    let recorded = ReplayFold::finish(folds, &evidence, &resolver);
+    let services = inventory.clusters().map(|cluster| (cluster.into(), resolver.services(cluster))).collect();
     let builders: Vec<_> = builders.into_iter().flatten().collect();
     let window_is_covered = traffic.since.is_none() || {
         let mut atlas = build(&evidence, inventory, builders);
@@ -137,6 +151,7 @@ fn of_traffic(args: &ReplayArgs, context: &mut Context<'_>) -> anyhow::Result<In
     drop(evidence);
     Ok(Input {
         recorded,
+        services,
         settings: traffic.settings.clone(),
         is_covered: window_is_covered && !traffic.is_broken(),
         traffic: Some(traffic),
@@ -150,6 +165,7 @@ fn of_folder(folder: &Path, args: &ReplayArgs) -> anyhow::Result<Input> {
     let caveat = "a baseline keeps less of each connection than the traffic: edges with denied and other connections count as not denied, and no direction is known to be guessed";
     Ok(Input {
         recorded: of_baseline(&atlas),
+        services: BTreeMap::new(),
         settings: args.traffic.settings()?,
         traffic: None,
         is_covered: unproven.is_empty(),
@@ -204,8 +220,13 @@ pub(super) fn caveats(set: &PolicySet, evaluators: &BTreeMap<Box<str>, Evaluator
             ));
         }
     }
-    let idle = set.policies.iter().filter(|policy| !policy.is_enforced);
-    caveats.extend(idle.map(|policy| format!("{} is not judged: see its notes", policy.id)));
+    // What is staged decides nothing on the cluster either; only where there is nothing else is there no answer.
+    let nothing_in_force = set.policies.iter().all(|policy| !policy.is_enforced);
+    let idle = set.policies.iter().filter(|policy| !policy.is_enforced && (nothing_in_force || !policy.is_staged));
+    caveats.extend(idle.map(|policy| {
+        let remedy = if policy.is_staged { "; --staged judges it as if it were enforced" } else { "" };
+        format!("{} is not judged: see its notes{remedy}", policy.id)
+    }));
     caveats
 }
 
@@ -291,14 +312,16 @@ impl Profiles {
         Ok(profiles)
     }
 
-    pub(super) fn of(&self, cluster: &str, settings: &Settings) -> anyhow::Result<Profile> {
+    /// The profile of a cluster; without any word of the user, that of the CNI that reads such policies.
+    pub(super) fn of(&self, cluster: &str, settings: &Settings, set: &PolicySet) -> anyhow::Result<Profile> {
         if let Some(given) = self.own.get(cluster).or(self.shared.as_ref()) {
             return Ok(given.clone());
         }
-        match settings.profiles.get(cluster) {
-            Some(name) => profile(name).with_context(|| format!("settings, `[clusters.{cluster}]`")),
-            None => Ok(Profile::GENERIC),
+        if let Some(name) = settings.profiles.get(cluster) {
+            return profile(name).with_context(|| format!("settings, `[clusters.{cluster}]`"));
         }
+        let of_cluster = |policy: &&Policy| policy.id.cluster.as_deref().is_none_or(|own| own == cluster);
+        Ok(Profile::of_policies(set.policies.iter().filter(of_cluster)).unwrap_or(Profile::GENERIC))
     }
 }
 

@@ -153,9 +153,13 @@ pub(super) fn run(args: &SoakArgs, context: &mut Context<'_>) -> anyhow::Result<
     let phases = phases(sinks, &evidence, &traffic, asked);
     let feeds = feeds(&evidence, &traffic.inventory, asked);
     drop(evidence);
+    let resolver = Resolver::new(&traffic.inventory, traffic.pod_networks());
     let mut evaluators: BTreeMap<Box<str>, Evaluator<'_>> = BTreeMap::new();
     for cluster in feeds.keys() {
-        evaluators.insert(cluster.clone(), Evaluator::new(&set, profiles.of(cluster, &traffic.settings)?));
+        evaluators.insert(
+            cluster.clone(),
+            Evaluator::new(&set, profiles.of(cluster, &traffic.settings, &set)?).knowing(resolver.services(cluster)),
+        );
     }
     let days = baseline.as_ref().map(of_baseline_days).unwrap_or_default();
     let schedules = schedules(&traffic.inventory, settled, asked.until);

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::object::NodeObject;
-use super::pod::{address, time};
+use super::pod::{Labels, address, time};
 use crate::model::Timestamp;
 
 /// A node.
@@ -17,6 +17,8 @@ use crate::model::Timestamp;
 pub struct Node {
     /// Name.
     pub name: Box<str>,
+    /// Labels.
+    pub labels: Labels,
     /// `InternalIP` addresses.
     pub internal_addresses: BTreeSet<IpAddr>,
     /// `ExternalIP` addresses.
@@ -59,6 +61,7 @@ impl Node {
             pod_networks: networks.filter_map(|text| text.parse::<IpNet>().ok()).map(|net| net.trunc()).collect(),
             created: time(&metadata.creation_timestamp).unwrap_or(Timestamp::UNKNOWN),
             name: metadata.name.into(),
+            labels: metadata.labels,
         }
     }
 
@@ -74,6 +77,13 @@ impl Node {
         self.network_addresses.append(&mut other.network_addresses);
         self.pod_networks.append(&mut other.pod_networks);
         self.created = self.created.max(other.created);
+        // The youngest observation is not known; any of several values, always the same one.
+        for (key, value) in other.labels {
+            let kept = self.labels.entry(key).or_insert_with(|| value.clone());
+            if value < *kept {
+                *kept = value;
+            }
+        }
     }
 }
 

@@ -72,6 +72,8 @@ pub(super) fn read(document: &str, top: &mut Top, sink: &mut dyn FnMut(Value)) -
         },
         // kubectl prints no alias at all, and people few.
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
+        // Labels such as `zone: y` are texts; the API server prints flags as `true` and `false`.
+        strict_booleans: true,
         emit_comments: false,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         with_snippet: false,

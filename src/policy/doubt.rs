@@ -43,6 +43,8 @@ pub enum Doubt {
     NameAmbiguous,
     /// A rule goes by name, and the name is known from another pod's answer or from an outdated one.
     NameEvidenceWeak,
+    /// Two policies of one tier have the same priority and disagree; which one comes first is left open.
+    SamePriority,
     /// A rule uses something of its dialect that is not modelled.
     NotModelled,
 }
@@ -69,6 +71,7 @@ impl Doubt {
             Self::NameUnknown => "name-unknown",
             Self::NameAmbiguous => "name-ambiguous",
             Self::NameEvidenceWeak => "name-evidence-weak",
+            Self::SamePriority => "same-priority",
             Self::NotModelled => "not-modelled",
         }
     }
@@ -94,6 +97,7 @@ impl Doubt {
             Self::NameUnknown => "give --dns for that time, or a rule by address",
             Self::NameAmbiguous => "several names share the address; allow the likeliest one",
             Self::NameEvidenceWeak => "record longer, so that the pod's own questions are in it",
+            Self::SamePriority => "give the policies different priorities: the API leaves their order open",
             Self::NotModelled => "test it on the cluster: this is not modelled",
         }
     }

@@ -83,8 +83,6 @@ pub enum Entity {
     Init,
     /// A pod that the CNI does not manage.
     Unmanaged,
-    /// Any node, host-network pods and an API server on one among them.
-    Node,
     /// Pods of the subject's own namespace (Antrea `namespaces.match: Self`).
     SameNamespace,
     /// Whatever has an IPv4 address.
@@ -93,6 +91,17 @@ pub enum Entity {
     Ipv6,
     /// Nothing.
     None,
+}
+
+/// What a rule that names a service means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServicePart {
+    /// Whatever stands behind it, at every port (Cilium `toServices`, Antrea `serviceReference`).
+    Backends,
+    /// Whatever stands behind it, at the ports there (Calico `services` of a destination).
+    Endpoints,
+    /// The service's own address, so that a call straight to a pod behind it is another matter (Antrea `toServices`).
+    Address,
 }
 
 /// Whom a rule means.
@@ -107,17 +116,25 @@ pub enum Peer {
     },
     /// Addresses.
     Block(Block),
+    /// Addresses, whoever has them: a pod or a node as well, on every CNI (`networks` of `ClusterNetworkPolicy`).
+    Range(Block),
     /// Addresses that a DNS answer gave for a name.
     Name(NamePattern),
     /// What a CNI knows by a word.
     Entity(Entity),
-    /// A service by name: the pods behind it.
+    /// A service by name.
     Service {
         /// Its namespace.
         namespace: Box<str>,
         /// Its name.
         name: Box<str>,
+        /// What of it.
+        part: ServicePart,
     },
+    /// Nodes by their labels, host-network pods on them among them.
+    Nodes(Selector),
+    /// Pods of namespaces that have the same values as the subject's for all these labels (Antrea `sameLabels`).
+    SameLabels(Vec<Box<str>>),
     /// At least one of these (members of a group).
     Either(Vec<Self>),
     /// All of these at once (Calico: selector and nets of one entity rule).
@@ -205,7 +222,9 @@ impl Rule {
     /// Whether it means the world at large: to widen it would be no remedy for a single destination.
     pub fn is_for_the_world(&self) -> bool {
         let world = |peer: &Peer| match peer {
-            Peer::Block(block) => block.net.prefix_len() <= if block.net.addr().is_ipv4() { 8 } else { 16 },
+            Peer::Block(block) | Peer::Range(block) => {
+                block.net.prefix_len() <= if block.net.addr().is_ipv4() { 8 } else { 16 }
+            }
             Peer::Entity(entity) => {
                 matches!(entity, Entity::All | Entity::World | Entity::WorldIpv4 | Entity::WorldIpv6)
             }

@@ -18,6 +18,8 @@ pub enum Key {
     ServiceAccount,
     /// The name of the pod's cluster.
     Cluster,
+    /// A label of the node that the end is or runs on.
+    Node(Box<str>),
 }
 
 /// The value of a key on one pod.
@@ -140,6 +142,7 @@ impl std::fmt::Display for Key {
             Self::NamespaceName => f.write_str("namespace"),
             Self::ServiceAccount => f.write_str("service account"),
             Self::Cluster => f.write_str("cluster"),
+            Self::Node(key) => write!(f, "node label {key}"),
         }
     }
 }

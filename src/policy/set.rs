@@ -124,8 +124,10 @@ pub struct Policy {
     pub tier: Tier,
     /// Which pods it is about.
     pub subject: Subject,
-    /// Whether it is about anything at all: staged policies, policies for nodes and the like are kept and decide nothing.
+    /// Whether it is in force once applied: staged policies, policies for nodes and the like are kept and decide nothing.
     pub is_enforced: bool,
+    /// Whether it is staged, that is reported by the CNI and not in force (Calico).
+    pub is_staged: bool,
     /// `None` when the policy says nothing about connections that the pods begin.
     pub egress: Option<Section>,
     /// `None` when the policy says nothing about connections to the pods.
@@ -184,6 +186,13 @@ impl PolicySet {
     /// The same object twice for one cluster is an error; so is any key that does not exist in its place.
     pub fn parse(sources: &[PolicySource<'_>]) -> Result<Self, PolicyError> {
         parse::parse(sources)
+    }
+
+    /// Judges staged policies as if they were enforced, but for those that are staged for deletion.
+    pub fn enforce_staged(&mut self) {
+        for policy in self.policies.iter_mut().filter(|policy| policy.is_staged) {
+            policy.is_enforced = true;
+        }
     }
 
     /// The policy and rule of a number.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::kube::{ContainerPort, Labels};
-use crate::model::Workload;
+use crate::model::{Protocol, Workload};
 use crate::policy::{Doubt, Key, Labelled, Value};
 
 /// What an end is.
@@ -27,6 +27,17 @@ pub enum EndKind {
     /// An address that may be a pod's and that nobody knows.
     #[default]
     Unknown,
+}
+
+/// That an address is one of those behind a service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Behind {
+    /// Namespace of the service.
+    pub namespace: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// Ports there.
+    pub ports: Vec<(u16, Protocol)>,
 }
 
 /// One end of a connection. Empty and `None` mean not known, unless stated otherwise.
@@ -56,6 +67,12 @@ pub struct End {
     pub address: Option<IpAddr>,
     /// The node it is, or runs on.
     pub node: Box<str>,
+    /// Labels of that node.
+    pub node_labels: Option<Arc<Labels>>,
+    /// The services that it stands behind; `None` when the services of the cluster are not known.
+    pub services: Option<Arc<[Behind]>>,
+    /// Whether it is known to be neither a pod nor a node of the cluster, although it has a part in it (a managed API server).
+    pub is_external: bool,
     /// The pods behind a service, and the port there; empty when not known.
     pub backends: Vec<(Arc<Self>, u16)>,
 }
@@ -82,6 +99,17 @@ impl End {
     /// Whether it is a pod, on whatever network.
     pub const fn is_pod(&self) -> bool {
         matches!(self.kind, EndKind::Pod | EndKind::HostPod)
+    }
+
+    /// Whether it is a node, or shares one's network.
+    pub const fn is_on_node(&self) -> bool {
+        matches!(self.kind, EndKind::Node | EndKind::HostPod)
+            || matches!(self.kind, EndKind::KubeApiserver) && !self.is_external
+    }
+
+    /// Whether it is outside the cluster, an API server there included.
+    pub const fn is_outside(&self) -> bool {
+        matches!(self.kind, EndKind::Outside) || self.is_external
     }
 
     fn pod_label(&self, key: &str) -> Value<'_> {
@@ -127,6 +155,10 @@ impl Labelled for End {
                 None => Value::Unknown(Doubt::ServiceAccountUnknown),
             },
             Key::Cluster => Value::Is(&self.cluster),
+            Key::Node(key) => match &self.node_labels {
+                Some(labels) => labels.get(key).map_or(Value::Absent, |value| Value::Is(value)),
+                None => Value::Unknown(Doubt::NodeTraffic),
+            },
         }
     }
 }

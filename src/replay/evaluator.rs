@@ -3,19 +3,20 @@
 //! What depends on one end alone (which policies select it, which peers mean it) is worked out once per end; a connection then
 //! costs a walk over the rules of the policies that select its ends.
 
-use std::collections::BTreeMap;
-
 use hashbrown::HashMap;
 
 use super::end::{End, EndKind, Names};
-use super::matching::{self, Flow};
+use super::matching::{self, Flow, Ground};
 use super::miss;
 use super::plan::{self, Selecting, Stage, Tried, Tries};
 use super::profile::{Profile, ServiceView};
+use super::resolve::ServiceNames;
+use super::stages::{StageSpec, stages};
 use super::verdict::{Denial, Judgement, Side, Verdict};
 use crate::model::Protocol;
 use crate::policy::{
-    Action, Dialect, Direction, Doubt, Entity, Match, NamePattern, Peer, Policy, PolicySet, Rule, RuleId, Tier, TierEnd,
+    Action, Dialect, Direction, Doubt, Entity, Match, NamePattern, Peer, Policy, PolicySet, Rule, RuleId, ServicePart,
+    Tier,
 };
 
 /// A peer of a rule, its leaves numbered.
@@ -27,6 +28,10 @@ enum Compiled<'s> {
     Name(&'s NamePattern),
     /// Depends on both ends.
     Relative(Entity),
+    /// Depends on the namespaces of both ends.
+    SameLabels(&'s [Box<str>]),
+    /// Depends on the other end and on how it was called: its leaf, and the service.
+    Service(usize, (&'s str, &'s str), ServicePart),
     Either(Vec<Self>),
     Both(Vec<Self>),
     Not(Box<Self>),
@@ -45,20 +50,13 @@ struct CompiledRule<'s> {
 pub struct Evaluator<'s> {
     set: &'s PolicySet,
     profile: Profile,
+    /// Services of the cluster, by namespace and name.
+    services: ServiceNames,
     leaves: Vec<&'s Peer>,
     /// By policy, then direction (egress first).
     rules: Vec<[Vec<CompiledRule<'s>>; 2]>,
     /// Policies in the order of their stages.
     stages: Vec<StageSpec>,
-}
-
-/// A stage before it is known which of its policies select a pod.
-#[derive(Debug)]
-struct StageSpec {
-    policies: Vec<usize>,
-    /// `None`: a union.
-    end: Option<TierEnd>,
-    after_pass: usize,
 }
 
 /// An end with everything that depends on it alone.
@@ -106,7 +104,14 @@ impl<'s> Evaluator<'s> {
             .map(|policy| [Direction::Egress, Direction::Ingress].map(|direction| compiler.rules(policy, direction)))
             .collect();
         let stages = stages(set, &profile);
-        Self { set, profile, leaves: compiler.leaves, rules, stages }
+        Self { set, profile, services: ServiceNames::new(), leaves: compiler.leaves, rules, stages }
+    }
+
+    /// Tells it the services of the cluster, by namespace and name; a rule about any other cannot be told.
+    #[must_use]
+    pub fn knowing(mut self, services: ServiceNames) -> Self {
+        self.services = services;
+        self
     }
 
     /// The policies that were compiled.
@@ -127,7 +132,8 @@ impl<'s> Evaluator<'s> {
 
     /// Works out what depends on an end alone.
     pub fn prepare(&self, end: End) -> Prepared {
-        let leaves = self.leaves.iter().map(|peer| matching::leaf(peer, &end, &self.profile)).collect();
+        let ground = Ground { profile: &self.profile, services: &self.services };
+        let leaves = self.leaves.iter().map(|peer| matching::leaf(peer, &end, ground)).collect();
         let backends = end.backends.iter().map(|(pod, port)| (self.prepare((**pod).clone()), *port)).collect();
         Prepared {
             leaves,
@@ -146,6 +152,8 @@ impl<'s> Evaluator<'s> {
         let labels = || policy.subject.namespaces.matches(end).and(policy.subject.pods.matches(end));
         match end.kind {
             EndKind::Pod => labels(),
+            // Out of the scope of that API, whatever the CNI.
+            EndKind::HostPod if policy.dialect == Dialect::ClusterNetworkPolicy => Match::No,
             EndKind::HostPod => labels().and(self.profile.host_network),
             EndKind::Unknown => Match::Unknown(Doubt::PodUnknown),
             _ => Match::No,
@@ -173,15 +181,15 @@ impl<'s> Evaluator<'s> {
     pub fn judge(&self, connection: &Connection<'_>) -> Judgement {
         let server = connection.server;
         if server.end.kind != EndKind::Service || server.backends.is_empty() {
-            return self.judge_direct(connection);
+            return self.judge_direct(connection, None);
         }
-        let mut all = server
-            .backends
-            .iter()
-            .map(|(backend, port)| self.judge_direct(&Connection { server: backend, port: *port, ..*connection }));
-        let Some(first) = all.next() else { return self.judge_direct(connection) };
+        let mut all = server.backends.iter().map(|(pod, port)| {
+            self.judge_direct(&Connection { server: pod, port: *port, ..*connection }, Some(&server.end))
+        });
+        let Some(first) = all.next() else { return self.judge_direct(connection, None) };
         let agreed = all.all(|next| next.verdict == first.verdict)
-            && (self.profile.service == ServiceView::Backend || self.judge_direct(connection).verdict == first.verdict);
+            && (self.profile.service == ServiceView::Backend
+                || self.judge_direct(connection, None).verdict == first.verdict);
         if agreed { first } else { Judgement::of(Side::Undecidable(Doubt::ServiceAddress), Side::NotSubject) }
     }
 
@@ -202,13 +210,14 @@ impl<'s> Evaluator<'s> {
         }
     }
 
-    fn judge_direct(&self, connection: &Connection<'_>) -> Judgement {
+    /// Judges a connection to what its server is; `service` is what the client called, where that is known to be another address.
+    fn judge_direct(&self, connection: &Connection<'_>, service: Option<&End>) -> Judgement {
         let Connection { client, server, .. } = *connection;
-        let egress = self.side(Direction::Egress, client, server, connection);
+        let egress = self.side(Direction::Egress, (client, server), connection, service);
         let ingress = if is_own_node(&client.end, &server.end) {
             Side::NotSubject
         } else {
-            self.side(Direction::Ingress, server, client, connection)
+            self.side(Direction::Ingress, (server, client), connection, service)
         };
         let judgement = Judgement::of(egress, ingress);
         let is_open = judgement.verdict == Verdict::NotIsolated;
@@ -218,7 +227,13 @@ impl<'s> Evaluator<'s> {
         judgement
     }
 
-    fn side(&self, direction: Direction, subject: &Prepared, other: &Prepared, connection: &Connection<'_>) -> Side {
+    fn side(
+        &self,
+        direction: Direction,
+        (subject, other): (&Prepared, &Prepared),
+        connection: &Connection<'_>,
+        service: Option<&End>,
+    ) -> Side {
         let stages = match direction {
             Direction::Egress => &subject.egress,
             Direction::Ingress => &subject.ingress,
@@ -235,6 +250,7 @@ impl<'s> Evaluator<'s> {
             protocol: connection.protocol,
             names: connection.names,
             server: &connection.server.end,
+            service,
         };
         let attempt = Attempt { evaluator: self, subject, other, flow };
         let outcomes = plan::follow(stages, &attempt);
@@ -306,6 +322,11 @@ impl<'s> Attempt<'_, 's> {
             Compiled::Leaf(number) => end.leaves.get(*number).copied().unwrap_or(Match::No),
             Compiled::Name(pattern) => self.name(pattern),
             Compiled::Relative(entity) => matching::relative(*entity, &self.subject.end, &end.end),
+            Compiled::SameLabels(keys) => matching::same_labels(keys, &self.subject.end, &end.end),
+            Compiled::Service(number, service, part) => {
+                let found = end.leaves.get(*number).copied().unwrap_or(Match::No);
+                matching::service_called(*service, *part, found, &end.end, &self.flow)
+            }
             Compiled::Either(parts) => parts.iter().fold(Match::No, |so_far, part| so_far.or(self.peer(part, end))),
             Compiled::Both(parts) => parts.iter().fold(Match::Yes, |so_far, part| so_far.and(self.peer(part, end))),
             Compiled::Not(part) => self.peer(part, end).negated(),
@@ -371,12 +392,17 @@ impl<'s> Attempt<'_, 's> {
         let same = self.subject.end.kind == EndKind::Pod
             && self.subject.end.address.is_some()
             && self.subject.end.address == self.other.end.address;
+        let by_administrator = denial.by.and_then(|rule| self.set().policies.get(rule.policy));
+        // A pod's own address is exempt there, whatever the CNI (`policy.networking.k8s.io`).
+        if same && by_administrator.is_some_and(|policy| policy.dialect == Dialect::ClusterNetworkPolicy) {
+            return Side::NotSubject;
+        }
         match self.profile().self_traffic {
             Match::Yes if same => return Side::NotSubject,
             Match::Unknown(doubt) if same => return Side::Undecidable(doubt),
             _ => {}
         }
-        let from_node = matches!(self.other.end.kind, EndKind::Node | EndKind::HostPod | EndKind::KubeApiserver);
+        let from_node = self.other.end.is_on_node();
         let nodes_known = !self.other.end.node.is_empty() && !self.subject.end.node.is_empty();
         if self.flow.direction == Direction::Ingress && from_node && !nodes_known {
             return Side::Undecidable(Doubt::NodeTraffic);
@@ -425,6 +451,17 @@ impl Tries for Attempt<'_, '_> {
         let section = self.set().policies.get(policy).and_then(|policy| policy.section(self.flow.direction));
         section.is_some_and(|section| section.isolates)
     }
+
+    fn are_tied(&self, one: usize, two: usize) -> bool {
+        // Calico goes on by name.
+        let order = |number: usize| match self.set().policies.get(number) {
+            Some(Policy { dialect: Dialect::ClusterNetworkPolicy, tier: Tier::Ordered { order, .. }, .. }) => {
+                Some(*order)
+            }
+            _ => None,
+        };
+        order(one).is_some_and(|first| order(two).is_some_and(|second| first.total_cmp(&second).is_eq()))
+    }
 }
 
 /// Numbers the distinct peers.
@@ -455,90 +492,18 @@ impl<'s> Compiler<'s> {
             Peer::Either(parts) => Compiled::Either(parts.iter().map(|part| self.peer(part)).collect()),
             Peer::Both(parts) => Compiled::Both(parts.iter().map(|part| self.peer(part)).collect()),
             Peer::Not(part) => Compiled::Not(Box::new(self.peer(part))),
-            leaf => {
-                let next = self.leaves.len();
-                let number = *self.numbers.entry(leaf).or_insert(next);
-                if number == next {
-                    self.leaves.push(leaf);
-                }
-                Compiled::Leaf(number)
-            }
+            Peer::SameLabels(keys) => Compiled::SameLabels(keys),
+            Peer::Service { namespace, name, part } => Compiled::Service(self.leaf(peer), (namespace, name), *part),
+            leaf => Compiled::Leaf(self.leaf(leaf)),
         }
     }
-}
 
-/// Calico's tier for Kubernetes policies, and their place in it.
-const CALICO_KUBERNETES_ORDER: f64 = 1_000.0;
-
-/// Behind Antrea's tier `application` (priority 250), as its tier for administrators' policies of the API (251).
-const ANTREA_ADMIN_RANK: f64 = -0.249;
-
-/// Rank, whether ordered, name of the tier.
-type StageKey = (TotalOrder, bool, Box<str>);
-/// The end of the tier, and its policies with their orders.
-type Members = (Option<TierEnd>, Vec<(TotalOrder, usize)>);
-
-/// The stages of all enforced policies, in order.
-fn stages(set: &PolicySet, profile: &Profile) -> Vec<StageSpec> {
-    let is_enforced = |policy: &Policy| policy.is_enforced && profile.enforces.contains(&policy.dialect);
-    // Where Calico's own policies are, those of Kubernetes stand among them in its default tier.
-    let with_calico = set.policies.iter().any(|policy| is_enforced(policy) && policy.dialect == Dialect::Calico);
-    let mut tiers: BTreeMap<StageKey, Members> = BTreeMap::new();
-    for (number, policy) in set.policies.iter().enumerate().filter(|(_, policy)| is_enforced(policy)) {
-        let (key, end, order) = match &policy.tier {
-            Tier::Union if with_calico && policy.dialect == Dialect::Kubernetes => {
-                ((TotalOrder(0.0), true, "default".into()), Some(TierEnd::DenySelected), CALICO_KUBERNETES_ORDER)
-            }
-            Tier::Union => ((TotalOrder(0.0), false, "".into()), None, 0.0),
-            Tier::Ordered { name, rank, order, end } => {
-                // Antrea asks administrators' policies of the API behind its own tiers.
-                let is_late =
-                    profile.name == "antrea" && policy.dialect == Dialect::ClusterNetworkPolicy && *rank < 0.0;
-                let rank = if is_late { ANTREA_ADMIN_RANK } else { *rank };
-                ((TotalOrder(rank), true, name.clone()), Some(*end), *order)
-            }
-        };
-        let tier = tiers.entry(key).or_insert((end, Vec::new()));
-        tier.1.push((TotalOrder(order), number));
-    }
-    let ranks: Vec<f64> = tiers.keys().map(|(rank, _, _)| rank.0).collect();
-    let skips_to_union = |place: usize| {
-        // Antrea's `Pass` leaves all later tiers before Kubernetes policies out; elsewhere only its own.
-        let own = ranks.get(place).copied().unwrap_or(0.0);
-        let antrea = profile.name == "antrea" || set.policies.iter().any(|policy| policy.dialect == Dialect::Antrea);
-        if antrea && own < 0.0 { ranks.iter().position(|rank| *rank >= 0.0).unwrap_or(ranks.len()) } else { place + 1 }
-    };
-    tiers
-        .into_values()
-        .enumerate()
-        .map(|(place, (end, mut policies))| {
-            policies.sort();
-            let policies = policies.into_iter().map(|(_, number)| number).collect();
-            StageSpec { policies, end, after_pass: skips_to_union(place) }
-        })
-        .collect()
-}
-
-/// Numbers with a total order.
-#[derive(Clone, Copy, Debug)]
-struct TotalOrder(f64);
-
-impl PartialEq for TotalOrder {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for TotalOrder {}
-
-impl PartialOrd for TotalOrder {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for TotalOrder {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
+    fn leaf(&mut self, leaf: &'s Peer) -> usize {
+        let next = self.leaves.len();
+        let number = *self.numbers.entry(leaf).or_insert(next);
+        if number == next {
+            self.leaves.push(leaf);
+        }
+        number
     }
 }

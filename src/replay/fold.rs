@@ -11,6 +11,9 @@ use super::resolve::{Described, Resolver};
 use crate::attribute::{Answer, Evidence, Named, PartyId, Sink};
 use crate::model::{Grade, NameId, Protocol, Timestamp, Verdict};
 
+/// First port of the ephemeral range of Linux (`ip_local_port_range`).
+const EPHEMERAL_FIRST: u16 = 32_768;
+
 /// How often and when an edge was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
@@ -61,6 +64,43 @@ pub struct Recorded {
     pub edges: Vec<ReplayEdge>,
 }
 
+/// How client and server were told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Told {
+    /// By the records.
+    Recorded,
+    /// By the ports: only the client's is ephemeral.
+    ByPorts,
+    /// Not at all.
+    Guessed,
+}
+
+impl Told {
+    fn of(named: &Named<'_>) -> Self {
+        let is_ephemeral = |port: u16| port >= EPHEMERAL_FIRST;
+        match named.guessed {
+            false => Self::Recorded,
+            true if is_ephemeral(named.client_port) && !is_ephemeral(named.port) && named.port != 0 => Self::ByPorts,
+            true => Self::Guessed,
+        }
+    }
+
+    /// Whether the direction is a guess. A privileged port, or one that the pod declares, is a server's; the one server that calls its
+    /// clients from such a port is that of FTP (RFC 959, section 3.2).
+    fn is_guess(self, server: &End, port: u16, protocol: Protocol) -> bool {
+        const FTP_DATA: u16 = 20;
+        let is_privileged = port < 1_024 && port != FTP_DATA;
+        let is_declared = |server: &End| {
+            server.ports.iter().flat_map(|ports| ports.iter()).any(|own| own.port == port && own.protocol == protocol)
+        };
+        match self {
+            Self::Recorded => false,
+            Self::ByPorts => !is_privileged && !is_declared(server),
+            Self::Guessed => true,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     client: Described,
@@ -68,7 +108,7 @@ struct Key {
     port: u16,
     protocol: Protocol,
     names: u32,
-    guessed: bool,
+    told: Told,
     verdict: Verdict,
 }
 
@@ -105,13 +145,14 @@ impl ReplayFold {
                 let (names, value) = part.lists.get(key.names as usize).cloned().unwrap_or_default();
                 let time = seen.first.unwrap_or(Timestamp::UNKNOWN);
                 let list = names.iter().map(|name| evidence.vocabulary.name_of(*name).into()).collect();
+                let server = resolver.end(evidence, key.server, key.port, time);
                 let content = Observed {
                     client: resolver.end(evidence, key.client, 0, time),
-                    server: resolver.end(evidence, key.server, key.port, time),
+                    guessed: key.told.is_guess(&server, key.port, key.protocol),
+                    server,
                     port: key.port,
                     protocol: key.protocol,
                     names: Names { list, evidence: value },
-                    guessed: key.guessed,
                     recorded: key.verdict,
                 };
                 edges.entry(content).or_default().absorb(seen);
@@ -205,7 +246,7 @@ impl Sink for ReplayFold {
             port: named.port,
             protocol: named.protocol,
             names: self.list(&candidates, evidence_of(named.attributed.grade)),
-            guessed: named.guessed,
+            told: Told::of(named),
             verdict: named.verdict,
         };
         let time = |time: Timestamp| time.is_known().then_some(time);

@@ -2,9 +2,11 @@
 
 use super::end::{End, EndKind, NameEvidence, Names};
 use super::profile::Profile;
+use super::resolve::ServiceNames;
 use crate::model::Protocol;
 use crate::policy::{
-    Block, Direction, Doubt, Entity, Match, NamePattern, Peer, PortMatch, PortSpec, Ports, ProtocolSpec,
+    Block, Direction, Doubt, Entity, Key, Labelled as _, Match, NamePattern, Peer, PortMatch, PortSpec, Ports,
+    ProtocolSpec, Selector, ServicePart, Value,
 };
 
 /// What of the connection rules ask for, beside its ends.
@@ -16,10 +18,21 @@ pub(super) struct Flow<'a> {
     pub(super) names: &'a Names,
     /// The end whose container ports a named port is looked up in.
     pub(super) server: &'a End,
+    /// The service that the client called, where the server is a pod behind it.
+    pub(super) service: Option<&'a End>,
+}
+
+/// What an evaluator knows beside the ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ground<'a> {
+    pub(super) profile: &'a Profile,
+    /// Services of the cluster, by namespace and name.
+    pub(super) services: &'a ServiceNames,
 }
 
 /// Whether a peer that depends on nothing but the other end means it.
-pub(super) fn leaf(peer: &Peer, end: &End, profile: &Profile) -> Match {
+pub(super) fn leaf(peer: &Peer, end: &End, ground: Ground<'_>) -> Match {
+    let profile = ground.profile;
     match peer {
         Peer::Pods { namespaces, pods } => match end.kind {
             EndKind::Pod => namespaces.matches(end).and(pods.matches(end)),
@@ -32,13 +45,17 @@ pub(super) fn leaf(peer: &Peer, end: &End, profile: &Profile) -> Match {
             EndKind::Unknown => Match::Unknown(Doubt::PodUnknown),
         },
         Peer::Block(block) => self::block(block, end, profile),
+        Peer::Range(range) => self::range(range, end),
         Peer::Entity(entity) => self::entity(*entity, end),
         Peer::Opaque(doubt) => Match::Unknown(*doubt),
-        Peer::Service { namespace, name } => service(namespace, name, end),
-        Peer::Both(parts) => parts.iter().fold(Match::Yes, |so_far, part| so_far.and(leaf(part, end, profile))),
-        Peer::Either(parts) => parts.iter().fold(Match::No, |so_far, part| so_far.or(leaf(part, end, profile))),
-        Peer::Not(part) => leaf(part, end, profile).negated(),
+        Peer::Service { namespace, name, part } => service((namespace, name), *part, end, ground),
+        Peer::Nodes(selector) => nodes(selector, end),
+        Peer::Both(parts) => parts.iter().fold(Match::Yes, |so_far, part| so_far.and(leaf(part, end, ground))),
+        Peer::Either(parts) => parts.iter().fold(Match::No, |so_far, part| so_far.or(leaf(part, end, ground))),
+        Peer::Not(part) => leaf(part, end, ground).negated(),
         Peer::Name(_) => Match::Unknown(Doubt::NameUnknown),
+        // Depends on the subject as well; see `same_labels`.
+        Peer::SameLabels(_) => Match::Unknown(Doubt::NotModelled),
     }
 }
 
@@ -46,14 +63,27 @@ fn block(block: &Block, end: &End, profile: &Profile) -> Match {
     let covers = end.address.map(|address| block.contains(address));
     match (end.kind, covers) {
         (_, Some(false)) => Match::No,
-        (EndKind::Outside, Some(true)) => Match::Yes,
+        (_, Some(true)) if end.is_outside() => Match::Yes,
         (EndKind::Pod, _) => profile.block_on_pod.and(covered(covers)),
+        // An API server on no known node may be outside as well.
+        (EndKind::KubeApiserver, _) if end.node.is_empty() && !profile.block_on_node.is_yes() => {
+            Match::Unknown(Doubt::BlockOnNode).and(covered(covers))
+        }
         (EndKind::HostPod | EndKind::Node | EndKind::KubeApiserver | EndKind::Gateway, _) => {
             profile.block_on_node.and(covered(covers))
         }
         (EndKind::Service, _) => Match::Unknown(Doubt::ServiceAddress),
         (EndKind::Unknown, Some(true)) if profile.block_on_pod.is_yes() => Match::Yes,
-        (EndKind::Unknown, _) | (EndKind::Outside, None) => Match::Unknown(Doubt::PodUnknown),
+        (EndKind::Unknown | EndKind::Outside, _) => Match::Unknown(Doubt::PodUnknown),
+    }
+}
+
+/// A range that means whoever has the address.
+fn range(range: &Block, end: &End) -> Match {
+    match (end.kind, end.address.map(|address| range.contains(address))) {
+        (_, Some(false)) => Match::No,
+        (EndKind::Service, _) => Match::Unknown(Doubt::ServiceAddress),
+        (_, covers) => covered(covers),
     }
 }
 
@@ -64,12 +94,66 @@ const fn covered(covers: Option<bool>) -> Match {
     }
 }
 
-fn service(namespace: &str, name: &str, end: &End) -> Match {
+fn nodes(selector: &Selector, end: &End) -> Match {
     match end.kind {
-        EndKind::Service => Match::of(&*end.namespace == namespace && &*end.name == name),
-        EndKind::Pod | EndKind::Unknown => Match::Unknown(Doubt::NotModelled),
+        EndKind::Unknown => Match::Unknown(Doubt::PodUnknown),
+        EndKind::Service => Match::Unknown(Doubt::ServiceAddress),
+        _ if end.is_on_node() => selector.matches(end),
         _ => Match::No,
     }
+}
+
+fn service((namespace, name): (&str, &str), part: ServicePart, end: &End, ground: Ground<'_>) -> Match {
+    if end.kind == EndKind::Service {
+        return Match::of(&*end.namespace == namespace && &*end.name == name);
+    }
+    let unknown = Match::Unknown(Doubt::ServiceAddress);
+    let Some(services) = &end.services else { return unknown };
+    if services.iter().any(|behind| &*behind.namespace == namespace && &*behind.name == name) {
+        // Whether it was called by the service is not in a record of the pod.
+        return if part == ServicePart::Address { unknown } else { Match::Yes };
+    }
+    let is_known = ground.services.iter().any(|(of, known)| &**of == namespace && &**known == name);
+    if is_known { Match::No } else { unknown }
+}
+
+/// Whether a connection is what a rule about a service means, once its end fits or may fit.
+pub(super) fn service_called(
+    (namespace, name): (&str, &str),
+    part: ServicePart,
+    found: Match,
+    end: &End,
+    flow: &Flow<'_>,
+) -> Match {
+    match (part, flow.service) {
+        (ServicePart::Address, Some(service)) => {
+            return Match::of(&*service.namespace == namespace && &*service.name == name);
+        }
+        (ServicePart::Endpoints, _) if found.is_yes() => {}
+        _ => return found,
+    }
+    let behind = end.services.iter().flat_map(|services| services.iter());
+    let mut behind = behind.filter(|behind| &*behind.namespace == namespace && &*behind.name == name);
+    match flow.port {
+        _ if end.kind == EndKind::Service => Match::Yes,
+        0 => Match::Unknown(Doubt::PortUnknown),
+        number => Match::of(behind.any(|behind| behind.ports.contains(&(number, flow.protocol)))),
+    }
+}
+
+/// Whether the namespaces of two pods have the same values for all of these labels.
+pub(super) fn same_labels(keys: &[Box<str>], subject: &End, end: &End) -> Match {
+    if !end.is_pod() {
+        return if end.kind == EndKind::Unknown { Match::Unknown(Doubt::PodUnknown) } else { Match::No };
+    }
+    keys.iter().fold(Match::Yes, |so_far, key| {
+        let key = Key::Namespace(key.clone());
+        so_far.and(match (subject.value(&key), end.value(&key)) {
+            (Value::Unknown(doubt), _) | (_, Value::Unknown(doubt)) => Match::Unknown(doubt),
+            (Value::Is(one), Value::Is(two)) => Match::of(one == two),
+            _ => Match::No,
+        })
+    })
 }
 
 /// Words of Cilium, as far as they depend on the other end alone; a node is this node or another one, see [`relative`].
@@ -85,20 +169,25 @@ fn entity(entity: Entity, end: &End) -> Match {
     match entity {
         Entity::All => Match::Yes,
         Entity::None | Entity::Health | Entity::Init | Entity::Unmanaged => Match::No,
-        Entity::World => Match::of(end.kind == EndKind::Outside),
-        Entity::WorldIpv4 => Match::of(end.kind == EndKind::Outside && is_v4 == Some(true)),
-        Entity::WorldIpv6 => Match::of(end.kind == EndKind::Outside && is_v4 == Some(false)),
+        Entity::World => world(end),
+        Entity::WorldIpv4 => world(end).and(Match::of(is_v4 == Some(true))),
+        Entity::WorldIpv6 => world(end).and(Match::of(is_v4 == Some(false))),
         Entity::Cluster => Match::of(end.kind != EndKind::Outside),
         Entity::KubeApiserver => Match::of(end.kind == EndKind::KubeApiserver),
         Entity::Ingress => Match::of(end.kind == EndKind::Gateway),
-        Entity::Node => {
-            Match::of(matches!(end.kind, EndKind::Node | EndKind::HostPod) || !end.node.is_empty() && !end.is_pod())
-        }
         Entity::SameNamespace => Match::of(end.is_pod()),
         Entity::Ipv4 => is_v4.map_or(Match::Unknown(Doubt::PodUnknown), Match::of),
         Entity::Ipv6 => is_v4.map_or(Match::Unknown(Doubt::PodUnknown), |is_v4| Match::of(!is_v4)),
         Entity::Host | Entity::RemoteNode => Match::of(matches!(end.kind, EndKind::Node | EndKind::HostPod)),
     }
+}
+
+/// Outside the cluster. Cilium gives an API server there both identities (`reserved:kube-apiserver`, `reserved:world`).
+fn world(end: &End) -> Match {
+    if end.kind == EndKind::KubeApiserver && end.node.is_empty() && !end.is_external {
+        return Match::Unknown(Doubt::NodeTraffic);
+    }
+    Match::of(end.is_outside())
 }
 
 /// Whether a node is the pod's own (`host`) or another one (`remote-node`).
@@ -109,6 +198,7 @@ pub(super) fn relative(entity: Entity, subject: &End, end: &End) -> Match {
     if !matches!(end.kind, EndKind::Node | EndKind::HostPod | EndKind::KubeApiserver) || end.node.is_empty() {
         return match end.kind {
             EndKind::Node | EndKind::HostPod => Match::Unknown(Doubt::NodeTraffic),
+            EndKind::KubeApiserver if !end.is_external => Match::Unknown(Doubt::NodeTraffic),
             _ => self::entity(entity, end),
         };
     }
@@ -122,6 +212,7 @@ pub(super) fn relative(entity: Entity, subject: &End, end: &End) -> Match {
 pub(super) fn name(pattern: &NamePattern, end: &End, names: &Names) -> Match {
     match end.kind {
         EndKind::Outside | EndKind::Unknown => {}
+        EndKind::KubeApiserver if end.is_external => {}
         // Names that resolve to what is in the cluster are opened by no dialect.
         _ => return Match::No,
     }

@@ -60,7 +60,7 @@ fn peer_miss(attempt: &Attempt<'_, '_>, peer: &Peer) -> Option<(u8, Miss)> {
                 _ => None,
             }
         }
-        Peer::Block(block) => {
+        Peer::Block(block) | Peer::Range(block) => {
             let address = other.address?;
             if block.contains(address) {
                 return Some((3, Miss::BlockOnCluster));

@@ -13,19 +13,21 @@ mod plan;
 mod profile;
 mod reasons;
 mod resolve;
+mod services;
 mod soak;
+mod stages;
 mod tally;
 mod verdict;
 
-pub use end::{End, EndKind, NameEvidence, Names};
+pub use end::{Behind, End, EndKind, NameEvidence, Names};
 pub use evaluator::{Connection, Evaluator, Prepared};
 pub use fold::{Observed, Recorded, ReplayEdge, ReplayFold, Seen};
 pub use profile::{Profile, ServiceView};
 pub use reasons::{Because, Reasoned, reasons};
-pub use resolve::{PodNetworks, Resolver};
+pub use resolve::{PodNetworks, Resolver, ServiceNames};
 pub use soak::{
     BaselineDay, Blocked, EARLIER_DAYS_MAX, EarlierDay, Fault, Feed, Leak, Lingering, NamespaceSoak, Outcome, Phases,
     Quiet, Scheduled, Soak, SoakInput, Span, soak,
 };
-pub use tally::{Break, Replay, ReplayWorkload, RuleUse, Totals, Undecided, Window, replay};
+pub use tally::{Break, Passed, Replay, ReplayWorkload, RuleUse, Totals, Undecided, Window, replay};
 pub use verdict::{Citation, Denial, Judgement, Miss, NearestMiss, Side, Verdict};

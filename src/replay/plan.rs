@@ -71,6 +71,8 @@ pub(super) trait Tries {
     fn rules(&self, policy: usize, take: &mut dyn FnMut(Tried) -> bool);
     /// Whether the policy isolates by being there.
     fn isolates(&self, policy: usize) -> bool;
+    /// Whether the order of two policies of one tier is left open.
+    fn are_tied(&self, one: usize, two: usize) -> bool;
 }
 
 /// Follows the stages.
@@ -114,8 +116,8 @@ struct Exits {
 
 fn ordered(policies: &[Selecting], end: TierEnd, tries: &impl Tries, outcomes: &mut Outcomes) -> Exits {
     let mut exits = Exits::default();
-    for (policy, selected) in policies {
-        let mut decided = false;
+    for (place, (policy, selected)) in policies.iter().enumerate() {
+        let mut decided = None;
         tries.rules(*policy, &mut |tried| {
             let found = selected.and(tried.found);
             if found.is_no() || tried.action == Action::Log {
@@ -131,10 +133,18 @@ fn ordered(policies: &[Selecting], end: TierEnd, tries: &impl Tries, outcomes: &
             if let Match::Unknown(doubt) = found {
                 outcomes.doubt(doubt);
             }
-            decided = found.is_yes();
-            decided
+            decided = found.is_yes().then_some(tried.action);
+            decided.is_some()
         });
-        if decided {
+        if let Some(action) = decided {
+            let later = policies.get(place + 1..).unwrap_or_default();
+            tied(
+                later.iter().take_while(|(other, _)| tries.are_tied(*policy, *other)),
+                action,
+                tries,
+                outcomes,
+                &mut exits,
+            );
             return exits;
         }
     }
@@ -149,6 +159,33 @@ fn ordered(policies: &[Selecting], end: TierEnd, tries: &impl Tries, outcomes: &
         _ => exits.falls = true,
     }
     exits
+}
+
+/// What could happen as well if one of these policies came before the one that took `action`.
+fn tied<'p>(
+    policies: impl Iterator<Item = &'p Selecting>,
+    action: Action,
+    tries: &impl Tries,
+    outcomes: &mut Outcomes,
+    exits: &mut Exits,
+) {
+    for (policy, selected) in policies {
+        tries.rules(*policy, &mut |tried| {
+            let found = selected.and(tried.found);
+            if found.is_no() || tried.action == Action::Log {
+                return false;
+            }
+            if tried.action != action {
+                match tried.action {
+                    Action::Allow => outcomes.may_be_allowed = true,
+                    Action::Deny => outcomes.deny(Some(tried.rule), Vec::new),
+                    Action::Pass | Action::Log => exits.passes = true,
+                }
+                outcomes.doubt(Doubt::SamePriority);
+            }
+            found.is_yes()
+        });
+    }
 }
 
 fn places(policies: &[Selecting]) -> Vec<usize> {

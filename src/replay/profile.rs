@@ -2,7 +2,7 @@
 //!
 //! The answers are those of the CNIs' own documents and issue trackers; each can be overridden per cluster.
 
-use crate::policy::{Dialect, Doubt, Match};
+use crate::policy::{Dialect, Doubt, Match, Policy};
 
 /// At which address a CNI judges connections to a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +104,24 @@ impl Profile {
     /// GKE Dataplane V2, an older Cilium.
     pub const GKE_DATAPLANE_V2: Self =
         Self { name: "gke-dataplane-v2", enforces: &[Dialect::Kubernetes, Dialect::Cilium], ..Self::CILIUM };
+
+    /// The profile of the one CNI whose own policies are among these; `None` when there are those of none, or of several.
+    pub fn of_policies<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Option<Self> {
+        let mut found: Option<Self> = None;
+        for policy in policies {
+            let own = match policy.dialect {
+                Dialect::Cilium => Self::CILIUM,
+                Dialect::Calico => Self::CALICO,
+                Dialect::Antrea => Self::ANTREA,
+                Dialect::Kubernetes | Dialect::ClusterNetworkPolicy => continue,
+            };
+            if found.as_ref().is_some_and(|found| found.name != own.name) {
+                return None;
+            }
+            found = Some(own);
+        }
+        found
+    }
 
     /// The profile of a name.
     pub fn named(name: &str) -> Option<Self> {

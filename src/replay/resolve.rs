@@ -3,14 +3,16 @@
 //! Labels of the record itself come first, since they are of the time of the flow; the inventory adds what such records leave
 //! out, and speaks alone where they have no labels.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use ipnet::IpNet;
 
-use super::end::{End, EndKind, is_left_out};
+use super::end::{Behind, End, EndKind, is_left_out};
+use super::services;
 use crate::attribute::{Evidence, PartyId};
 use crate::kube::{ContainerPort, Inventory, Labels, Pod, Service};
 use crate::model::{AddressId, Endpoint, EndpointId, IdentityKind, TextId, Timestamp, Workload};
@@ -19,12 +21,24 @@ use crate::summary::is_special;
 /// Ranges that pods are numbered from, as settings declare them: cluster (`None`: all), range.
 pub type PodNetworks = Vec<(Option<Box<str>>, IpNet)>;
 
+/// Services, by namespace and name.
+pub type ServiceNames = BTreeSet<(Box<str>, Box<str>)>;
+
+/// By cluster, address and port of a service: the pods behind it, with the port there.
+type Backends = HashMap<(Box<str>, IpAddr, u16), Vec<(Arc<End>, u16)>>;
+
 /// Describes ends. One per run.
 pub struct Resolver<'a> {
     inventory: &'a Inventory,
     pods: HashMap<Box<str>, Vec<IpNet>>,
     declared: PodNetworks,
     namespaces: BTreeMap<(Box<str>, Box<str>), Arc<Labels>>,
+    nodes: BTreeMap<(Box<str>, Box<str>), Arc<Labels>>,
+    /// By cluster and address: the services behind which it stands. Only clusters whose services are known.
+    behind: BTreeMap<Box<str>, HashMap<IpAddr, Arc<[Behind]>>>,
+    nobody: Arc<[Behind]>,
+    /// What was found behind services, for a service is called over and over.
+    backends: RefCell<Backends>,
 }
 
 /// An end as a connection names it.
@@ -47,7 +61,33 @@ impl<'a> Resolver<'a> {
                 namespaces.insert((cluster.into(), name.into()), Arc::new(labels.clone()));
             }
         }
-        Self { inventory, pods, declared, namespaces }
+        let mut nodes = BTreeMap::new();
+        for cluster in inventory.clusters() {
+            for node in inventory.nodes(cluster) {
+                nodes.insert((cluster.into(), node.name.clone()), Arc::new(node.labels.clone()));
+            }
+        }
+        let behind = inventory.clusters().filter(|cluster| inventory.services(cluster).next().is_some());
+        let behind = behind.map(|cluster| (cluster.into(), services::behind(inventory, cluster))).collect();
+        Self {
+            inventory,
+            pods,
+            declared,
+            namespaces,
+            nodes,
+            behind,
+            nobody: Arc::new([]),
+            backends: RefCell::default(),
+        }
+    }
+
+    /// The services of a cluster of which it is known what stands behind them, by namespace and name.
+    pub fn services(&self, cluster: &str) -> ServiceNames {
+        let backends = self.inventory.backends(cluster);
+        let with_slices = backends.map(|backend| (backend.namespace.clone(), backend.service.clone()));
+        let selecting = self.inventory.services(cluster).filter(|service| !service.selector.is_empty());
+        let selecting = selecting.map(|service| (service.namespace.clone(), service.name.clone()));
+        with_slices.chain(selecting).collect()
     }
 
     /// Describes one end of a connection to `port` that began at `time`.
@@ -57,7 +97,22 @@ impl<'a> Resolver<'a> {
             // What the record left out must not match a range.
             described.address = None;
         }
+        self.place(&mut described);
         described
+    }
+
+    /// Adds what the inventory knows of the node and of the services of an end.
+    fn place(&self, end: &mut End) {
+        if !end.node.is_empty() {
+            end.node_labels = self.nodes.get(&(end.cluster.clone(), end.node.clone())).cloned();
+        }
+        end.is_external = end.kind == EndKind::KubeApiserver
+            && end.node.is_empty()
+            && self.inventory.nodes(&end.cluster).next().is_some();
+        if let Some(address) = end.address.filter(|_| end.kind != EndKind::Service) {
+            let known = self.behind.get(&end.cluster);
+            end.services = known.map(|known| known.get(&address).unwrap_or(&self.nobody).clone());
+        }
     }
 
     fn described(&self, evidence: &Evidence, end: Described, port: u16, time: Timestamp) -> End {
@@ -161,6 +216,11 @@ impl<'a> Resolver<'a> {
     }
 
     fn with_backends(&self, mut end: End, cluster: &str, address: IpAddr, port: u16) -> End {
+        let key = (cluster.into(), address, port);
+        if let Some(known) = self.backends.borrow().get(&key) {
+            end.backends.clone_from(known);
+            return end;
+        }
         let Some(service) = self.inventory.service_at(cluster, address) else { return end };
         let names = service.ports.iter().filter(|known| known.port == port).map(|known| &known.name);
         let names: Vec<_> = names.collect();
@@ -175,13 +235,27 @@ impl<'a> Resolver<'a> {
                 }
                 None => self.other(cluster, backend.address, None),
             };
-            if behind.kind != EndKind::Service {
-                end.backends.push((Arc::new(behind), target.port));
+            self.push_backend(&mut end, behind, target.port);
+        }
+        if end.backends.is_empty() {
+            for (pod, target) in services::selected(self.inventory, cluster, service, port) {
+                let Some(address) = pod.addresses.first() else { continue };
+                let name = (&*pod.namespace, &*pod.name);
+                let behind = self.pod(cluster, name, *address, &[], Timestamp::UNKNOWN);
+                self.push_backend(&mut end, behind, target);
             }
         }
         end.backends.sort();
         end.backends.dedup();
+        self.backends.borrow_mut().insert(key, end.backends.clone());
         end
+    }
+
+    fn push_backend(&self, end: &mut End, mut behind: End, port: u16) {
+        if behind.kind != EndKind::Service {
+            self.place(&mut behind);
+            end.backends.push((Arc::new(behind), port));
+        }
     }
 }
 

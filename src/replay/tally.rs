@@ -6,7 +6,7 @@ use super::end::{End, EndKind};
 use super::evaluator::{Connection, Evaluator, Prepared};
 use super::fold::{Recorded, ReplayEdge, Seen};
 use super::resolve::workload_of;
-use super::verdict::{Judgement, Side, Verdict};
+use super::verdict::{Citation, Judgement, Side, Verdict};
 use crate::model::{self, Timestamp, Workload};
 use crate::policy::{Direction, Doubt, Match, RuleId};
 
@@ -31,6 +31,23 @@ pub struct Break {
     pub nearest: String,
     /// That rule.
     pub nearest_rule: Option<RuleId>,
+}
+
+/// A group of connections that rules let through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// Which way the workload's connection goes.
+    pub way: Direction,
+    /// The other end.
+    pub peer: Box<str>,
+    /// The server's port.
+    pub port: u16,
+    /// Transport.
+    pub protocol: model::Protocol,
+    /// How often and when.
+    pub seen: Seen,
+    /// Every rule that lets them through, with the elements that do; empty when no policy is about them.
+    pub by: Vec<Citation>,
 }
 
 /// A group of connections that cannot be told.
@@ -107,6 +124,8 @@ pub struct ReplayWorkload {
     pub breaks: Vec<Break>,
     /// What cannot be told, by reason and peer.
     pub undecided: Vec<Undecided>,
+    /// What passes, by peer; empty unless asked for.
+    pub passed: Vec<Passed>,
 }
 
 /// What became of a rule.
@@ -150,6 +169,8 @@ pub struct Replay {
 type Owner = (Box<str>, Box<str>, Workload);
 /// Way, side, peer, port, protocol, policies, nearest, rule.
 type BreakKey = (Direction, Direction, Box<str>, u16, model::Protocol, Vec<String>, String, Option<RuleId>);
+/// Way, peer, port, protocol, rules.
+type PassedKey = (Direction, Box<str>, u16, model::Protocol, Vec<Citation>);
 type UndecidedKey = (Direction, Direction, Doubt, Box<str>, u16, model::Protocol);
 
 #[derive(Default)]
@@ -157,11 +178,18 @@ struct Rows {
     totals: Totals,
     breaks: BTreeMap<BreakKey, Seen>,
     undecided: BTreeMap<UndecidedKey, Seen>,
+    passed: BTreeMap<PassedKey, Seen>,
 }
 
 /// Judges every edge. `of_cluster` gives the evaluator of a cluster; all of them share one set of policies.
-pub fn replay<'e, 's: 'e>(recorded: &Recorded, of_cluster: impl Fn(&str) -> Option<&'e Evaluator<'s>>) -> Replay {
-    let mut tally = Tally::default();
+///
+/// What passes is counted, and listed only if `lists_passed`: there is much of it.
+pub fn replay<'e, 's: 'e>(
+    recorded: &Recorded,
+    lists_passed: bool,
+    of_cluster: impl Fn(&str) -> Option<&'e Evaluator<'s>>,
+) -> Replay {
+    let mut tally = Tally { lists_passed, ..Tally::default() };
     let prepared: Vec<Option<Prepared>> = recorded
         .ends
         .iter()
@@ -190,6 +218,7 @@ struct Tally {
     uses: BTreeMap<RuleId, u64>,
     selecting: BTreeSet<usize>,
     outcome: Replay,
+    lists_passed: bool,
 }
 
 impl Tally {
@@ -233,6 +262,9 @@ impl Tally {
         if denied {
             return;
         }
+        if judgement.passes() && !self.lists_passed {
+            return;
+        }
         let name = edge.names.list.first().filter(|_| way == Direction::Egress);
         let peer = peer_text(peer, name.map(|name| &**name));
         if let Some((side, denial)) = judgement.denial() {
@@ -251,6 +283,9 @@ impl Tally {
         } else if let Some((side, doubt)) = judgement.doubt() {
             let key = (way, side, doubt, peer, edge.port, edge.protocol);
             rows.undecided.entry(key).or_default().absorb(edge.seen);
+        } else {
+            let key = (way, peer, edge.port, edge.protocol, judgement.citations().copied().collect());
+            rows.passed.entry(key).or_default().absorb(edge.seen);
         }
     }
 
@@ -263,7 +298,7 @@ impl Tally {
     }
 
     fn finish(self, evaluator: Option<&Evaluator<'_>>) -> Replay {
-        let Self { rows, uses, selecting, mut outcome } = self;
+        let Self { rows, uses, selecting, mut outcome, .. } = self;
         outcome.workloads = rows.into_iter().map(|(owner, rows)| workload(owner, rows)).collect();
         let rules = evaluator.into_iter().flat_map(|evaluator| evaluator.set().rules());
         outcome.rules = rules
@@ -310,7 +345,9 @@ fn workload((cluster, namespace, workload): Owner, rows: Rows) -> ReplayWorkload
         })
         .collect();
     undecided.sort_by_key(|row| (row.doubt.code(), std::cmp::Reverse(row.seen.flows)));
-    ReplayWorkload { cluster, namespace, workload, totals: rows.totals, breaks, undecided }
+    let passed = rows.passed.into_iter();
+    let passed = passed.map(|((way, peer, port, protocol, by), seen)| Passed { way, peer, port, protocol, seen, by });
+    ReplayWorkload { cluster, namespace, workload, totals: rows.totals, breaks, undecided, passed: passed.collect() }
 }
 
 /// The rules that decided, each once.

@@ -95,6 +95,8 @@ fn rules_that_reach_too_far() {
     check("public-internet/low", &block(SAFE_V4, ""), &narrow);
     check("wide-range/medium", &block("{cidr: 52.0.0.0/8}", ""), &block("{cidr: 52.16.0.0/14}", ""));
     check("wide-range/low", &block("{cidr: 10.0.0.0/8}", ""), &block("{cidr: 10.1.0.0/16}", ""));
+    check("any-port/low", &narrow, &block("{cidr: 192.0.2.0/24}", ", ports: [{port: 443}]"));
+    check("any-port/low", &narrow, &block(SAFE_V4, ""));
     check("every-pod/low", &egress("{to: [{namespaceSelector: {}}]}"), &egress("{to: [{podSelector: {}}]}"));
 }
 
@@ -192,6 +194,33 @@ fn rules_without_effect() {
         &Profile::GENERIC,
         true,
     );
+}
+
+/// A private range with pods and other things in it; where ranges match pods, it means them.
+#[test]
+fn ranges_that_cover_pods() {
+    let range = |net: &str| cilium("p", &format!("{{endpointSelector: {{}}, egress: [{{toCIDRSet: [{net}]}}]}}"));
+    let covering = range("{cidr: 10.244.0.0/16}");
+    let excepted = range("{cidr: 10.244.0.0/16, except: [10.244.0.0/20]}");
+    check_with("block-on-cluster-addresses/low", &covering, &excepted, &Profile::CILIUM, true);
+    check_with("block-on-cluster-addresses/low", &covering, &range("{cidr: 172.16.0.0/12}"), &Profile::CILIUM, true);
+    assert!(
+        !fired(&block("{cidr: 10.244.0.0/16}", ""), &Profile::CALICO, true)
+            .iter()
+            .any(|name| name.starts_with("block-on"))
+    );
+}
+
+/// A policy that closes all namespaces at once has no pinned name to bear.
+#[test]
+fn a_deny_for_the_cluster_needs_no_pinned_name() {
+    let global = |selector: &str| {
+        format!(
+            "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {{name: closed}}\nspec: {{namespaceSelector: \"{selector}\", types: [Ingress, Egress]}}\n"
+        )
+    };
+    let one = global("projectcalico.org/name == 'shop'");
+    check_with("default-deny-other-name/low", &one, &global("all()"), &Profile::CALICO, true);
 }
 
 #[test]
@@ -362,16 +391,22 @@ medium  block-on-cluster-addresses  CiliumNetworkPolicy shop/vendor  policies.ya
 low     default-deny-other-name  NetworkPolicy shop/default-deny-ingres  policies.yaml:24
         closes ingress of `shop` under another name than `default-deny-ingress`
         fix: rename it to `default-deny-ingress`: apply the new object before the old one is deleted
+low     any-port  CiliumNetworkPolicy shop/vendor  policies.yaml:34
+        egress rule 1: reaches its destinations at every port and protocol
+        fix: list the ports in use
 low     shadowed-rule  CiliumNetworkPolicy shop/vendor  policies.yaml:34
         egress rule 1: changes nothing while NetworkPolicy shop/temporary-open egress rule 1 stands,
         which covers it
         fix: remove it, or narrow the wider rule
+low     any-port  CiliumNetworkPolicy shop/vendor  policies.yaml:35
+        egress rule 2: reaches its destinations at every port and protocol
+        fix: list the ports in use
 low     shadowed-rule  CiliumNetworkPolicy shop/vendor  policies.yaml:35
         egress rule 2: changes nothing while NetworkPolicy shop/temporary-open egress rule 1 stands,
         which covers it
         fix: remove it, or narrow the wider rule
 
-5 policies: 3 high, 4 medium, 3 low
+5 policies: 3 high, 4 medium, 5 low
 "#);
     assert_eq!(messy(&["--fail-on", "high"]).status, 1);
 }

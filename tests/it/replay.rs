@@ -1,5 +1,7 @@
 //! Traffic against policies.
 
+/// A small cluster as files, asked connection by connection.
+mod cluster;
 /// The command on the demo's data.
 mod command;
 /// What is particular to the dialects, and to the CNIs.
@@ -10,6 +12,8 @@ mod naive;
 mod oracle;
 /// Truth tables over nine pods in three namespaces.
 mod tables;
+/// Verdicts of the command, dialect by dialect.
+mod verdicts;
 
 use egress_atlas::model::Protocol;
 use egress_atlas::policy::{PolicySet, PolicySource};

@@ -9,7 +9,8 @@ use super::facts::LintCluster;
 use super::finding::BLOCK_ON_PODS;
 use super::ground::Ground;
 use crate::model::Severity;
-use crate::policy::{Action, Match};
+use crate::policy::{Action, Block, Match};
+use crate::summary::is_special;
 
 pub(super) fn check(ground: &mut Ground<'_>) {
     let clusters = ground.clusters;
@@ -20,10 +21,25 @@ pub(super) fn check(ground: &mut Ground<'_>) {
         return;
     }
     for (id, policy, rule) in ground.rules(Action::Allow) {
-        for block in rule.peers.iter().flatten().flat_map(blocks) {
+        for block in &rule.peers.iter().flatten().flat_map(blocks).collect::<Vec<_>>() {
             let own: Vec<&LintCluster> = ground.clusters_of(policy).filter(|cluster| has_networks(cluster)).collect();
             let Some(cluster) = own.first() else { continue };
-            let Some(what) = what(cluster, &block.net) else { continue };
+            let Some(what) = what(cluster, &block.net) else {
+                if covers_pods(cluster, block) {
+                    let message = format!(
+                        "`{}` covers the range of pods too; profile `{}` knows pods by identity and matches no range on them",
+                        block.net, cluster.profile
+                    );
+                    ground.rule(
+                        &BLOCK_ON_PODS,
+                        Severity::Low,
+                        id,
+                        message,
+                        "select the pods by labels, if they are meant",
+                    );
+                }
+                continue;
+            };
             let (severity, message) = match (what, cluster.block_on_pod) {
                 ("a service", _) => (
                     Severity::Medium,
@@ -57,6 +73,16 @@ pub(super) fn check(ground: &mut Ground<'_>) {
             );
         }
     }
+}
+
+/// Whether a private range holds pods among other things, where ranges do not match them. Ranges over the world are not meant for
+/// pods.
+fn covers_pods(cluster: &LintCluster, block: &Block) -> bool {
+    let is_excepted = |pods: &IpNet| block.except.iter().any(|hole| hole.contains(pods));
+    cluster.block_on_pod.is_no()
+        && is_special(block.net.addr())
+        && block.net.prefix_len() >= 7
+        && cluster.pod_networks.iter().any(|pods| block.net.contains(pods) && !is_excepted(pods))
 }
 
 fn what(cluster: &LintCluster, net: &IpNet) -> Option<&'static str> {

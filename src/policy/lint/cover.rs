@@ -84,7 +84,9 @@ fn peer(large: &Peer, small: &Peer) -> bool {
         (Peer::Pods { namespaces, pods }, Peer::Pods { namespaces: small_namespaces, pods: small_pods }) => {
             selector(namespaces, small_namespaces) && selector(pods, small_pods)
         }
-        (Peer::Block(large), Peer::Block(small)) => block(large, small),
+        (Peer::Block(large) | Peer::Range(large), Peer::Block(small)) | (Peer::Range(large), Peer::Range(small)) => {
+            block(large, small)
+        }
         (Peer::Name(large), Peer::Name(small)) => {
             large.is_everything() || (small.is_exact() && large.matches(&small.text))
         }
@@ -208,7 +210,7 @@ pub(super) fn closes(policy: &Policy, direction: Direction) -> bool {
 /// The ranges that a peer means when it goes by address alone, with everything that is taken out of them.
 pub(super) fn blocks(peer: &Peer) -> Vec<Block> {
     match peer {
-        Peer::Block(block) => vec![block.clone()],
+        Peer::Block(block) | Peer::Range(block) => vec![block.clone()],
         Peer::Either(parts) => parts.iter().flat_map(blocks).collect(),
         Peer::Both(parts) => {
             let (not, positive): (Vec<&Peer>, Vec<&Peer>) = parts.iter().partition(|part| matches!(part, Peer::Not(_)));

@@ -147,7 +147,14 @@ fn may_be_dns(peer: &Peer) -> bool {
         | Peer::Entity(Entity::None | Entity::KubeApiserver | Entity::Ingress | Entity::SameNamespace) => false,
         Peer::Either(parts) => parts.iter().any(may_be_dns),
         Peer::Both(parts) => parts.iter().all(may_be_dns),
-        Peer::Block(_) | Peer::Entity(_) | Peer::Service { .. } | Peer::Not(_) | Peer::Opaque(_) => true,
+        Peer::Block(_)
+        | Peer::Range(_)
+        | Peer::Entity(_)
+        | Peer::Service { .. }
+        | Peer::Nodes(_)
+        | Peer::SameLabels(_)
+        | Peer::Not(_)
+        | Peer::Opaque(_) => true,
     }
 }
 

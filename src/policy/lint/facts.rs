@@ -90,7 +90,7 @@ impl Labelled for LintPod {
             Key::ServiceAccount => {
                 self.service_account.as_deref().map_or(Value::Unknown(Doubt::ServiceAccountUnknown), Value::Is)
             }
-            Key::Cluster => Value::Unknown(Doubt::PodUnknown),
+            Key::Cluster | Key::Node(_) => Value::Unknown(Doubt::PodUnknown),
         }
     }
 }
@@ -107,7 +107,7 @@ impl Labelled for AnyPodOf<'_> {
         match key {
             Key::NamespaceName => Value::Is(self.namespace),
             Key::Namespace(key) => of_namespace(key, self.namespace, self.labels),
-            Key::Pod(_) | Key::ServiceAccount | Key::Cluster => Value::Unknown(Doubt::PodUnknown),
+            Key::Pod(_) | Key::ServiceAccount | Key::Cluster | Key::Node(_) => Value::Unknown(Doubt::PodUnknown),
         }
     }
 }

@@ -32,6 +32,7 @@ rules! {
     WHOLE_INTERNET = "whole-internet", High, "a range over every address", "without exceptions the range holds private networks and metadata services";
     PUBLIC_INTERNET = "public-internet", Low, "the public internet, with exceptions", "any public server can be reached; names or subnets are narrower";
     WIDE_RANGE = "wide-range", Medium, "a very wide range", "few destinations need a range of a million addresses";
+    ANY_PORT = "any-port", Low, "every port of a destination", "what is meant is one service, and every other one there is reached too";
     METADATA_REACHABLE = "metadata-reachable", High, "a metadata service can be reached", "it hands out the node's cloud credentials";
     EVERY_POD = "every-pod", Low, "every pod of every namespace", "one taken pod reaches all others";
     ANY_NAME = "any-name", High, "every DNS name", "the rule allows every name there is";

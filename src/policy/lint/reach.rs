@@ -4,8 +4,8 @@ use ipnet::IpNet;
 
 use super::cover::{blocks, is_any_port, is_everything};
 use super::finding::{
-    ANY_DESTINATION, ANY_SOURCE, EVERY_POD, PUBLIC_INTERNET, SELECTOR_FOR_INTERNET, SELECTS_NOBODY, WHOLE_INTERNET,
-    WIDE_RANGE, WORLD,
+    ANY_DESTINATION, ANY_PORT, ANY_SOURCE, EVERY_POD, PUBLIC_INTERNET, SELECTOR_FOR_INTERNET, SELECTS_NOBODY,
+    WHOLE_INTERNET, WIDE_RANGE, WORLD,
 };
 use super::ground::Ground;
 use crate::model::Severity;
@@ -25,6 +25,7 @@ pub(super) fn check(ground: &mut Ground<'_>) {
                 entities(ground, id, rule, peers);
                 ranges(ground, id, rule, peers);
                 pods(ground, id, policy, rule, peers);
+                every_port(ground, id, rule, peers);
             }
         }
     }
@@ -116,6 +117,22 @@ fn entities(ground: &mut Ground<'_>, id: RuleId, rule: &Rule, peers: &[Peer]) {
             ),
             (false, _) => every_pod(ground, id, rule, "`cluster` is every pod and node of the cluster"),
         }
+    }
+}
+
+/// Names and ranges outside that are reached at every port; where they are the whole world, that is said already.
+fn every_port(ground: &mut Ground<'_>, id: RuleId, rule: &Rule, peers: &[Peer]) {
+    let is_name = |peer: &Peer| matches!(peer, Peer::Name(pattern) if !pattern.is_everything());
+    let is_range = |block: &Block| block.net.prefix_len() > 0;
+    let narrow = peers.iter().any(is_name) || peers.iter().flat_map(blocks).any(|block| is_range(&block));
+    if id.direction == Direction::Egress && narrow && !rule.is_for_the_world() && is_any_port(&rule.ports) {
+        ground.rule(
+            &ANY_PORT,
+            Severity::Low,
+            id,
+            "reaches its destinations at every port and protocol",
+            "list the ports in use",
+        );
     }
 }
 

@@ -11,7 +11,7 @@ use super::object::{frame, identity};
 use crate::model::Protocol;
 use crate::policy::{
     Action, Dialect, Direction, Doubt, Entity, Key, NamePattern, Peer, Policy, PortMatch, PortSpec, Ports, Problem,
-    ProtocolSpec, Rule, Section, Selector, Subject, Tier, TierEnd, Wildcard,
+    ProtocolSpec, Rule, Section, Selector, ServicePart, Subject, Tier, TierEnd, Wildcard,
 };
 
 const L7_NOTE: &str = "`l7Protocols` is noted and not judged: it may stop what is allowed here";
@@ -62,6 +62,7 @@ pub(super) fn policy(
         subject: Subject { namespaces: Selector::everything(), pods: Selector::Any(pods) },
         id,
         is_enforced: true,
+        is_staged: false,
         egress,
         ingress,
         notes: reader.notes,
@@ -105,7 +106,12 @@ impl Reader<'_> {
                 continue;
             }
             selectors.push(match self.peer(&fields)? {
-                Some(peer) => as_selector(peer),
+                Some(peer) => {
+                    if !is_of_pods(&peer) {
+                        self.notes.push(NODE_NOTE);
+                    }
+                    as_selector(peer)
+                }
                 None => {
                     return Err(fields.item.refuse(
                         "an empty element of `appliedTo`; write `podSelector`, `namespaceSelector` or `group`",
@@ -142,7 +148,7 @@ impl Reader<'_> {
         let fields = item.fields(&known)?;
         let words =
             [("Allow", Action::Allow), ("Drop", Action::Deny), ("Reject", Action::Deny), ("Pass", Action::Pass)];
-        let action = fields.get("action").map(|item| item.word(&words)).transpose()?.unwrap_or(Action::Allow);
+        let action = fields.require("action")?.word(&words)?;
         let mut peers = Vec::new();
         for item in fields.items(peers_key)? {
             let peer_fields = item.fields(&PEER_KEYS)?;
@@ -158,7 +164,8 @@ impl Reader<'_> {
         for item in fields.items("toServices")? {
             let service = item.fields(&["name", "namespace", "scope"])?;
             let namespace = service.text("namespace")?.or(self.namespace.as_deref()).unwrap_or("default").into();
-            peers.push(Peer::Service { namespace, name: service.require("name")?.text()?.into() });
+            let name = service.require("name")?.text()?.into();
+            peers.push(Peer::Service { namespace, name, part: ServicePart::Address });
         }
         let applied = fields.list("appliedTo")?.map(|items| self.applied_to(items)).transpose()?.unwrap_or_default();
         let notes = if fields.has("l7Protocols") { vec![L7_NOTE] } else { Vec::new() };
@@ -201,8 +208,8 @@ impl Reader<'_> {
             let pods = Selector::In(Key::ServiceAccount, vec![name]);
             return Ok(Some(Peer::Pods { namespaces: Selector::in_namespace(namespace), pods }));
         }
-        if fields.has("nodeSelector") {
-            return Ok(Some(Peer::Both(vec![Peer::Entity(Entity::Node), Peer::Opaque(Doubt::NotModelled)])));
+        if let Some(item) = fields.get("nodeSelector") {
+            return Ok(Some(Peer::Nodes(labels::selector(item, &|key| Key::Node(key.into()))?)));
         }
         if fields.has("externalEntitySelector") || fields.has("service") || fields.text("scope")? == Some("ClusterSet")
         {
@@ -220,13 +227,16 @@ impl Reader<'_> {
             .transpose()?;
         if let Some(item) = fields.get("namespaces") {
             let relative = item.fields(&["match", "sameLabels"])?;
-            if relative.has("sameLabels") {
-                return Ok(Some(Peer::Opaque(Doubt::NotModelled)));
-            }
-            relative.require("match")?.word(&[("Self", ())])?;
+            let within = if let Some(keys) = relative.list("sameLabels")? {
+                let keys = keys.iter().map(|item| item.text().map(Into::into));
+                Peer::SameLabels(keys.collect::<Result<_, _>>()?)
+            } else {
+                relative.require("match")?.word(&[("Self", ())])?;
+                Peer::Entity(Entity::SameNamespace)
+            };
             let pods =
                 Peer::Pods { namespaces: Selector::everything(), pods: pods.unwrap_or_else(Selector::everything) };
-            return Ok(Some(Peer::Both(vec![Peer::Entity(Entity::SameNamespace), pods])));
+            return Ok(Some(Peer::Both(vec![within, pods])));
         }
         if pods.is_none() && namespaces.is_none() {
             return Ok(None);
@@ -235,6 +245,15 @@ impl Reader<'_> {
             namespaces: namespaces.unwrap_or_else(|| self.own_namespace()),
             pods: pods.unwrap_or_else(Selector::everything),
         }))
+    }
+}
+
+/// Whether a selector says the same; see [`as_selector`].
+fn is_of_pods(peer: &Peer) -> bool {
+    match peer {
+        Peer::Pods { .. } => true,
+        Peer::Either(parts) => parts.iter().all(is_of_pods),
+        _ => false,
     }
 }
 

@@ -1,5 +1,5 @@
 //! Calico policies: `NetworkPolicy` and `GlobalNetworkPolicy` of `projectcalico.org/v3` and `crd.projectcalico.org/v1`, and
-//! their staged forms, which are judged as if they were enforced.
+//! their staged forms, which Calico reports on and does not enforce.
 //!
 //! Tiers by order, policies by order within a tier, rules by place; the first that matches decides, `Log` goes on. A tier
 //! that selects a pod denies it what none of its policies decided.
@@ -12,7 +12,7 @@ use super::object::{frame, identity};
 use crate::model::Protocol;
 use crate::policy::{
     Action, Block, Dialect, Direction, Doubt, Entity, Key, Match, NamePattern, Peer, Policy, PortMatch, PortSpec,
-    Ports, Problem, ProtocolSpec, Rule, Section, Selector, Subject, Tier, TierEnd, Wildcard,
+    Ports, Problem, ProtocolSpec, Rule, Section, Selector, ServicePart, Subject, Tier, TierEnd, Wildcard,
 };
 
 /// The kinds of this dialect.
@@ -24,8 +24,8 @@ pub(super) const KINDS: [&str; 5] = [
     "StagedKubernetesNetworkPolicy",
 ];
 
-const STAGED_NOTE: &str = "a staged policy is judged as if it were enforced";
-const DELETED_NOTE: &str = "staged for deletion: not judged";
+const STAGED_NOTE: &str = "staged: Calico reports what it would do, and does not enforce it";
+const DELETED_NOTE: &str = "staged, with an action other than `Set`: it would not be applied";
 const HOST_NOTE: &str = "`doNotTrack` and `preDNAT` are for host endpoints: noted and not judged";
 const HTTP_NOTE: &str = "`http` is noted and not judged: it may stop what is allowed here";
 
@@ -53,16 +53,16 @@ pub(super) fn policy(
         return Err(item.refuse("this tier is not among the given objects, so its order is not known; add the Tier"));
     };
     let mut notes = Vec::new();
-    let mut is_enforced = true;
-    if kind.starts_with("Staged") {
-        let deleted = spec.text("stagedAction")? == Some("Delete");
-        notes.push(if deleted { DELETED_NOTE } else { STAGED_NOTE });
-        is_enforced = !deleted;
+    let mut is_enforced = !kind.starts_with("Staged");
+    let mut is_staged = false;
+    if !is_enforced {
+        is_staged = is_set(&spec)?;
+        notes.push(if is_staged { STAGED_NOTE } else { DELETED_NOTE });
     }
     for key in ["doNotTrack", "preDNAT"] {
         if spec.get(key).map(|item| item.flag()).transpose()? == Some(true) {
             notes.push(HOST_NOTE);
-            is_enforced = false;
+            (is_enforced, is_staged) = (false, false);
         }
     }
     let reader = Reader { namespace: namespaced.then_some(&*id.namespace), definitions };
@@ -84,6 +84,7 @@ pub(super) fn policy(
         ingress: section("ingress", Direction::Ingress, ingress)?,
         id,
         is_enforced,
+        is_staged,
         notes,
     })
 }
@@ -107,12 +108,17 @@ fn rank(order: f64) -> f64 {
 
 fn staged_kubernetes(item: &Item<'_>, cluster: Option<&str>) -> Result<Policy, Problem> {
     let (fields, _) = frame(item, &["spec"], true)?;
-    let spec = fields.require("spec")?;
-    let staged = spec.node.text("stagedAction");
     let mut policy = kubernetes::staged(item, cluster)?;
-    policy.is_enforced = staged != "Delete";
-    policy.notes.push(if policy.is_enforced { STAGED_NOTE } else { DELETED_NOTE });
+    policy.is_enforced = false;
+    policy.is_staged = is_set(&Fields { item: fields.require("spec")? })?;
+    policy.notes.push(if policy.is_staged { STAGED_NOTE } else { DELETED_NOTE });
     Ok(policy)
+}
+
+/// Whether a staged policy is one to be applied, not one to be deleted, ignored or learnt.
+fn is_set(spec: &Fields<'_>) -> Result<bool, Problem> {
+    let actions = [("Set", true), ("Delete", false), ("Learn", false), ("Ignore", false)];
+    spec.get("stagedAction").map_or(Ok(true), |item| item.word(&actions))
 }
 
 /// Which directions a policy is about: (ingress, egress). Without `types`: ingress, unless there are egress rules alone.
@@ -228,12 +234,13 @@ impl Reader<'_> {
             Direction::Egress => ("source", "destination"),
             Direction::Ingress => ("destination", "source"),
         };
-        let mut peers = self.entity(&fields, other, action)?;
+        let by_name = direction == Direction::Egress && action == Action::Allow;
+        let mut peers = self.entity(&fields, other, (action, by_name))?;
         if let Some(version) = fields.get("ipVersion") {
             let family = if version.integer(4, 6)? == 4 { Entity::Ipv4 } else { Entity::Ipv6 };
             peers.push(Peer::Entity(family));
         }
-        let local = self.entity(&fields, own, action)?;
+        let local = self.entity(&fields, own, (action, false))?;
         let mut notes = Vec::new();
         if fields.has("http") {
             notes.push(HTTP_NOTE);
@@ -253,7 +260,7 @@ impl Reader<'_> {
     }
 
     /// All conditions of an entity rule; each has to hold.
-    fn entity(&self, rule: &Fields<'_>, key: &str, action: Action) -> Result<Vec<Peer>, Problem> {
+    fn entity(&self, rule: &Fields<'_>, key: &str, (action, by_name): (Action, bool)) -> Result<Vec<Peer>, Problem> {
         let Some(item) = rule.get(key) else { return Ok(Vec::new()) };
         let fields = item.fields(&[
             "nets",
@@ -275,15 +282,17 @@ impl Reader<'_> {
         if !none.is_empty() {
             all.push(Peer::Not(Box::new(Peer::Either(blocks(none)?))));
         }
-        all.extend(self.selected(&fields)?);
+        all.extend(self.selected(&fields, by_name)?);
         if let Some(item) = fields.get("notSelector") {
             let pods = selector(&item, &pod_key)?;
-            all.push(Peer::Not(Box::new(self.pods_and_sets(&Selector::everything(), &pods))));
+            all.push(Peer::Not(Box::new(self.pods_and_sets(&Selector::everything(), &pods, false))));
         }
         if let Some(item) = fields.get("services") {
             let service = item.fields(&["name", "namespace"])?;
             let namespace = service.text("namespace")?.or(self.namespace).unwrap_or("default").into();
-            all.push(Peer::Service { namespace, name: service.require("name")?.text()?.into() });
+            let name = service.require("name")?.text()?.into();
+            let part = if key == "destination" { ServicePart::Endpoints } else { ServicePart::Backends };
+            all.push(Peer::Service { namespace, name, part });
         }
         if let Some(items) = fields.list("domains")? {
             if action != Action::Allow {
@@ -296,7 +305,7 @@ impl Reader<'_> {
     }
 
     /// `selector`, `namespaceSelector` and `serviceAccounts`: pods, and network sets, that all of them mean.
-    fn selected(&self, fields: &Fields<'_>) -> Result<Option<Peer>, Problem> {
+    fn selected(&self, fields: &Fields<'_>, by_name: bool) -> Result<Option<Peer>, Problem> {
         let (pods, namespaces, accounts) =
             (fields.get("selector"), fields.get("namespaceSelector"), fields.get("serviceAccounts"));
         if pods.is_none() && namespaces.is_none() && accounts.is_none() {
@@ -327,15 +336,15 @@ impl Reader<'_> {
             return Ok(Some(Peer::Opaque(Doubt::NotModelled)));
         }
         if is_global {
-            return Ok(Some(Peer::Either(self.sets(&pods, |set| set.namespace.is_empty()))));
+            return Ok(Some(Peer::Either(self.sets(&pods, by_name, |set| set.namespace.is_empty()))));
         }
-        Ok(Some(self.pods_and_sets(&namespaces, &pods)))
+        Ok(Some(self.pods_and_sets(&namespaces, &pods, by_name)))
     }
 
-    fn pods_and_sets(&self, namespaces: &Selector, pods: &Selector) -> Peer {
+    fn pods_and_sets(&self, namespaces: &Selector, pods: &Selector, by_name: bool) -> Peer {
         let everywhere = namespaces.is_everything();
         let here = |set: &NetworkSet| !set.namespace.is_empty() && namespaces.matches(set) == Match::Yes;
-        let sets = self.sets(pods, |set| everywhere || here(set));
+        let sets = self.sets(pods, by_name, |set| everywhere || here(set));
         let chosen = Peer::Pods { namespaces: namespaces.clone(), pods: pods.clone() };
         if sets.is_empty() {
             return chosen;
@@ -343,11 +352,16 @@ impl Reader<'_> {
         Peer::Either(std::iter::once(chosen).chain(sets).collect())
     }
 
-    /// The ranges of network sets whose labels fit.
-    fn sets(&self, labels: &Selector, wanted: impl Fn(&NetworkSet) -> bool) -> Vec<Peer> {
+    /// The ranges of network sets whose labels fit; their names as well where the rule can go by name.
+    fn sets(&self, labels: &Selector, by_name: bool, wanted: impl Fn(&NetworkSet) -> bool) -> Vec<Peer> {
         let sets = self.definitions.network_sets.iter().filter(|set| wanted(set));
         let sets = sets.filter(|set| labels.matches(*set) == Match::Yes);
-        sets.flat_map(|set| set.nets.iter().map(|net| Peer::Block(Block { net: *net, except: Vec::new() }))).collect()
+        let mut peers = Vec::new();
+        for set in sets {
+            peers.extend(set.nets.iter().map(|net| Peer::Block(Block { net: *net, except: Vec::new() })));
+            peers.extend(set.names.iter().filter(|_| by_name).cloned().map(Peer::Name));
+        }
+        peers
     }
 }
 

@@ -12,7 +12,7 @@ use super::object::{frame, identity};
 use crate::model::Protocol;
 use crate::policy::{
     Action, Block, Dialect, Direction, Doubt, Entity, Key, NamePattern, ObjectId, Peer, Policy, PortMatch, PortSpec,
-    Ports, Problem, ProtocolSpec, Rule, Section, Selector, Subject, Tier, Wildcard,
+    Ports, Problem, ProtocolSpec, Rule, Section, Selector, ServicePart, Subject, Tier, Wildcard,
 };
 
 const L7_NOTE: &str =
@@ -65,6 +65,11 @@ fn key(text: &str) -> Key {
             None => Key::Pod(text.into()),
         },
     }
+}
+
+/// What a key of a selector for nodes looks at.
+fn node_key(text: &str) -> Key {
+    Key::Node(text.strip_prefix("k8s:").or_else(|| text.strip_prefix("any:")).unwrap_or(text).into())
 }
 
 const ENTITIES: [(&str, Entity); 14] = [
@@ -123,6 +128,7 @@ impl Reader<'_> {
             tier: Tier::Union,
             subject: Subject { namespaces, pods },
             is_enforced: !for_nodes,
+            is_staged: false,
             egress: self.section(&spec, Direction::Egress, egress_deny)?,
             ingress: self.section(&spec, Direction::Ingress, ingress_deny)?,
             notes,
@@ -219,9 +225,7 @@ impl Reader<'_> {
         add(each(fields, &named("CIDRSet"), |item| self.cidr_set(item))?);
         let opaque = |_: Item<'_>| Ok(vec![Peer::Opaque(Doubt::NotModelled)]);
         add(each(fields, &named("Groups"), opaque)?);
-        add(each(fields, &named("Nodes"), |_| {
-            Ok(vec![Peer::Both(vec![Peer::Entity(Entity::Node), Peer::Opaque(Doubt::NotModelled)])])
-        })?);
+        add(each(fields, &named("Nodes"), |item| Ok(vec![Peer::Nodes(labels::selector(item, &node_key)?)]))?);
         add(each(fields, "toServices", |item| self.service(item))?);
         let by_name = each(fields, "toFQDNs", |item| name_pattern(item).map(|pattern| vec![Peer::Name(pattern)]))?;
         if by_name.is_some() && kinds > 0 {
@@ -262,7 +266,10 @@ impl Reader<'_> {
                 Some(nets) => Ok(nets.iter().copied().map(block).collect()),
                 None => Err(name.refuse("this CiliumCIDRGroup is not among the given objects; add it")),
             },
-            (None, None, Some(_)) => Ok(vec![Peer::Opaque(Doubt::NotModelled)]),
+            (None, None, Some(item)) => {
+                let selector = labels::selector(item, &key)?;
+                Ok(self.definitions.cidr_groups_of(&selector).map(block).collect())
+            }
             _ => Err(fields.item.refuse("write exactly one of `cidr`, `cidrGroupRef` and `cidrGroupSelector`")),
         }
     }
@@ -272,7 +279,8 @@ impl Reader<'_> {
         let Some(service) = fields.get("k8sService") else { return Ok(vec![Peer::Opaque(Doubt::NotModelled)]) };
         let service = service.fields(&["serviceName", "namespace"])?;
         let namespace = service.text("namespace")?.unwrap_or(&self.id.namespace).into();
-        Ok(vec![Peer::Service { namespace, name: service.require("serviceName")?.text()?.into() }])
+        let name = service.require("serviceName")?.text()?.into();
+        Ok(vec![Peer::Service { namespace, name, part: ServicePart::Backends }])
     }
 }
 

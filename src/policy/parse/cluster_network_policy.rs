@@ -9,8 +9,8 @@ use super::labels;
 use super::object::{frame, identity};
 use crate::model::Protocol;
 use crate::policy::{
-    Action, Block, Dialect, Direction, Doubt, Entity, Key, NamePattern, Peer, Policy, PortMatch, PortSpec, Ports,
-    Problem, ProtocolSpec, Rule, Section, Selector, Subject, Tier, TierEnd, Wildcard,
+    Action, Block, Dialect, Direction, Key, NamePattern, Peer, Policy, PortMatch, PortSpec, Ports, Problem,
+    ProtocolSpec, Rule, Section, Selector, Subject, Tier, TierEnd, Wildcard,
 };
 
 /// The kinds of this dialect.
@@ -54,6 +54,7 @@ pub(super) fn policy(item: &Item<'_>, kind: &str, cluster: Option<&str>) -> Resu
         subject: Subject { namespaces, pods },
         id,
         is_enforced: true,
+        is_staged: false,
         egress: section("egress", Direction::Egress)?,
         ingress: section("ingress", Direction::Ingress)?,
         notes: Vec::new(),
@@ -75,7 +76,9 @@ fn ends(fields: &Fields<'_>) -> Result<(Selector, Selector), Problem> {
         (None, Some(pods)) => {
             let pods = pods.fields(&["namespaceSelector", "podSelector"])?;
             let labels = labels::selector(pods.require("podSelector")?, &|key| Key::Pod(key.into()))?;
-            Ok((of_namespace(pods.require("namespaceSelector")?)?, labels))
+            // Without a selector for namespaces: all of them.
+            let namespaces = pods.get("namespaceSelector").map_or(Ok(Selector::everything()), of_namespace)?;
+            Ok((namespaces, labels))
         }
         _ => Err(fields.item.refuse("write exactly one of `namespaces` and `pods`")),
     }
@@ -156,7 +159,7 @@ fn peer(item: Item<'_>, direction: Direction, action: Action) -> Result<Vec<Peer
     }
     if let Some(item) = fields.get("networks") {
         let nets = item.list()?;
-        let block = |item: Item<'_>| Ok(Peer::Block(Block { net: item.network()?, except: Vec::new() }));
+        let block = |item: Item<'_>| Ok(Peer::Range(Block { net: item.network()?, except: Vec::new() }));
         return nets.into_iter().map(block).collect();
     }
     if let Some(item) = fields.get("domainNames") {
@@ -165,8 +168,8 @@ fn peer(item: Item<'_>, direction: Direction, action: Action) -> Result<Vec<Peer
         }
         return item.list()?.iter().map(name).collect();
     }
-    if fields.has("nodes") {
-        return Ok(vec![Peer::Both(vec![Peer::Entity(Entity::Node), Peer::Opaque(Doubt::NotModelled)])]);
+    if let Some(item) = fields.get("nodes") {
+        return Ok(vec![Peer::Nodes(labels::selector(item, &|key| Key::Node(key.into()))?)]);
     }
     let (namespaces, pods) = ends(&fields)?;
     Ok(vec![Peer::Pods { namespaces, pods }])

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use super::fields::Item;
+use super::fields::{Fields, Item};
 use super::kubernetes::block;
 use super::labels;
 use super::object::frame;
 use crate::kube::Labels;
-use crate::policy::{Doubt, Key, Labelled, Peer, Problem, Selector, Value};
+use crate::policy::{Doubt, Key, Labelled, Match, NamePattern, Peer, Problem, Selector, ServicePart, Value, Wildcard};
 
 /// A Calico network set: addresses with labels.
 #[derive(Clone, Debug)]
@@ -18,6 +18,24 @@ pub(super) struct NetworkSet {
     pub(super) namespace: Box<str>,
     labels: Labels,
     pub(super) nets: Vec<IpNet>,
+    /// Names that rules letting traffic out reach (`allowedEgressDomains`).
+    pub(super) names: Vec<NamePattern>,
+}
+
+/// A CIDR group of Cilium.
+#[derive(Clone, Debug, Default)]
+struct CidrGroup {
+    labels: Labels,
+    nets: Vec<IpNet>,
+}
+
+impl Labelled for CidrGroup {
+    fn value(&self, key: &Key) -> Value<'_> {
+        match key {
+            Key::Pod(key) => self.labels.get(key).map_or(Value::Absent, |value| Value::Is(value)),
+            _ => Value::Absent,
+        }
+    }
 }
 
 impl Labelled for NetworkSet {
@@ -27,7 +45,7 @@ impl Labelled for NetworkSet {
             Key::NamespaceName => Value::Is(&self.namespace),
             Key::Namespace(key) if &**key == "kubernetes.io/metadata.name" => Value::Is(&self.namespace),
             Key::Namespace(_) => Value::Unknown(Doubt::NamespaceLabelsUnknown),
-            Key::ServiceAccount | Key::Cluster => Value::Absent,
+            Key::ServiceAccount | Key::Cluster | Key::Node(_) => Value::Absent,
         }
     }
 }
@@ -49,7 +67,7 @@ pub(super) struct CalicoTier {
 /// Everything that is referred to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Definitions {
-    cidr_groups: BTreeMap<Box<str>, Vec<IpNet>>,
+    cidr_groups: BTreeMap<Box<str>, CidrGroup>,
     pub(super) network_sets: Vec<NetworkSet>,
     calico_tiers: BTreeMap<Box<str>, CalicoTier>,
     antrea_tiers: BTreeMap<Box<str>, f64>,
@@ -86,6 +104,18 @@ const CALICO_TIERS: [(&str, CalicoTier); 5] = [
     ("kube-baseline", CalicoTier { order: 10_000_000.0, passes: true }),
 ];
 
+/// The labels of an object itself.
+fn own_labels(fields: &Fields<'_>, item: &Item<'_>) -> Result<Labels, Problem> {
+    let mut labels = Labels::new();
+    if let Some(given) = fields.require("metadata")?.node.get("labels") {
+        let given = Item { node: given, path: "metadata.labels".to_owned(), origin: item.origin };
+        for (key, value) in given.entries().unwrap_or_default() {
+            labels.insert(key.into(), value.text()?.into());
+        }
+    }
+    Ok(labels)
+}
+
 impl Definitions {
     /// Takes an object in, if it is of such a kind.
     pub(super) fn learn(&mut self, group: &str, kind: &str, item: &Item<'_>) -> Result<(), Problem> {
@@ -110,25 +140,22 @@ impl Definitions {
         let (fields, metadata) = frame(item, &["spec", "status"], false)?;
         let spec = fields.require("spec")?.fields(&["externalCIDRs"])?;
         let nets = spec.items("externalCIDRs")?.iter().map(Item::network_or_address).collect::<Result<_, _>>()?;
-        self.cidr_groups.insert(metadata.name, nets);
+        self.cidr_groups.insert(metadata.name, CidrGroup { labels: own_labels(&fields, item)?, nets });
         Ok(())
     }
 
     fn network_set(&mut self, item: &Item<'_>, namespaced: bool) -> Result<(), Problem> {
         let (fields, metadata) = frame(item, &["spec"], namespaced)?;
-        let mut labels = Labels::new();
-        if let Some(given) = fields.require("metadata")?.node.get("labels") {
-            let given = Item { node: given, path: "metadata.labels".to_owned(), origin: item.origin };
-            for (key, value) in given.entries().unwrap_or_default() {
-                labels.insert(key.into(), value.text()?.into());
-            }
-        }
-        let mut nets = Vec::new();
+        let labels = own_labels(&fields, item)?;
+        let (mut nets, mut names) = (Vec::new(), Vec::new());
         if let Some(spec) = fields.get("spec") {
             let spec = spec.fields(&["nets", "allowedEgressDomains"])?;
             nets = spec.items("nets")?.iter().map(Item::network_or_address).collect::<Result<_, _>>()?;
+            for item in spec.items("allowedEgressDomains")? {
+                names.push(NamePattern::parse(item.text()?, Wildcard::Leading));
+            }
         }
-        self.network_sets.push(NetworkSet { namespace: metadata.namespace, labels, nets });
+        self.network_sets.push(NetworkSet { namespace: metadata.namespace, labels, nets, names });
         Ok(())
     }
 
@@ -180,7 +207,17 @@ impl Definitions {
                 pods: pods.unwrap_or_else(Selector::everything),
             });
         }
-        if spec.has("nodeSelector") || spec.has("externalEntitySelector") || spec.has("serviceReference") {
+        if let Some(item) = spec.get("serviceReference") {
+            let service = item.fields(&["name", "namespace"])?;
+            let own = if namespaced { &*metadata.namespace } else { "default" };
+            let namespace = service.text("namespace")?.unwrap_or(own).into();
+            let name = service.require("name")?.text()?.into();
+            group.peers.push(Peer::Service { namespace, name, part: ServicePart::Backends });
+        }
+        if let Some(item) = spec.get("nodeSelector") {
+            group.peers.push(Peer::Nodes(labels::selector(item, &|key| Key::Node(key.into()))?));
+        }
+        if spec.has("externalEntitySelector") {
             group.peers.push(Peer::Opaque(Doubt::NotModelled));
         }
         self.groups.insert((metadata.namespace, metadata.name), group);
@@ -189,7 +226,13 @@ impl Definitions {
 
     /// The ranges of a Cilium CIDR group.
     pub(super) fn cidr_group_named(&self, name: &str) -> Option<&[IpNet]> {
-        self.cidr_groups.get(name).map(Vec::as_slice)
+        self.cidr_groups.get(name).map(|group| group.nets.as_slice())
+    }
+
+    /// The ranges of all Cilium CIDR groups whose labels fit.
+    pub(super) fn cidr_groups_of(&self, selector: &Selector) -> impl Iterator<Item = IpNet> {
+        let fitting = self.cidr_groups.values().filter(|group| selector.matches(*group) == Match::Yes);
+        fitting.flat_map(|group| group.nets.iter().copied())
     }
 
     /// A tier of Calico.

@@ -123,8 +123,12 @@ impl<'a> Item<'a> {
 
     /// `true` or `false`.
     pub(super) fn flag(&self) -> Result<bool, Problem> {
-        match self.node.content {
-            Content::Bool(value) => Ok(value),
+        let word = |words: [&str; 3], text: &str| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+        match &self.node.content {
+            Content::Bool(value) => Ok(*value),
+            // The API server's parser follows YAML 1.1.
+            Content::Text(text) if word(["yes", "on", "y"], text) => Ok(true),
+            Content::Text(text) if word(["no", "off", "n"], text) => Ok(false),
             _ => Err(self.wrong_type("`true` or `false`")),
         }
     }

@@ -53,6 +53,7 @@ fn of_kind(item: &Item<'_>, kind: &str, more: &[&str], cluster: Option<&str>) ->
         subject: Subject { namespaces: Selector::in_namespace(&id.namespace), pods },
         id,
         is_enforced: true,
+        is_staged: false,
         egress,
         ingress,
         notes,

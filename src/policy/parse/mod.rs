@@ -27,6 +27,8 @@ use crate::kube::yaml_documents;
 /// Lists inside lists come from joining files by hand; deeper than this is no one's intention.
 const LIST_DEPTH_MAX: usize = 4;
 
+const NAME_NOTE: &str = "the API server refuses this name: lower case letters, digits, `-` and `.`";
+
 /// Reads all sources.
 pub(super) fn parse(sources: &[PolicySource<'_>]) -> Result<PolicySet, PolicyError> {
     let mut reader = Reader::default();
@@ -45,6 +47,11 @@ pub(super) fn parse(sources: &[PolicySource<'_>]) -> Result<PolicySet, PolicyErr
         reader.object(object);
     }
     reader.finish()
+}
+
+/// The items of a list; tools in Go write and read `Items` as well.
+fn items_of(list: &Node) -> Option<&Node> {
+    list.get("items").or_else(|| list.get("Items").filter(|_| list.text("kind").ends_with("List")))
 }
 
 /// One object of a list or of a document.
@@ -100,12 +107,17 @@ impl Reader {
             let inner = match &found.node.content {
                 Content::Null => continue,
                 Content::List(items) => Some((items, "", "")),
-                Content::Map(_) => match (found.node.text("kind"), found.node.get("items").map(|node| &node.content)) {
+                Content::Map(_) => match (found.node.text("kind"), items_of(found.node).map(|node| &node.content)) {
                     (kind, Some(Content::List(items))) if kind.is_empty() || kind.ends_with("List") => {
                         Some((items, kind.strip_suffix("List").unwrap_or_default(), found.node.text("apiVersion")))
                     }
                     // What kubectl prints when there is nothing: `items: null` or no items at all.
-                    (kind, None | Some(Content::Null)) if kind.ends_with("List") => continue,
+                    (kind, None | Some(Content::Null)) if kind.ends_with("List") => {
+                        // A misspelt key must not make all policies of the list vanish.
+                        let known = ["apiVersion", "kind", "metadata", "items"];
+                        self.problems.extend(item.fields(&known).err());
+                        continue;
+                    }
                     _ => None,
                 },
                 _ => {
@@ -184,7 +196,12 @@ impl Reader {
             }
         };
         match read {
-            Ok(policies) => self.set.policies.extend(policies),
+            Ok(mut policies) => {
+                for policy in policies.iter_mut().filter(|policy| !object::is_good_name(&policy.id)) {
+                    policy.notes.push(NAME_NOTE);
+                }
+                self.set.policies.extend(policies);
+            }
             Err(problem) => self.problems.push(problem),
         }
     }

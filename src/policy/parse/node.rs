@@ -86,6 +86,8 @@ pub(super) fn read(document: &str, first_line: usize) -> Result<Node, NotYaml> {
             max_total_scalar_bytes: size.saturating_mul(2),
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
+        // The API server's `yes` and `y` are words in YAML 1.2, and namespaces are called `y`; see `Item::flag`.
+        strict_booleans: true,
         emit_comments: false,
         with_snippet: false,
     };

@@ -44,9 +44,9 @@ pub(super) fn frame<'a>(item: &Item<'a>, keys: &[&str], namespaced: bool) -> Res
     };
     let namespace = if namespaced { namespace } else { "" };
     for text in [name, namespace] {
-        let good = text.len() <= 253
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.'));
-        if !good {
+        // Capitals and `_` are refused by the API server only; see `is_good_name`.
+        let readable = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        if text.len() > 253 || !text.bytes().all(readable) {
             let shown: String = text.chars().take(80).collect();
             return Err(metadata
                 .item
@@ -54,6 +54,12 @@ pub(super) fn frame<'a>(item: &Item<'a>, keys: &[&str], namespaced: bool) -> Res
         }
     }
     Ok((fields, Metadata { namespace: namespace.into(), name: name.into() }))
+}
+
+/// Whether the API server takes an object of this name; what the policy means does not depend on it.
+pub(super) fn is_good_name(id: &ObjectId) -> bool {
+    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+    id.name.bytes().chain(id.namespace.bytes()).all(good)
 }
 
 /// The identity of an object.

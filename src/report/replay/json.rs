@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::ReplayView;
 use crate::model::Timestamp;
 use crate::policy::{RuleId, fingerprints};
-use crate::replay::{Break, ReplayWorkload, Seen, Totals, Undecided};
+use crate::replay::{Break, Citation, Passed, ReplayWorkload, Seen, Totals, Undecided, Verdict};
 
 /// Version of the form.
 const SCHEMA: &str = "egress-atlas-replay/1";
@@ -53,6 +53,7 @@ struct Row<'a> {
     totals: Counts,
     would_break: Vec<Broken<'a>>,
     undecidable: Vec<Doubtful<'a>>,
+    passed: Vec<Through<'a>>,
 }
 
 #[derive(Serialize)]
@@ -82,6 +83,27 @@ struct Doubtful<'a> {
     connections: u64,
     first: Option<String>,
     last: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Through<'a> {
+    verdict: &'static str,
+    way: &'static str,
+    peer: &'a str,
+    port: u16,
+    protocol: String,
+    connections: u64,
+    first: Option<String>,
+    last: Option<String>,
+    allowed_by: Vec<By>,
+}
+
+/// A rule, and which of its elements fit, from 1.
+#[derive(Serialize)]
+struct By {
+    rule: String,
+    peer: Option<usize>,
+    port: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -166,6 +188,7 @@ fn row<'a>(view: &ReplayView<'_>, workload: &'a ReplayWorkload) -> Row<'a> {
         totals: counts(&workload.totals),
         would_break: workload.breaks.iter().map(|broken| self::broken(view, broken)).collect(),
         undecidable: workload.undecided.iter().map(doubtful).collect(),
+        passed: workload.passed.iter().map(|passed| through(view, passed)).collect(),
     }
 }
 
@@ -183,6 +206,26 @@ fn broken<'a>(view: &ReplayView<'_>, broken: &'a Break) -> Broken<'a> {
         policies: &broken.policies,
         nearest_miss: Some(broken.nearest.as_str()).filter(|text| !text.is_empty()),
         nearest_rule: broken.nearest_rule.map(|rule| view.set.rule_text(rule)),
+    }
+}
+
+fn through<'a>(view: &ReplayView<'_>, row: &'a Passed) -> Through<'a> {
+    let (first, last) = times(&row.seen);
+    let by = |cited: &Citation| By {
+        rule: view.set.rule_text(cited.rule),
+        peer: cited.peer.map(|place| place + 1),
+        port: cited.port.map(|place| place + 1),
+    };
+    Through {
+        verdict: if row.by.is_empty() { Verdict::NotIsolated } else { Verdict::Allowed }.as_str(),
+        way: row.way.as_str(),
+        peer: &row.peer,
+        port: row.port,
+        protocol: row.protocol.to_string(),
+        connections: row.seen.flows,
+        first,
+        last,
+        allowed_by: row.by.iter().map(by).collect(),
     }
 }
 

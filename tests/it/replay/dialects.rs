@@ -357,7 +357,7 @@ fn the_servers_side_is_judged_by_the_servers_network_plugin() {
     let recorded = Recorded { ends: vec![client, server], edges: vec![edge] };
     let check = |west: Profile, east: Profile, broken: u64| {
         let (west, east) = (Evaluator::new(&set, west), Evaluator::new(&set, east));
-        let outcome = replay(&recorded, |cluster| Some(if cluster == "east" { &east } else { &west }));
+        let outcome = replay(&recorded, false, |cluster| Some(if cluster == "east" { &east } else { &west }));
         assert_eq!((outcome.totals.would_break, outcome.totals.passed()), (broken, 1 - broken));
     };
     // Cilium goes by identity, and a range means no pod; Calico goes by address.
