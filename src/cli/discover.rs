@@ -172,7 +172,8 @@ fn former_documents(out: &Path) -> BTreeSet<String> {
     let Ok(earlier) = read_baseline(out) else { return BTreeSet::new() };
     let documents = earlier.clusters.into_values().flat_map(|cluster| cluster.namespaces.into_values());
     let is_inside = |path: &String| Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
-    documents.map(|namespace| namespace.document).filter(|path| path.ends_with(".md") && is_inside(path)).collect()
+    let is_document = |path: &String| Path::new(path).extension().is_some_and(|extension| extension == "md");
+    documents.map(|namespace| namespace.document).filter(|path| is_document(path) && is_inside(path)).collect()
 }
 
 /// Writes the findings in the forms that were asked for.

@@ -71,7 +71,9 @@ pub(super) fn run(args: &DriftArgs, context: &mut Context<'_>) -> anyhow::Result
         Some(folder) => {
             let document = read_baseline(folder)?;
             let doubts = unproven(&document);
-            doubts.iter().for_each(|doubt| context.say(&format!("current: {doubt}")));
+            for doubt in &doubts {
+                context.say(&format!("current: {doubt}"));
+            }
             let covered = doubts.is_empty();
             (document, covered)
         }

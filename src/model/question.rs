@@ -177,7 +177,9 @@ mod tests {
         let known = Timestamp::from_nanos(5);
         for times in [[Timestamp::UNKNOWN, known], [known, Timestamp::UNKNOWN]] {
             let mut asking = Asking::default();
-            times.into_iter().for_each(|time| asking.at(time));
+            for time in times {
+                asking.at(time);
+            }
             assert_eq!((asking.first, asking.last), (Some(known), Some(known)));
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::model::Timestamp;
-use crate::summary::{Atlas, Cluster, Gap, Share, SourceCoverage, SourceKind};
+use crate::summary::{Atlas, Cluster, Gap, Nodes, Share, SourceCoverage, SourceKind};
 
 /// What was covered of what was asked.
 #[derive(Clone, Debug)]
@@ -117,10 +117,23 @@ fn of_kind<'a>(kind: SourceKind, cluster: &'a Cluster, window: &Range<u32>) -> K
         SourceKind::Dns if all.sources > 0 => {
             all.minutes = cluster.dns_minutes(window);
             all.expected = u64::from(window.end - window.start);
+            let of_kind = cluster.coverage.iter().filter(|source| source.kind == kind);
+            let shares = of_kind.map(|source| Nodes::default().share(&source.name, &source.activity, window));
+            all.least = shares.min_by_key(Share::permille);
         }
         SourceKind::Dns => {}
     }
     all
+}
+
+impl KindCoverage<'_> {
+    /// The share of the window that its sources cover, in words.
+    pub(super) fn share(&self) -> String {
+        if self.sources == 0 {
+            return "no source".to_owned();
+        }
+        super::wording::share(self.minutes, self.expected)
+    }
 }
 
 impl Coverage<'_> {
@@ -135,14 +148,6 @@ impl Coverage<'_> {
             .iter()
             .any(|kind| kind.sources == 0 || kind.minutes.saturating_mul(100) < kind.expected.saturating_mul(99))
             || !self.silent_nodes.is_empty()
-    }
-
-    /// The share of the window that the sources of `kind` cover, in words.
-    pub(super) fn share(&self, kind: &KindCoverage<'_>) -> String {
-        if kind.sources == 0 {
-            return "no source".to_owned();
-        }
-        super::wording::share(kind.minutes, kind.expected)
     }
 }
 

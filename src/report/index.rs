@@ -92,7 +92,7 @@ fn looked(coverage: &Coverage<'_>) -> String {
     let kinds: Vec<String> = coverage
         .kinds
         .iter()
-        .map(|kind| format!("{} {} ({})", kind_word(kind.kind), coverage.share(kind), counted(kind.sources, "source")))
+        .map(|kind| format!("{} {} ({})", kind_word(kind.kind), kind.share(), counted(kind.sources, "source")))
         .collect();
     format!(
         "Window: {} to {} ({}, {}). Covered: {}. {}, {} reported lost.",

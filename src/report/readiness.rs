@@ -389,7 +389,8 @@ fn coverage_of_flows(cluster: &Cluster, window: &Range<u32>) -> Check {
         let names: Vec<String> = silent.iter().take(3).map(|node| identifier(node)).collect();
         let more = if silent.len() > 3 { ", …" } else { "" };
         let count = silent.len();
-        detail += &format!("; no flows of {count} of {} nodes: {}{more}", cluster.nodes.len(), names.join(", "));
+        let all = cluster.nodes.len();
+        detail = format!("{detail}; no flows of {count} of {all} nodes: {}{more}", names.join(", "));
     }
     let is_covered = least.permille() >= COVERED_PERMILLE_MIN && silent.is_empty();
     check(name, if is_covered { Outcome::Passes } else { Outcome::NotProven }, detail)

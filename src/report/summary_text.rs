@@ -46,7 +46,7 @@ pub fn summary_text(view: &AtlasView<'_>, width: u16, paint: Paint) -> String {
             first.extend(suspects(&label, &digest));
             unclassified.push((digest.counts.category(Category::Unclassified), label));
         }
-        let kinds = coverage.kinds.each_ref().map(|kind| format!("{} {}", kind_word(kind.kind), coverage.share(kind)));
+        let kinds = coverage.kinds.each_ref().map(|kind| format!("{} {}", kind_word(kind.kind), kind.share()));
         coverage_lines.push(format!(
             "Coverage of {}: {} of {}; {}, {} reported lost.",
             cut(&identifier(name)),

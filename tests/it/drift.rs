@@ -195,20 +195,21 @@ fn every_form_says_the_same() {
     let found = drift(&before, &now);
     insta::assert_snapshot!(drift_text(&found, 100), @r#"
 Baseline 2026-03-02 00:01 to 2026-03-02 23:40, current 2026-03-02 00:01 to 2026-03-02 23:40.
-2 new, 0 changed, 1 gone, 0 silent (not proven gone).
+2 new, 0 changed, 0 gone, 1 silent (not proven gone).
 
 CHANGE  NAMESPACE     DESTINATION                       PORT      WORKLOADS
 new     prod-eu/shop  evil\u{7c}\u{1b}\u{5b}2J.example  8080/TCP  Deployment/search
          behaviour/beaconing, suspect/dynamic_dns (high); review pending
 new     prod-eu/shop  assets.shop.example.com           443/TCP   Deployment/searc..yment/storefront
          16 connections, evidence pod
-gone    prod-eu/shop  stock-cam.ddns.net                8080/TCP  Deployment/search
-         behaviour/beaconing, suspect/dynamic_dns (high); review pending
+silent  prod-eu/shop  stock-cam.ddns.net                8080/TCP  Deployment/search
+         behaviour/beaconing, suspect/dynamic_dns (high); review pending; the current flows of the
+         node that covers least cover 93.5 % of their window
 "#);
     insta::assert_snapshot!(drift_markdown(&found), @r#"
 # Drift since the baseline
 
-Baseline 2026-03-02 00:01 to 2026-03-02 23:40, current 2026-03-02 00:01 to 2026-03-02 23:40: **2 new, 0 changed, 1 gone, 0 silent (not proven gone)**.
+Baseline 2026-03-02 00:01 to 2026-03-02 23:40, current 2026-03-02 00:01 to 2026-03-02 23:40: **2 new, 0 changed, 0 gone, 1 silent (not proven gone)**.
 
 ## New
 
@@ -219,19 +220,19 @@ Review each; what stays needs an entry in the allowlist, what is suspect needs a
 | `prod-eu/shop` | `evil\u{7c}\u{1b}\u{5b}2J.example` | 8080/TCP | `Deployment/search`                          | unclassified | pod      | pending    |          36 | 2026-03-02 | behaviour/beaconing, suspect/dynamic\_dns (high); review pending |
 | `prod-eu/shop` | `assets.shop.example.com`          | 443/TCP  | `Deployment/search`, `Deployment/storefront` | vendor       | pod      | not needed |          16 | 2026-03-02 | 16 connections, evidence pod |
 
-## Gone
+## Silent, not proven gone
 
-Candidates for removal from the allowlist.
+Keep their rules: the evidence does not show that nobody needs them.
 
 | Namespace      | Destination          | Port     | Workloads           | Category     | Evidence | Review  | Connections | Last seen  | What |
 | -------------- | -------------------- | -------- | ------------------- | ------------ | -------- | ------- | ----------: | ---------- | ---- |
-| `prod-eu/shop` | `stock-cam.ddns.net` | 8080/TCP | `Deployment/search` | unclassified | pod      | pending |          36 | 2026-03-02 | behaviour/beaconing, suspect/dynamic\_dns (high); review pending |
+| `prod-eu/shop` | `stock-cam.ddns.net` | 8080/TCP | `Deployment/search` | unclassified | pod      | pending |          36 | 2026-03-02 | behaviour/beaconing, suspect/dynamic\_dns (high); review pending; the current flows of the node that covers least cover 93.5 % of their window |
 "#);
     insta::assert_snapshot!(drift_csv(&found).unwrap(), @r#"
 change,cluster,namespace,direction,destination,port,protocol,workloads,category,findings,severity,review,evidence,connections,first,last,details
 new,prod-eu,shop,egress,evil|[2J.example,8080,TCP,Deployment/search,unclassified,behaviour/beaconing;suspect/dynamic_dns,high,pending,pod,36,2026-03-02T00:03:00.313912853Z,2026-03-02T23:23:01.568453889Z,
 new,prod-eu,shop,egress,assets.shop.example.com,443,TCP,Deployment/search;Deployment/storefront,vendor,,,not needed,pod,16,2026-03-02T00:21:10.461590596Z,2026-03-02T20:22:19.233366056Z,
-gone,prod-eu,shop,egress,stock-cam.ddns.net,8080,TCP,Deployment/search,unclassified,behaviour/beaconing;suspect/dynamic_dns,high,pending,pod,36,2026-03-02T00:03:00.313912853Z,2026-03-02T23:23:01.568453889Z,
+silent,prod-eu,shop,egress,stock-cam.ddns.net,8080,TCP,Deployment/search,unclassified,behaviour/beaconing;suspect/dynamic_dns,high,pending,pod,36,2026-03-02T00:03:00.313912853Z,2026-03-02T23:23:01.568453889Z,the current flows of the node that covers least cover 93.5 % of their window
 "#);
 }
 

@@ -280,7 +280,7 @@ fn policies_in_force_are_asked_about_every_pair() {
     assert!(demo.json(&[target])["policies"].is_null());
     // Without the labels of pods nothing is certain.
     let unsure = demo.json(&[&["webhook.site"], &["--policies", file.to_str().unwrap()][..]].concat());
-    assert_eq!(unsure["policies"]["profiles"]["prod-eu"], "generic");
+    assert_eq!(unsure["policies"]["profiles"]["prod-eu"], "cilium");
 
     let text = demo.investigate(&[&[target, "--in-cluster", "prod-eu", "--limit", "3"], &policies[..]].concat()).out;
     let (_, section) = text.split_once("Do the policies allow it\n").unwrap();

@@ -321,7 +321,10 @@ fn silence_is_not_health() {
         assert!(ran.out.contains(reason), "{reason}: {}", ran.out);
     };
     // The span is not over, or the feed died in it.
-    check(Traffic::new().every_minute(-60, 90, ALLOWED, "FORWARDED"), "the flows cover 0.5 h of the 1.0 h asked for");
+    check(
+        Traffic::new().every_minute(-60, 90, ALLOWED, "FORWARDED"),
+        "the flows of node-a cover 0.5 h of the 1.0 h asked for",
+    );
     // The feed lives, the workload does not.
     let mut other = Traffic::new().every_minute(-60, 120, ALLOWED, "FORWARDED");
     for record in other.0.iter_mut().skip(60) {

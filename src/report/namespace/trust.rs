@@ -59,7 +59,7 @@ fn kinds(document: &mut Document, coverage: &Coverage<'_>) {
             count(kind.records),
             time(kind.first),
             time(kind.last),
-            coverage.share(kind),
+            kind.share(),
             least,
         ]);
     }

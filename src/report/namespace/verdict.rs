@@ -1,6 +1,6 @@
 //! The first screen: five lines that say whether the document can be signed and what stands in the way.
 
-use super::super::coverage::kind_word;
+use super::super::coverage::{KindCoverage, kind_word};
 use super::super::digest::{Counts, Digest};
 use super::super::document::Document;
 use super::super::wording::{count, counted, sentence_list, share, size, span, time};
@@ -93,7 +93,7 @@ fn looked(digest: &Digest<'_>) -> String {
     if !coverage.timed {
         return "**Looked:** no record carries a time, so nothing can be said about the time covered.".to_owned();
     }
-    let [flows, dns] = coverage.kinds.each_ref().map(|kind| coverage.share(kind));
+    let [flows, dns] = coverage.kinds.each_ref().map(KindCoverage::share);
     format!(
         "**Looked:** {} to {} ({}, {}). Flows cover: {flows}. DNS covers: {dns}.",
         time(coverage.from),

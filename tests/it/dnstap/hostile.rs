@@ -98,7 +98,7 @@ fn a_public_domain_is_no_search_suffix() {
     );
     check(
         &response(A, &[alias("WWW.example"), alias("edge.example"), address(1)], &[]),
-        "www.example.com 192.0.2.1 Address ttl 30 0/1 [www.example,edge.example] resolver",
+        "www.example.com 192.0.2.1 Address ttl 30 0/1 [www.example edge.example] resolver",
     );
     check(&response(A, &[alias("ww"), address(1)], &[]), "www.example.com 192.0.2.1 Address ttl 30 0/1 [ww] resolver");
     check(
