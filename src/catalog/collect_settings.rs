@@ -113,6 +113,17 @@ fn listen(text: &str) -> Result<Listen, String> {
     Err("write `unix:///PATH` or `tcp://ADDRESS:PORT`".to_owned())
 }
 
+/// A pattern as the follower reads it; whether a file matches is not looked at.
+fn pattern(text: &str) -> Result<String, String> {
+    match glob::Pattern::new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!(
+            "{} (at character {}); write a path, `*`, `?`, `[a-z]`, or `**` between slashes",
+            error.msg, error.pos
+        )),
+    }
+}
+
 impl CollectSettings {
     /// Reads the text of `file`.
     pub fn parse(text: &str, file: &str) -> Result<Self, DocumentError> {
@@ -143,7 +154,7 @@ impl CollectSettings {
         for table in root.tables("hubble")? {
             table.expect_keys(&["path", "cluster"])?;
             settings.hubble.push(HubbleFiles {
-                path: table.require("path")?.text()?.to_owned(),
+                path: table.require("path")?.read(pattern)?,
                 cluster: table.get("cluster").map_or(Ok(cluster), |value| value.text())?.to_owned(),
             });
         }
@@ -240,6 +251,10 @@ mod tests {
         check(
             "store = \"s\"\n[[hubble]]\npaht = \"x\"\n",
             "c.toml line 3: unknown key `paht` in `[[hubble]]`; did you mean `path`?",
+        );
+        check(
+            "store = \"s\"\n[[hubble]]\npath = \"/var/log/[x\"\n",
+            "c.toml line 3: `path` cannot be `/var/log/[x`: invalid range pattern (at character 9); write a path, `*`, `?`, `[a-z]`, or `**` between slashes",
         );
     }
 }

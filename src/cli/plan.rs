@@ -9,12 +9,12 @@ use clap::{Args, ValueEnum};
 use super::Context;
 use super::baseline::read_baseline;
 use super::replay::policies;
+use super::traffic::{self, object_files};
 use crate::error::ExitStatus;
 use crate::kube::Inventory;
-use crate::model::Account;
 use crate::policy::names::PolicyName;
 use crate::policy::{Dialect, PolicySet};
-use crate::read::{InputSpec, open_bytes};
+use crate::read::InputFile;
 use crate::report::{AtlasDocument, Environment, PlanInput, PolicyObject, plan, plan_json, plan_markdown};
 
 /// Arguments of `plan`.
@@ -123,22 +123,15 @@ fn environments(args: &PlanArgs, baseline: &AtlasDocument) -> anyhow::Result<BTr
 }
 
 fn inventory(paths: &[String], baseline: &AtlasDocument) -> anyhow::Result<Inventory> {
-    let mut inventory = Inventory::default();
-    for path in paths {
-        for file in InputSpec::parse(path)?.files()? {
-            let name = file.path.display().to_string();
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut open_bytes(&file)?, &mut bytes)
-                .with_context(|| format!("`{name}`: Kubernetes objects"))?;
-            let mut clusters = baseline.clusters.keys();
-            let only = clusters.next().filter(|_| clusters.next().is_none());
-            let Some(cluster) = file.cluster.as_ref().or(only) else {
-                bail!("`{name}`: of which cluster? The baseline has several; write --kube NAME={name}");
-            };
-            inventory.add(cluster, &bytes, &mut Account::default());
-        }
-    }
-    Ok(inventory)
+    let unnamed = |file: &InputFile| {
+        let mut clusters = baseline.clusters.keys();
+        let Some(only) = clusters.next().filter(|_| clusters.next().is_none()) else {
+            let name = file.path.display();
+            bail!("`{name}`: of which cluster? The baseline has several; write --kube NAME={name}");
+        };
+        Ok(only.clone())
+    };
+    traffic::inventory(&object_files(paths)?, unnamed, &mut Vec::new())
 }
 
 /// The objects of each namespace. Several clusters have a folder each.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::Context;
 use crate::attribute::{Evidence, Fold};
-use crate::lake::{ImportRecord, Imports, LedgerRow, Plan, ScanOptions, read_ledger};
+use crate::lake::{ImportRecord, Imports, LedgerRow, Plan, ScanOptions};
 use crate::model::{Activity, Gap, SourceKind, Timestamp};
 use crate::summary::InputAccount;
 use crate::task::{IngestOptions, Progress, read_store};
@@ -40,17 +40,18 @@ impl Stored {
             ..ScanOptions::default()
         };
         let read = read_store(root, &name, &options, ingest, progress)?;
-        let imports: Vec<ImportRecord> = Imports::read(root)?.records().into_iter().cloned().collect();
-        let asked = ScanOptions { since: ingest.limits.since, until: ingest.limits.until, ..ScanOptions::default() };
-        let ledger = read_ledger(root, &asked)?;
+        let ledger = read.ledger;
+        let known = Imports::read(root)?;
         let mut inputs = read.inputs;
-        let broken: Vec<String> = (imports.iter())
+        let broken: Vec<String> = (known.broken_off())
+            .filter(|import| may_miss(import, ingest.limits.since, ingest.limits.until))
             .filter_map(|import| Some(format!("`{}`: {}", import.input, import.problem.as_ref()?)))
             .collect();
         if let (Some(first), Some(input)) = (broken.first(), inputs.first_mut()) {
             let told = format!("{} imported files broke off, the first: {first}", broken.len());
             input.problem = input.problem.take().or(Some(told.into()));
         }
+        let imports: Vec<ImportRecord> = known.records().into_iter().cloned().collect();
         // What was left out on the way in is no row, and a reader must know of it all the same.
         if let Some(input) = inputs.first_mut() {
             let imported =
@@ -74,7 +75,8 @@ impl Stored {
             let cluster = if row.cluster.is_empty() { unnamed } else { &row.cluster };
             let activity = known.entry((row.kind, cluster.into(), row.source.as_str().into())).or_default();
             if row.read > 0 {
-                activity.run(row.minute, row.minute, 0);
+                // When it arrived, which may be long after it happened.
+                activity.alive_at.insert(row.minute.minute());
             }
             if row.lost > 0 {
                 *activity.lost.entry(AWAY.into()).or_default() += row.lost;
@@ -85,7 +87,10 @@ impl Stored {
             }
         }
         for (source, activity) in known {
-            evidence.activity.entry(source).or_default().absorb(activity);
+            // To have been connected is no event.
+            if evidence.activity.contains_key(&source) || !activity.lost.is_empty() || !activity.known_gaps.is_empty() {
+                evidence.activity.entry(source).or_default().absorb(activity);
+            }
         }
     }
 
@@ -111,6 +116,17 @@ impl Stored {
             }
         }
     }
+}
+
+/// Whether what an import that broke off does not have may lie between `since` and `until`. What follows its last row is missing; a log
+/// is rotated at least daily, so that this reaches no further than the day after.
+fn may_miss(import: &ImportRecord, since: Option<Timestamp>, until: Option<Timestamp>) -> bool {
+    let Some((first, last)) = import.first_day.zip(import.last_day).filter(|_| !import.has_undated) else {
+        return true;
+    };
+    let day = |day: u32| Timestamp::from_nanos(i64::from(day).saturating_mul(86_400_000_000_000));
+    let asked = ScanOptions { since, until, ..ScanOptions::default() };
+    asked.asks_for(day(first), day(last.saturating_add(2)).plus_nanos(-1))
 }
 
 /// The time for which a source had been away when it came back.

@@ -91,14 +91,33 @@ fn rows_of(frame: &DataFrame, rows: &mut Vec<LedgerRow>) -> PolarsResult<()> {
     Ok(())
 }
 
-/// The ledger of a store within a window, in order. A store without one has none.
-pub fn read_ledger(root: &Path, options: &ScanOptions) -> Result<Vec<LedgerRow>, LakeError> {
-    let mut rows = Vec::new();
-    for (_, path) in files(root, Table::Ledger)? {
-        let frame = read_whole(&path)?;
-        rows_of(&frame, &mut rows).map_err(|error| LakeError::broken(&path, &error))?;
+/// The ledger of a store.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// Rows, in order.
+    pub rows: Vec<LedgerRow>,
+    /// Files that cannot be read, with the reason.
+    pub broken: Vec<String>,
+}
+
+/// The ledger of a store within a window. A store without one has none; a broken file costs only its own rows.
+pub fn read_ledger(root: &Path, options: &ScanOptions) -> Result<Ledger, LakeError> {
+    let mut ledger = Ledger::default();
+    for (partition, path) in files(root, Table::Ledger)? {
+        if !options.asks_for_partition(&partition) {
+            continue;
+        }
+        let mut rows = Vec::new();
+        let read = read_whole(&path)
+            .and_then(|frame| rows_of(&frame, &mut rows).map_err(|error| LakeError::broken(&path, &error)));
+        match read {
+            Ok(()) => ledger.rows.append(&mut rows),
+            // Retention took it away since the folder was listed.
+            Err(error) if error.is_gone() => {}
+            Err(error) => ledger.broken.push(error.to_string()),
+        }
     }
-    rows.retain(|row| options.asks_for(row.minute, row.minute));
-    rows.sort();
-    Ok(rows)
+    ledger.rows.retain(|row| options.asks_for(row.minute, row.minute));
+    ledger.rows.sort();
+    Ok(ledger)
 }

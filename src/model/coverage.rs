@@ -56,6 +56,9 @@ pub struct Activity {
     pub lost_at: BTreeSet<u32>,
     /// Times in which the collector knows that the source was away.
     pub known_gaps: BTreeSet<Gap>,
+    /// Minutes in which the collector knows that the source was connected. Between its events they say that a silence was
+    /// none; they are no events, and before the first and behind the last they say nothing.
+    pub alive_at: BTreeSet<u32>,
 }
 
 /// A silence of at least this many minutes of a busy source is a gap.
@@ -87,6 +90,7 @@ impl Activity {
         self.records += other.records;
         self.lost_at.extend(other.lost_at);
         self.known_gaps.extend(other.known_gaps);
+        self.alive_at.extend(other.alive_at);
         for (place, events) in other.lost {
             *self.lost.entry(place).or_default() += events;
         }
@@ -113,7 +117,8 @@ impl Activity {
     }
 
     fn silent_runs(&self) -> Vec<Gap> {
-        let steps = || self.minutes.keys().zip(self.minutes.keys().skip(1));
+        let heard = self.heard();
+        let steps = || heard.iter().zip(heard.iter().skip(1));
         let limit = self.longest_usual_pause().map(|pause| GAP_MINUTES_MIN.max(pause.saturating_mul(2)));
         let holds_loss = |before: u32, after: u32| self.lost_at.range(before + 1..=after).next().is_some();
         steps()
@@ -123,6 +128,15 @@ impl Activity {
             })
             .map(|(before, after)| Gap { from: minute_start(before + 1), until: minute_start(*after) })
             .collect()
+    }
+
+    /// Minutes with events, and between the first and the last of them those in which the source was connected.
+    fn heard(&self) -> BTreeSet<u32> {
+        let mut heard: BTreeSet<u32> = self.minutes.keys().copied().collect();
+        if let (Some(first), Some(last)) = (heard.first().copied(), heard.last().copied()) {
+            heard.extend(self.alive_at.range(first..=last));
+        }
+        heard
     }
 
     /// The pause that only one in a hundred exceeds, in minutes; of few pauses, all but the two longest. `None` when
@@ -170,6 +184,19 @@ mod tests {
         assert_eq!(gaps, [Gap { from: minute_start(60), until: minute_start(72) }]);
         assert_eq!(gaps[0].minutes(), 12);
         assert_eq!(activity.covered_minutes(), 108);
+    }
+
+    #[test]
+    fn a_source_that_was_connected_was_not_away_and_no_longer_there_either() {
+        let mut late = activity((0..60).chain(72..120));
+        let (first, last) = (late.first, late.last);
+        late.alive_at.extend([64, 68, 9_000]);
+        assert_eq!(late.gaps(), []);
+        assert_eq!((late.first, late.last, late.covered_minutes()), (first, last, 120));
+        assert_eq!(late.minutes.len(), 108);
+        let mut other = Activity::default();
+        other.absorb(late);
+        assert_eq!(other.gaps(), []);
     }
 
     #[test]

@@ -70,7 +70,7 @@ struct Shared {
     source: Mutex<Box<dyn ChunkSource>>,
 }
 
-pub(super) const OUTSIDE_WINDOW: Excluded = Excluded("outside the asked window");
+const OUTSIDE_WINDOW: Excluded = Excluded("outside the asked window");
 
 /// One worker: decoders, a fold, and the accounts of what it read.
 struct Worker<'a> {
@@ -145,15 +145,8 @@ impl<'a> Worker<'a> {
         self.decoders.decode(layout, (&self.chunk, offset), vocabulary, batch, account);
     }
 
-    /// Flows outside the asked window are left out by name. They still tell who had which address, and answers from outside may
-    /// name flows inside.
     fn count_window(&self, account: &mut Account) {
-        let asked = |row: &FlowRow| self.options.limits.asks_for(row.time);
-        let outside = self.batch.records().filter(|rows| !rows.iter().any(asked)).count() as u64;
-        if outside > 0 {
-            account.used = account.used.saturating_sub(outside);
-            *account.excluded.entry(OUTSIDE_WINDOW).or_default() += outside;
-        }
+        exclude_outside(&self.batch, &self.options.limits, account);
     }
 
     fn settle(&mut self, input: &Shared, account: &Account, problem: Option<String>) {
@@ -161,6 +154,20 @@ impl<'a> Worker<'a> {
         let settled = self.accounts.entry(input.number).or_insert_with(empty);
         settled.account.absorb(account);
         settled.problem = settled.problem.take().or(problem);
+    }
+}
+
+/// Flows and questions outside the asked window are left out by name. Such flows still tell who had which address, and answers from
+/// outside may name flows inside.
+pub(super) fn exclude_outside(batch: &Batch, limits: &FoldLimits, account: &mut Account) {
+    let asked = |row: &FlowRow| limits.asks_for(row.time);
+    let flows = batch.records().filter(|rows| !rows.iter().any(asked)).count();
+    let questions = batch.questions.iter().filter(|row| !limits.asks_for(row.time)).count();
+    // A record may give a flow and a question.
+    let outside = ((flows + questions) as u64).min(account.used);
+    if outside > 0 {
+        account.used -= outside;
+        *account.excluded.entry(OUTSIDE_WINDOW).or_default() += outside;
     }
 }
 

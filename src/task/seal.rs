@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::collect::wal::{Record, SegmentReader, segment_number};
 use crate::collect::{Clock, Sealed, Sealer};
-use crate::lake::{LakeError, LakeWriter, LedgerRow, compact, retain, write_atomically};
-use crate::model::{Account, Batch, SourceKind, TextId, Timestamp, Vocabulary};
+use crate::lake::{LakeError, LakeWriter, LedgerRow, compact, note_retention, retain, write_atomically};
+use crate::model::{Account, Batch, Loss, SourceKind, TextId, Timestamp, Vocabulary};
 use crate::read::envelope::Envelope;
 use crate::read::{DnstapDecoder, HubbleDecoder, u32_at};
 
@@ -22,6 +22,8 @@ const IDENTITY_BYTES_MAX: usize = 256;
 /// Whoever may connect may invent identities: no more are remembered.
 const SENDERS_MAX: usize = 10_000;
 const MINUTE: i64 = 60_000_000_000;
+/// Where events are lost when a segment is damaged; how many is not known, and one is told.
+const DAMAGED: &str = "collector: damaged segment of its log";
 
 /// Puts segments into a store.
 pub struct StoreSealer {
@@ -64,7 +66,10 @@ impl StoreSealer {
     /// A sealer of the store at `root` that keeps days for `retention`.
     pub fn new(root: &Path, retention: Duration, clock: Clock) -> Self {
         let state = std::fs::read(state_path(root)).ok();
-        let senders = state.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let mut senders: Senders = state.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        // Each of the two may have been written last.
+        let sealed = std::fs::read_to_string(root.join("state").join("sealed")).ok();
+        senders.through = senders.through.max(sealed.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()));
         Self { root: root.to_owned(), retention, clock, senders }
     }
 
@@ -87,6 +92,9 @@ impl StoreSealer {
         while let Some(record) = reader.next_record().map_err(LakeError::io(segment))? {
             sealing.take(record)?;
         }
+        if reader.is_damaged {
+            sealing.miss();
+        }
         let rows: Vec<LedgerRow> = sealing.ledger.into_values().collect();
         sealing.writer.add_ledger(&rows)?;
         let written = sealing.writer.commit()?;
@@ -101,6 +109,7 @@ impl StoreSealer {
             answers: written.answers,
             rejected: sealing.rejected,
             cut_bytes: reader.cut_bytes,
+            is_damaged: reader.is_damaged,
         })
     }
 }
@@ -114,12 +123,17 @@ impl Sealer for StoreSealer {
         self.seal_segment(segment).map_err(|error| error.to_string())
     }
 
+    fn through(&self) -> Option<u64> {
+        self.senders.through
+    }
+
     fn tidy(&mut self) -> Result<Option<String>, String> {
         let now = (self.clock)();
         let nanos = u64::try_from(now.nanos()).unwrap_or(0);
         let system: SystemTime = UNIX_EPOCH + Duration::from_nanos(nanos);
         let kept = i64::try_from(self.retention.as_nanos()).unwrap_or(i64::MAX);
         let old = retain(&self.root, now.plus_nanos(kept.saturating_neg())).map_err(|error| error.to_string())?;
+        note_retention(&self.root, self.retention).map_err(|error| error.to_string())?;
         let tidied = compact(&self.root, system).map_err(|error| error.to_string())?;
         let done = format!(
             "{} files merged into {}, {} leftovers and {old} files of days past retention removed",
@@ -164,7 +178,6 @@ impl Sealing {
                 self.count((minute(arrived), cluster, SourceKind::Flows, source, origin), &account, arrived, 0);
             }
             Record::Opened { session, origin, at } => {
-                // The mark before FINISH opens nothing that is open.
                 let opened = || Connected { opened: at.nanos(), origin, sender: None };
                 self.senders.sessions.entry(session).or_insert_with(opened);
             }
@@ -179,6 +192,7 @@ impl Sealing {
                 }
             }
             Record::Started { .. } => self.senders.restarted(),
+            Record::Gone { .. } => {}
         }
         if self.writer.is_full() {
             self.writer.flush()?;
@@ -187,6 +201,15 @@ impl Sealing {
             self.hubble = HubbleDecoder::new(true);
         }
         Ok(())
+    }
+
+    /// Something behind the last record that can be read is lost, and nobody knows how much or whose it was.
+    fn miss(&mut self) {
+        let time = self.ledger.keys().map(|(minute, ..)| *minute).max().unwrap_or(Timestamp::UNKNOWN);
+        let place = self.writer.vocabulary.text(DAMAGED);
+        self.batch.clear();
+        self.batch.losses.push(Loss { time, cluster: TextId::NONE, node: TextId::NONE, place, events: 1 });
+        self.writer.add(&self.batch, TextId::NONE);
     }
 
     fn frames(&mut self, frames: &[u8], cluster: &str) -> Account {
@@ -266,11 +289,13 @@ impl Senders {
     /// A connection ended; whose it was.
     fn closed(&mut self, session: u64, at: Timestamp) -> Option<(String, String, String)> {
         let connected = self.sessions.remove(&session)?;
-        let sender = self.known.get_mut(&connected.sender?)?;
-        sender.open.remove(&session);
-        if sender.open.is_empty() {
-            sender.away = Some(at.nanos());
+        // Behind one connection there may be several resolvers.
+        for sender in self.known.values_mut() {
+            if sender.open.remove(&session) && sender.open.is_empty() {
+                sender.away = Some(at.nanos());
+            }
         }
+        let sender = self.known.get(&connected.sender?)?;
         Some((sender.cluster.clone(), sender.identity.clone(), connected.origin))
     }
 
@@ -304,6 +329,35 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_nanos(second * 1_000_000_000)
+    }
+
+    #[test]
+    fn a_connection_with_two_resolvers_behind_it_ends_for_both() {
+        let mut senders = Senders::default();
+        senders.spoke(1, "c", "dns-1", "tcp", at(10));
+        senders.spoke(1, "c", "dns-2", "tcp", at(11));
+        assert_eq!(senders.closed(1, at(20)), Some(("c".to_owned(), "dns-1".to_owned(), "tcp".to_owned())));
+        assert!(senders.known.values().all(|sender| sender.open.is_empty()));
+        assert_eq!(senders.spoke(2, "c", "dns-2", "tcp", at(27)), 7_000_000_000);
+        assert_eq!(senders.spoke(2, "c", "dns-1", "tcp", at(28)), 7_000_000_000);
+    }
+
+    #[test]
+    fn how_far_is_sealed_is_what_either_file_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        std::fs::create_dir(&state).unwrap();
+        let through = || {
+            let sealer = StoreSealer::new(folder.path(), Duration::from_hours(1), || at(0));
+            sealer.through()
+        };
+        assert_eq!(through(), None);
+        std::fs::write(state.join("senders.json"), r#"{"through":26,"sessions":{},"known":{}}"#).unwrap();
+        assert_eq!(through(), Some(26));
+        std::fs::write(state.join("sealed"), "19\n").unwrap();
+        assert_eq!(through(), Some(26));
+        std::fs::write(state.join("sealed"), "1b\n").unwrap();
+        assert_eq!(through(), Some(27));
     }
 
     #[test]
