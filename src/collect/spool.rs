@@ -429,9 +429,9 @@ mod tests {
 
     #[test]
     fn a_failed_sync_is_proved_by_no_later_one_of_the_same_file() {
-        let check = |failures: u64, expected: &[u64]| {
+        let check = |bits: u64, expected: &[u64]| {
             let folder = tempfile::tempdir().unwrap();
-            let (failures, metrics) = (Arc::new(AtomicU64::new(failures)), Arc::new(Metrics::default()));
+            let (failures, metrics) = (Arc::new(AtomicU64::new(bits)), Arc::new(Metrics::default()));
             let mut spool = spool(folder.path(), Quota::failing(failures), &metrics);
             let mut acknowledged = 0;
             for number in 0..3 {
@@ -451,7 +451,7 @@ mod tests {
             spool.keep(Spooled { record: None, kept: Some(told) });
             assert!(spool.sync());
             answer.try_recv().unwrap();
-            assert_eq!(kept(folder.path()).0, expected, "{failures:b}");
+            assert_eq!(kept(folder.path()).0, expected, "{bits:b}");
             assert!(spool.done.iter().all(|path| path.exists()));
         };
         // Syncs in their order: the folder of the first segment, then its content, ...

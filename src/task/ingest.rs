@@ -146,7 +146,8 @@ impl<'a> Worker<'a> {
     }
 
     fn count_window(&self, account: &mut Account) {
-        exclude_outside(&self.batch, &self.options.limits, account);
+        // A question is of a record that is left out already, for want of an address in its answer.
+        exclude_outside(&self.batch, &self.options.limits, 0, account);
     }
 
     fn settle(&mut self, input: &Shared, account: &Account, problem: Option<String>) {
@@ -157,16 +158,14 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Flows and questions outside the asked window are left out by name. Such flows still tell who had which address, and answers from
-/// outside may name flows inside.
-pub(super) fn exclude_outside(batch: &Batch, limits: &FoldLimits, account: &mut Account) {
+/// Takes flows outside the asked window out of those that are used, and names them; so with `further` records outside of it. Such flows
+/// still tell who had which address, and answers from outside may name flows inside.
+pub(super) fn exclude_outside(batch: &Batch, limits: &FoldLimits, further: usize, account: &mut Account) {
     let asked = |row: &FlowRow| limits.asks_for(row.time);
     let flows = batch.records().filter(|rows| !rows.iter().any(asked)).count();
-    let questions = batch.questions.iter().filter(|row| !limits.asks_for(row.time)).count();
-    // A record may give a flow and a question.
-    let outside = ((flows + questions) as u64).min(account.used);
+    let outside = (flows + further) as u64;
     if outside > 0 {
-        account.used -= outside;
+        account.used = account.used.saturating_sub(outside);
         *account.excluded.entry(OUTSIDE_WINDOW).or_default() += outside;
     }
 }

@@ -123,7 +123,9 @@ fn work(
         let rows = (records + batch.answers.len() + batch.questions.len() + batch.losses.len()) as u64;
         account.read += rows;
         account.used += rows;
-        exclude_outside(&batch, &ingest.limits, account);
+        // Here a question is a row of its own.
+        let questions = batch.questions.iter().filter(|row| !ingest.limits.asks_for(row.time)).count();
+        exclude_outside(&batch, &ingest.limits, questions, account);
         fold.add(&batch, TextId::NONE)?;
         progress.records.fetch_add(rows, Ordering::Relaxed);
     }
