@@ -55,6 +55,6 @@ mod tests {
         assert_eq!(make_folder(&at("a/b/c")).unwrap(), [at("a"), at("a/b"), at("a/b/c")]);
         assert!(at("a/b/c").is_dir());
         assert_eq!(make_folder(&at("a/b/d")).unwrap(), [at("a/b/d")]);
-        assert_eq!(make_folder(&at("a/b/d")).unwrap(), [PathBuf::new(); 0]);
+        assert!(make_folder(&at("a/b/d")).unwrap().is_empty());
     }
 }

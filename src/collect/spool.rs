@@ -433,7 +433,6 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let (failures, metrics) = (Arc::new(AtomicU64::new(bits)), Arc::new(Metrics::default()));
             let mut spool = spool(folder.path(), Quota::failing(failures), &metrics);
-            let mut acknowledged = 0;
             for number in 0..3 {
                 let (told, mut answer) = oneshot::channel();
                 spool.keep(Spooled { record: Some(record(number)), kept: Some(told) });
@@ -444,8 +443,7 @@ mod tests {
                     assert!(answer.try_recv().is_err(), "told before it was on the disk");
                 }
                 answer.try_recv().unwrap();
-                acknowledged += 1;
-                assert_eq!(kept(folder.path()).1, (0..acknowledged).map(record).collect::<Vec<_>>());
+                assert_eq!(kept(folder.path()).1, (0..=number).map(record).collect::<Vec<_>>());
             }
             let (told, mut answer) = oneshot::channel();
             spool.keep(Spooled { record: None, kept: Some(told) });

@@ -44,7 +44,7 @@ pub(super) struct Template {
     /// Whether every record has the minimum's length.
     is_fixed: bool,
     /// Fields as sent, those without a length included: what keeping it costs.
-    sent: usize,
+    sent_fields: usize,
 }
 
 /// All templates of one transport session.
@@ -82,10 +82,10 @@ impl Templates {
                 return Err(BROKEN);
             }
             self.forget(domain, id);
-            if self.known.len() >= TEMPLATES_MAX || self.fields + template.sent > FIELDS_MAX {
+            if self.known.len() >= TEMPLATES_MAX || self.fields + template.sent_fields > FIELDS_MAX {
                 return Err(TOO_MANY);
             }
-            self.fields += template.sent;
+            self.fields += template.sent_fields;
             self.known.insert((domain, id), template);
             rest = rest.get(length..).unwrap_or_default();
         }
@@ -94,7 +94,7 @@ impl Templates {
 
     fn forget(&mut self, domain: u32, id: u16) {
         if let Some(old) = self.known.remove(&(domain, id)) {
-            self.fields = self.fields.saturating_sub(old.sent);
+            self.fields = self.fields.saturating_sub(old.sent_fields);
         }
     }
 
@@ -159,8 +159,9 @@ impl Template {
         }
         let raw = bytes.get(..at)?.into();
         let is_fixed = fields.iter().all(|field| field.length != VARIABLE);
-        let (fields, sent) = (fields.into_boxed_slice(), usize::from(count));
-        Some((Self { fields, is_options, raw, learnt, minimum, is_fixed, sent }, at))
+        let fields = fields.into_boxed_slice();
+        let sent_fields = usize::from(count);
+        Some((Self { fields, is_options, raw, learnt, minimum, is_fixed, sent_fields }, at))
     }
 
     /// The shortest record of this template, in bytes; what is left of a set and shorter is padding.
