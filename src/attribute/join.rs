@@ -368,6 +368,14 @@ impl Joiner<'_> {
     }
 
     fn own(&self, question: &Question) -> Option<(Grade, Vec<Candidate>)> {
+        let (grade, candidates) = self.told_to_client(question)?;
+        // What a node was told may have been asked by anything on it: its cache on behalf of pods, or another process.
+        let is_node =
+            matches!(question.client, Client::Address(address) if self.parties.is_node(question.cluster, address));
+        Some((if is_node { Grade::Node } else { grade }, candidates))
+    }
+
+    fn told_to_client(&self, question: &Question) -> Option<(Grade, Vec<Candidate>)> {
         match look(self.index, question, Scope::Client(question.client), self.options) {
             Found::Inside(candidates) if candidates.len() == 1 => Some((Grade::Pod, candidates)),
             Found::Inside(candidates) => Some((Grade::PodAmbiguous, candidates)),

@@ -174,6 +174,11 @@ impl Evidence {
         Ok(evidence)
     }
 
+    /// Whether a time is in the asked window; an unknown one is.
+    pub fn asks_for(&self, time: Timestamp) -> bool {
+        self.limits.asks_for(time)
+    }
+
     /// The cluster of an end: its own if it names one, else the connection's.
     fn cluster_of(&self, endpoint: EndpointId, connection: &Connection) -> TextId {
         self.stated_cluster(endpoint).unwrap_or(connection.key.cluster)

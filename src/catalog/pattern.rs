@@ -52,7 +52,7 @@ impl Pattern {
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let text = text.trim();
         if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self::Network(IpNet::from(address)));
+            return Ok(Self::Network(IpNet::from(address.to_canonical())));
         }
         if let Some((address, _)) = text.split_once('/')
             && address.parse::<IpAddr>().is_ok()
@@ -154,6 +154,7 @@ mod tests {
             assert_eq!(Pattern::parse(pattern).unwrap().matches_name(name), expected, "{pattern} {name}");
         };
         check("Example.com.", "example.com", true);
+        assert!(Pattern::parse("::ffff:93.184.216.1").unwrap().matches_address("93.184.216.1".parse().unwrap()));
         check("example.com", "a.example.com", false);
         check("*.example.com", "example.com", false);
         check("*.example.com", "a.b.example.com", true);

@@ -21,11 +21,12 @@ pub struct Classification {
 /// Says what a destination is for.
 pub fn classify(destination: &Destination<'_>, rules: &Rules<'_>) -> Classification {
     let destination = destination.without_search_path(rules.cluster_domain);
+    let host = destination.without_external_alias(rules.cluster_domain);
     by_user(&destination, rules)
         .or_else(|| destination.in_cluster.then(|| internal("cluster workload")))
         .or_else(|| by_network(&destination, rules))
-        .or_else(|| by_cluster_name(&destination, rules))
-        .or_else(|| rules.catalog.category(&destination.subject()).map(|found| by_catalog(&found)))
+        .or_else(|| by_cluster_name(&host, rules))
+        .or_else(|| rules.catalog.category(&host.subject()).map(|found| by_catalog(&found)))
         .unwrap_or_else(|| Classification {
             category: Category::Unclassified,
             rule: "no rule knows it".into(),

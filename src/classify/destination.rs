@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use crate::catalog::{Catalog, Settings, Subject, strip_search_path};
-use crate::model::Protocol;
+use crate::model::{Protocol, within};
 
 /// What a workload talks to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,6 +47,20 @@ impl<'a> Destination<'a> {
     pub fn without_search_path(self, cluster_domain: &str) -> Self {
         let name = self.name.map(|name| strip_search_path(name, cluster_domain).unwrap_or(name));
         Self { name, ..self }
+    }
+
+    /// The same destination under the name of the host outside, where the name is that of a service of type `ExternalName`: an alias
+    /// of the cluster's own DNS makes nobody an insider.
+    #[must_use]
+    pub fn without_external_alias(self, cluster_domain: &str) -> Self {
+        let is_ours = |name: &str| !cluster_domain.is_empty() && within(name, cluster_domain);
+        match self.chain.iter().position(|target| !is_ours(target)) {
+            Some(place) if self.name.is_some_and(is_ours) => {
+                let name = self.chain.get(place).copied();
+                Self { name, chain: self.chain.get(place + 1..).unwrap_or_default(), ..self }
+            }
+            _ => self,
+        }
     }
 
     /// What the catalog is asked about.

@@ -1,7 +1,7 @@
 //! `discover`: join, categorise, flag; the baseline, one document per namespace.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -103,9 +103,23 @@ pub(super) fn run(args: &DiscoverArgs, context: &mut Context<'_>) -> anyhow::Res
 /// Writes every file of the baseline.
 pub(super) fn write_baseline(view: &AtlasView<'_>, out: &Path) -> anyhow::Result<()> {
     let mut written = BTreeSet::new();
+    let former = former_documents(out);
     for (path, text) in documents(view) {
         write_text(&out.join(&path), &text)?;
         written.insert(path);
+    }
+    // A document of a namespace that is gone would look like part of this baseline.
+    for path in former.difference(&written) {
+        let stale = out.join(path);
+        if stale.is_file() {
+            std::fs::remove_file(&stale).with_context(|| {
+                format!("`{}`: of an earlier run, cannot be removed; check the folder's permissions", stale.display())
+            })?;
+        }
+        // Fails on a folder that still holds something, which is then somebody else's.
+        if let Some(folder) = stale.parent().filter(|folder| *folder != out) {
+            std::fs::remove_dir(folder).ok();
+        }
     }
     write_text(&out.join("index.md"), &index_document(view))?;
     write_file(&out.join("atlas.json"), |file| {
@@ -114,6 +128,14 @@ pub(super) fn write_baseline(view: &AtlasView<'_>, out: &Path) -> anyhow::Result
     })?;
     write_table(&out.join("egress.parquet"), std::iter::once(egress_columns(view)))?;
     write_table(&out.join("ingress.parquet"), std::iter::once(ingress_columns(view)))
+}
+
+/// The documents that an earlier run left in a folder, by its own account; only paths that lie inside count.
+fn former_documents(out: &Path) -> BTreeSet<String> {
+    let Ok(earlier) = read_baseline(out) else { return BTreeSet::new() };
+    let documents = earlier.clusters.into_values().flat_map(|cluster| cluster.namespaces.into_values());
+    let is_inside = |path: &String| Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+    documents.map(|namespace| namespace.document).filter(|path| path.ends_with(".md") && is_inside(path)).collect()
 }
 
 /// Writes the findings in the forms that were asked for.

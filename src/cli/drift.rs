@@ -15,7 +15,7 @@ use crate::error::ExitStatus;
 use crate::report::{
     AtlasDocument, ChangeKind, Drift, atlas_document, drift, drift_csv, drift_json, drift_markdown, drift_text,
 };
-use crate::task::judge;
+use crate::task::{judge, unproven};
 
 /// Arguments of `drift`.
 #[derive(Debug, Args)]
@@ -68,7 +68,13 @@ enum Form {
 pub(super) fn run(args: &DriftArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
     let mut baseline = read_baseline(&args.baseline)?;
     let (mut current, mut covered) = match &args.current {
-        Some(folder) => (read_baseline(folder)?, true),
+        Some(folder) => {
+            let document = read_baseline(folder)?;
+            let doubts = unproven(&document);
+            doubts.iter().for_each(|doubt| context.say(&format!("current: {doubt}")));
+            let covered = doubts.is_empty();
+            (document, covered)
+        }
         None => read_traffic(args, context)?,
     };
     if !args.namespace.is_empty() {

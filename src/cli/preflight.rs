@@ -7,7 +7,9 @@ use super::traffic::{Traffic, TrafficArgs, say_account};
 use crate::attribute::{Evidence, attribute};
 use crate::error::ExitStatus;
 use crate::model::SourceKind;
-use crate::report::{Check, Outcome, Readiness, collected, readiness, readiness_json, readiness_text};
+use crate::report::{
+    COVERAGE_OF_FLOWS, Check, Outcome, Readiness, collected, readiness, readiness_json, readiness_text,
+};
 use crate::summary::{Atlas, Builder, build};
 
 /// Arguments of `preflight`.
@@ -93,7 +95,7 @@ pub(super) fn is_covered(traffic: &Traffic, atlas: &Atlas) -> bool {
 pub(super) fn window_is_covered(traffic: &Traffic, atlas: &Atlas) -> bool {
     traffic.since.is_none()
         || readiness(atlas).clusters.iter().all(|cluster| {
-            cluster.checks.iter().all(|check| check.name != "coverage of flows" || check.outcome == Outcome::Passes)
+            cluster.checks.iter().all(|check| check.name != COVERAGE_OF_FLOWS || check.outcome == Outcome::Passes)
         })
 }
 

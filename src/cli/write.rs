@@ -14,7 +14,7 @@ use polars::prelude::{
 use polars_parquet::arrow::write::schema_to_metadata_key;
 
 use crate::model::Timestamp;
-use crate::report::{Column, Columns};
+use crate::report::{Column, Columns, csv_text};
 
 /// Writes a file through a temporary one beside it, so that a reader never sees half of it.
 pub(super) fn write_file(
@@ -113,8 +113,8 @@ fn polars_column(name: &'static str, column: Column) -> anyhow::Result<PolarsCol
 /// One value as text, for CSV. Lists are joined by `;`.
 fn cell(column: &Column, row: usize) -> String {
     match column {
-        Column::Text(values) => values.get(row).cloned().unwrap_or_default(),
-        Column::Texts(values) => values.get(row).map(|list| list.join(";")).unwrap_or_default(),
+        Column::Text(values) => values.get(row).map(|text| csv_text(text).into_owned()).unwrap_or_default(),
+        Column::Texts(values) => values.get(row).map(|list| csv_text(&list.join(";")).into_owned()).unwrap_or_default(),
         Column::Port(values) => values.get(row).map(ToString::to_string).unwrap_or_default(),
         Column::Count(values) => values.get(row).map(ToString::to_string).unwrap_or_default(),
         Column::Ratio(values) => values.get(row).map(ToString::to_string).unwrap_or_default(),

@@ -8,7 +8,7 @@ use super::target::Role;
 use crate::attribute::Evidence;
 use crate::kube::Inventory;
 use crate::model::{TextId, Workload, WorkloadKind};
-use crate::summary::{Atlas, Edge, EdgeKey, EdgeSeen, Peer, SourceCoverage};
+use crate::summary::{Atlas, Edge, EdgeKey, EdgeSeen, Nodes, Peer, SourceCoverage};
 
 /// What an edge does not say: when within the timeline, and as what the target took part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,6 +119,9 @@ impl Writer<'_> {
                 let coverage = SourceCoverage { kind: *kind, name: source.clone(), activity: activity.clone() };
                 atlas.clusters.entry(name.clone()).or_default().coverage.push(coverage);
             }
+        }
+        for (name, cluster) in &mut atlas.clusters {
+            cluster.nodes = Nodes::of(self.inventory, name);
         }
         (atlas, times)
     }

@@ -1,6 +1,7 @@
 //! When each source was alive: records per minute, reported losses, and the gaps that follow.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::Timestamp;
 
@@ -118,14 +119,10 @@ impl Activity {
 
     fn silent_runs(&self) -> Vec<Gap> {
         let heard = self.heard();
-        let steps = || heard.iter().zip(heard.iter().skip(1));
-        let limit = self.longest_usual_pause().map(|pause| GAP_MINUTES_MIN.max(pause.saturating_mul(2)));
-        let holds_loss = |before: u32, after: u32| self.lost_at.range(before + 1..=after).next().is_some();
-        steps()
-            .filter(|(before, after)| {
-                let pause = *after - *before;
-                limit.is_some_and(|limit| pause > limit) || (pause > GAP_MINUTES_MIN && holds_loss(**before, **after))
-            })
+        let steps = heard.iter().zip(heard.iter().skip(1));
+        let limit = self.longest_usual_pause().map_or(u32::MAX, |pause| GAP_MINUTES_MIN.max(pause.saturating_mul(2)));
+        steps
+            .filter(|(before, after)| self.is_silence(**before, **after, limit))
             .map(|(before, after)| Gap { from: minute_start(before + 1), until: minute_start(*after) })
             .collect()
     }
@@ -151,14 +148,54 @@ impl Activity {
         pauses.get(pauses.len() - 1 - (pauses.len() / 100).max(2)).copied()
     }
 
-    /// Whole minutes between first and last record that are not in a gap.
-    pub fn covered_minutes(&self) -> u64 {
-        let (Some(first), Some(last)) = (self.minutes.keys().next(), self.minutes.keys().next_back()) else {
-            return 0;
-        };
-        let silent: u64 = self.gaps().iter().map(|gap| u64::from(gap.minutes())).sum();
-        u64::from(last - first + 1).saturating_sub(silent)
+    /// Stretches of minutes (since the epoch, the end excluded) in which the source was certainly there: from record to record where the
+    /// pause between them is one of its rhythm. Of a source with too few records for a rhythm, a longer pause than
+    /// five minutes proves nothing: it may have been away as well as idle.
+    pub fn alive(&self) -> Vec<Range<u32>> {
+        let limit =
+            self.longest_usual_pause().map_or(GAP_MINUTES_MIN, |pause| GAP_MINUTES_MIN.max(pause.saturating_mul(2)));
+        let mut alive: Vec<Range<u32>> = Vec::new();
+        for minute in &self.heard() {
+            match alive.last_mut() {
+                Some(stretch) if !self.is_silence(stretch.end.saturating_sub(1), *minute, limit) => {
+                    stretch.end = minute.saturating_add(1);
+                }
+                _ => alive.push(*minute..minute.saturating_add(1)),
+            }
+        }
+        for gap in &self.known_gaps {
+            let away = gap.from.minute()..gap.until.minute();
+            alive = (alive.into_iter())
+                .flat_map(|stretch| {
+                    [stretch.start..stretch.end.min(away.start), stretch.start.max(away.end)..stretch.end]
+                })
+                .filter(|stretch| stretch.start < stretch.end)
+                .collect();
+        }
+        alive
     }
+
+    fn is_silence(&self, before: u32, after: u32, limit: u32) -> bool {
+        let pause = after.saturating_sub(before);
+        pause > limit || (pause > GAP_MINUTES_MIN && self.lost_at.range(before + 1..=after).next().is_some())
+    }
+
+    /// Minutes from the first record to the last.
+    pub fn lifetime_minutes(&self) -> u64 {
+        let ends = self.minutes.keys().next().zip(self.minutes.keys().next_back());
+        ends.map_or(0, |(first, last)| u64::from(last - first) + 1)
+    }
+
+    /// Minutes of `window` in which the source was certainly there.
+    pub fn covered_minutes(&self, window: &Range<u32>) -> u64 {
+        minutes_within(&self.alive(), window)
+    }
+}
+
+/// How many minutes of `window` lie in any of `stretches`, which do not overlap.
+pub fn minutes_within(stretches: &[Range<u32>], window: &Range<u32>) -> u64 {
+    let within = |stretch: &Range<u32>| stretch.end.min(window.end).saturating_sub(stretch.start.max(window.start));
+    stretches.iter().map(|stretch| u64::from(within(stretch))).sum()
 }
 
 fn minute_start(minute: u32) -> Timestamp {
@@ -183,7 +220,24 @@ mod tests {
         let gaps = activity.gaps();
         assert_eq!(gaps, [Gap { from: minute_start(60), until: minute_start(72) }]);
         assert_eq!(gaps[0].minutes(), 12);
-        assert_eq!(activity.covered_minutes(), 108);
+        assert_eq!(activity.covered_minutes(&(0..120)), 108);
+        assert_eq!(activity.covered_minutes(&(50..75)), 13);
+    }
+
+    #[test]
+    fn few_records_prove_nothing_between_them() {
+        let sparse = activity([0, 3, 2_000, 4_439]);
+        assert_eq!((sparse.gaps(), sparse.covered_minutes(&(0..4_440))), (vec![], 6));
+        // A slow rhythm is one all the same.
+        assert_eq!(activity((0..=900).step_by(30)).covered_minutes(&(0..900)), 900);
+    }
+
+    #[test]
+    fn what_the_collector_knows_to_be_missing_is_not_covered() {
+        let mut busy = activity(0..100);
+        busy.known_gaps.insert(Gap { from: minute_start(20), until: minute_start(30) });
+        assert_eq!(busy.alive(), [0..20, 30..100]);
+        assert_eq!(busy.covered_minutes(&(0..100)), 90);
     }
 
     #[test]
@@ -192,7 +246,8 @@ mod tests {
         let (first, last) = (late.first, late.last);
         late.alive_at.extend([64, 68, 9_000]);
         assert_eq!(late.gaps(), []);
-        assert_eq!((late.first, late.last, late.covered_minutes()), (first, last, 120));
+        assert_eq!((late.first, late.last, late.lifetime_minutes()), (first, last, 120));
+        assert_eq!(late.covered_minutes(&(0..10_000)), 120);
         assert_eq!(late.minutes.len(), 108);
         let mut other = Activity::default();
         other.absorb(late);

@@ -35,7 +35,8 @@ pub enum NameError {
 impl DomainName {
     /// Normalises text as found in records and settings.
     ///
-    /// Case, one trailing dot and Unicode labels are folded; an escape (`\DDD`) is kept as written.
+    /// Case, one trailing dot and Unicode labels are folded; an escape (`\DDD`) is kept as written, and octets that would be
+    /// ambiguous in text become one, so that a name has one spelling whichever source it comes from.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let text = text.strip_suffix('.').unwrap_or(text);
         if text.is_empty() {
@@ -56,6 +57,7 @@ impl DomainName {
     }
 
     fn check(text: String) -> Result<Self, NameError> {
+        let text = if text.bytes().all(|byte| is_plain(byte) || byte == b'.') { text } else { escaped(&text) };
         // An escaped octet takes four characters, so escaped names may be longer as text.
         if text.len() > 253 && !text.contains('\\') {
             return Err(NameError::TooLong);
@@ -85,6 +87,42 @@ impl DomainName {
     pub fn registrable(&self) -> Option<&str> {
         registrable(&self.0)
     }
+}
+
+/// Whether an octet stands for itself in the text of a label; any other is written `\DDD` (RFC 1035 section 5.1).
+pub const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'.' | b'"' | b'\'' | b'\\' | b'`' | b'|' | b'<' | b'>' | b';' | b',')
+}
+
+/// Writes octets that are not plain as `\DDD`; dots separate labels, and escapes stay.
+fn escaped(text: &str) -> String {
+    let mut made = String::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, behind)) = rest.split_first() {
+        let is_escape = *byte == b'\\' && behind.get(..3).is_some_and(|digits| digits.iter().all(u8::is_ascii_digit));
+        if is_plain(*byte) || *byte == b'.' || is_escape {
+            made.push(char::from(*byte));
+        } else {
+            made.extend([
+                '\\',
+                char::from(b'0' + byte / 100),
+                char::from(b'0' + byte / 10 % 10),
+                char::from(b'0' + byte % 10),
+            ]);
+        }
+        rest = behind;
+    }
+    made
+}
+
+/// The name that was meant, when `asked` is `target` with a search suffix behind it, as CoreDNS's `autopath` answers it.
+///
+/// A suffix in the public DNS is none: whoever serves `api.example.com.attacker.example` could lend its answers the name `api.example.com`.
+pub fn is_search_expansion(asked: &str, target: &str) -> bool {
+    let suffix = asked.strip_prefix(target).and_then(|rest| rest.strip_prefix('.')).filter(|_| !target.is_empty());
+    suffix.is_some_and(|suffix| {
+        !suffix.is_empty() && !psl::suffix(suffix.as_bytes()).is_some_and(|public| public.is_known())
+    })
 }
 
 /// Whether normalised `name` is `parent` or below it, on label borders.
@@ -133,6 +171,25 @@ mod tests {
         check("_acme.Example.", "_acme.example");
         check(".", "");
         check("a\\032b.example", "a\\032b.example");
+        check("a b\n.example", "a\\032b\\010.example");
+        check("<b>|`\".example", "\\060b\\062\\124\\096\\034.example");
+        check("a\\0x.example", "a\\0920x.example");
+    }
+
+    #[test]
+    fn only_a_suffix_outside_of_the_public_dns_is_a_search_suffix() {
+        assert!(is_search_expansion("example.com.shop.svc.cluster.local", "example.com"));
+        assert!(is_search_expansion("example.com.ec2.internal", "example.com"));
+        for (asked, target) in [
+            ("example.com", "example.com"),
+            ("example.com.attacker.net", "example.com"),
+            ("example.com.x.svc.attacker.co.uk", "example.com"),
+            ("notexample.com.local", "example.com"),
+            ("example.com.", "example.com"),
+            (".local", ""),
+        ] {
+            assert!(!is_search_expansion(asked, target), "{asked}");
+        }
     }
 
     #[test]

@@ -87,8 +87,9 @@ impl Asking {
 
     /// Notes when.
     pub fn at(&mut self, time: Timestamp) {
-        self.first = Timestamp::earliest(self.first, Some(time));
-        self.last = self.last.max(Some(time).filter(|time| time.is_known()));
+        let known = Some(time).filter(|time| time.is_known());
+        self.first = Timestamp::earliest(self.first, known);
+        self.last = self.last.max(known);
     }
 
     /// Adds what was asked elsewhere below the same domain.
@@ -170,6 +171,16 @@ pub fn entropy_millibits(text: &str) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_time_hides_no_known_one_in_any_order() {
+        let known = Timestamp::from_nanos(5);
+        for times in [[Timestamp::UNKNOWN, known], [known, Timestamp::UNKNOWN]] {
+            let mut asking = Asking::default();
+            times.into_iter().for_each(|time| asking.at(time));
+            assert_eq!((asking.first, asking.last), (Some(known), Some(known)));
+        }
+    }
 
     #[test]
     fn entropy_is_that_of_the_characters_left_of_the_domain() {

@@ -5,6 +5,8 @@
 //! that would be ambiguous in text are written `\DDD` (RFC 1035 section 5.1). Nothing recurses, nothing allocates but
 //! the text that the caller gave.
 
+use crate::model::is_plain;
+
 /// The longest name in octets, length octets and the root included (RFC 1035 section 2.3.4).
 const NAME_OCTETS_MAX: usize = 255;
 /// A name has at most 127 labels, so that an honest one needs no more pointers.
@@ -96,12 +98,6 @@ fn push_label(label: &[u8], text: &mut Vec<u8>) {
             text.extend([b'\\', b'0' + byte / 100, b'0' + byte / 10 % 10, b'0' + byte % 10]);
         }
     }
-}
-
-/// Whether a byte of a label stands for itself in text. The others would end the label, the name, a cell of a table or
-/// a quoted string somewhere.
-const fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !matches!(byte, b'.' | b'"' | b'\'' | b'\\' | b'`' | b'|' | b'<' | b'>' | b';' | b',')
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::envelope::{Envelope, Message};
 use super::unanswered::add_question;
 use crate::model::{
     Account, AddressId, AnswerRow, Batch, ChainId, Endpoint, EndpointId, Excluded, IdentityKind, NameId, Place,
-    QuestionRow, Rejected, TextId, Timestamp, Vocabulary,
+    QuestionRow, Rejected, TextId, Timestamp, Vocabulary, is_search_expansion,
 };
 
 /// The types that the compiler of Protocol Buffers makes of `proto/dnstap.proto`, for writers and tests.
@@ -261,10 +261,6 @@ fn note_oddities(answer: &Answer, used: bool, account: &mut Account) {
     if answer.truncated {
         account.note("truncated DNS answer: part of its addresses");
     }
-}
-
-fn is_search_expansion(asked: &str, target: &str) -> bool {
-    !target.is_empty() && asked.strip_prefix(target).is_some_and(|suffix| suffix.len() > 1 && suffix.starts_with('.'))
 }
 
 fn resolver(identity: &[u8], vocabulary: &mut Vocabulary) -> TextId {

@@ -4,9 +4,10 @@
 //! terminal summary state.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use crate::model::Timestamp;
-use crate::summary::{Atlas, Cluster, Gap, SourceCoverage, SourceKind};
+use crate::summary::{Atlas, Cluster, Gap, Share, SourceCoverage, SourceKind};
 
 /// What was covered of what was asked.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub(super) struct Coverage<'a> {
     pub(super) days: BTreeSet<u32>,
     /// Whether there was a single source that spoke of time.
     pub(super) timed: bool,
+    /// Nodes of the objects that no flow comes from.
+    pub(super) silent_nodes: Vec<&'a str>,
 }
 
 /// The sources of one kind.
@@ -44,10 +47,12 @@ pub(super) struct KindCoverage<'a> {
     pub(super) first: Option<Timestamp>,
     /// Last event of any.
     pub(super) last: Option<Timestamp>,
-    /// Sum of the minutes that each covers of the window.
+    /// Minutes that are covered: of flows the sum over all sources, of DNS those in which any resolver spoke.
     pub(super) minutes: u64,
-    /// The source that covers least, with its minutes.
-    pub(super) least: Option<(&'a str, u64)>,
+    /// Minutes that should be.
+    pub(super) expected: u64,
+    /// The source that covers least of its share.
+    pub(super) least: Option<Share<'a>>,
     /// Sources that speak too seldom for their silence to mean anything.
     pub(super) quiet: u64,
 }
@@ -58,11 +63,8 @@ pub(super) fn coverage<'a>(atlas: &Atlas, cluster: &'a Cluster) -> Coverage<'a> 
     let first = sources.iter().filter_map(|source| source.activity.first).min();
     let last = sources.iter().filter_map(|source| source.activity.last).max();
     let (from, until) = (atlas.since.or(first), atlas.until.or(last));
-    let window_minutes = match (from, until) {
-        (Some(from), Some(until)) => u64::from(until.minute().saturating_sub(from.minute())).max(1),
-        _ => 0,
-    };
-    let kinds = [SourceKind::Flows, SourceKind::Dns].map(|kind| of_kind(kind, sources, window_minutes));
+    let window = cluster.window(atlas.since, atlas.until);
+    let kinds = [SourceKind::Flows, SourceKind::Dns].map(|kind| of_kind(kind, cluster, &window));
     let gaps = sources.iter().flat_map(|source| source.activity.gaps().into_iter().map(move |gap| (source, gap)));
     let losses = sources
         .iter()
@@ -72,32 +74,51 @@ pub(super) fn coverage<'a>(atlas: &Atlas, cluster: &'a Cluster) -> Coverage<'a> 
         from,
         until,
         asked: atlas.since.is_some() && atlas.until.is_some(),
-        window_minutes,
+        window_minutes: u64::from(window.end - window.start),
         kinds,
         gaps: gaps.collect(),
         losses: losses.collect(),
         days: flows.flat_map(|source| source.activity.minutes.keys().map(|minute| minute / 1_440)).collect(),
         timed: first.is_some(),
+        silent_nodes: cluster.nodes_without_flows(&window),
     }
 }
 
-fn of_kind(kind: SourceKind, sources: &[SourceCoverage], window_minutes: u64) -> KindCoverage<'_> {
-    let mut all =
-        KindCoverage { kind, sources: 0, records: 0, first: None, last: None, minutes: 0, least: None, quiet: 0 };
-    for source in sources.iter().filter(|source| source.kind == kind) {
+fn of_kind<'a>(kind: SourceKind, cluster: &'a Cluster, window: &Range<u32>) -> KindCoverage<'a> {
+    let mut all = KindCoverage {
+        kind,
+        sources: 0,
+        records: 0,
+        first: None,
+        last: None,
+        minutes: 0,
+        expected: 0,
+        least: None,
+        quiet: 0,
+    };
+    for source in cluster.coverage.iter().filter(|source| source.kind == kind) {
         let activity = &source.activity;
-        let minutes = activity.covered_minutes().min(window_minutes);
         all.sources += 1;
         all.records += activity.records;
         all.first = [all.first, activity.first].into_iter().flatten().min();
         all.last = all.last.max(activity.last);
-        all.minutes += minutes;
-        if all.least.is_none_or(|(_, least)| minutes < least) {
-            all.least = Some((&source.name, minutes));
-        }
-        if super::wording::size(activity.minutes.len()).saturating_mul(2) < activity.covered_minutes() {
+        if super::wording::size(activity.minutes.len()).saturating_mul(2) < activity.lifetime_minutes() {
             all.quiet += 1;
         }
+    }
+    match kind {
+        SourceKind::Flows => {
+            for share in cluster.flow_shares(window) {
+                all.minutes += share.covered;
+                all.expected += share.expected;
+            }
+            all.least = cluster.flow_shares(window).min_by_key(Share::permille);
+        }
+        SourceKind::Dns if all.sources > 0 => {
+            all.minutes = cluster.dns_minutes(window);
+            all.expected = u64::from(window.end - window.start);
+        }
+        SourceKind::Dns => {}
     }
     all
 }
@@ -110,18 +131,18 @@ impl Coverage<'_> {
 
     /// Whether some source kind is missing or covers less than 99 % of the window.
     pub(super) fn falls_short(&self) -> bool {
-        self.kinds.iter().any(|kind| {
-            let whole = kind.sources.saturating_mul(self.window_minutes);
-            kind.sources == 0 || kind.minutes.saturating_mul(100) < whole.saturating_mul(99)
-        })
+        self.kinds
+            .iter()
+            .any(|kind| kind.sources == 0 || kind.minutes.saturating_mul(100) < kind.expected.saturating_mul(99))
+            || !self.silent_nodes.is_empty()
     }
 
-    /// The share of the window that the sources of `kind` cover on average, in words.
+    /// The share of the window that the sources of `kind` cover, in words.
     pub(super) fn share(&self, kind: &KindCoverage<'_>) -> String {
         if kind.sources == 0 {
             return "no source".to_owned();
         }
-        super::wording::share(kind.minutes, kind.sources.saturating_mul(self.window_minutes))
+        super::wording::share(kind.minutes, kind.expected)
     }
 }
 

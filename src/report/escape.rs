@@ -4,6 +4,8 @@
 //! characters that change their neighbours' direction, and without a way to open or close Markdown structure. Nothing is
 //! lost silently: what cannot be shown appears as `\u{…}`, what is too long says by how much.
 
+use std::borrow::Cow;
+
 /// Longest identifier that is shown in full, in characters; a domain name has at most 253 (RFC 1035 section 3.1).
 const IDENTIFIER_CHARACTERS_MAX: usize = 256;
 /// Longest sentence that is shown in full, in characters.
@@ -27,6 +29,15 @@ pub(super) fn identifier(text: &str) -> String {
         shown.push_str("\\u{20}");
     }
     shown
+}
+
+/// A text as a cell of CSV. Spreadsheets run what begins like a formula, so that gets a mark in front, as they know it for text.
+pub fn csv_text(text: &str) -> Cow<'_, str> {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        Cow::Owned(format!("'{text}"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// An identifier in a code span: the only safe way to put one into Markdown.

@@ -44,6 +44,7 @@ pub use drift::{
     Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Direction, Drift, drift, drift_csv, drift_json, drift_markdown,
     drift_text,
 };
+pub use escape::csv_text;
 pub use events::{EventForm, events};
 pub use html::{atlas_page, investigation_page};
 pub use index::index_document;
@@ -63,7 +64,8 @@ pub use plan::{
     Environment, NamespaceRisk, Plan, PlanInput, PolicyObject, Reason, Step, plan, plan_json, plan_markdown,
 };
 pub use readiness::{
-    Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json, readiness_text,
+    COVERAGE_OF_FLOWS, Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json,
+    readiness_text,
 };
 pub use replay::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
 pub use review_list::{

@@ -2,6 +2,8 @@
 //!
 //! In: an atlas. Out: checks with an outcome, the reason and the remedy, as text or JSON. Nothing is judged about destinations here.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 use super::collected::{CollectedRow, collected_text};
@@ -9,10 +11,13 @@ use super::escape::identifier;
 use super::paint::Paint;
 use super::table::Table;
 use crate::model::{Grade, Timestamp};
-use crate::summary::{Atlas, Cluster, InputAccount, LISTED_MAX, Peer, SourceCoverage, SourceKind};
+use crate::summary::{Atlas, Cluster, InputAccount, LISTED_MAX, Peer, Share, SourceCoverage, SourceKind, minutes_of};
 
 /// Days that a baseline should cover when no window was asked for.
 const BASELINE_DAYS: u32 = 7;
+
+/// The name of the check that decides whether silence means anything.
+pub const COVERAGE_OF_FLOWS: &str = "coverage of flows";
 
 /// What a check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -63,7 +68,7 @@ pub struct SourceRow {
     pub first: String,
     /// Last event, RFC 3339.
     pub last: String,
-    /// Share of the asked window between first and last record and outside gaps, in percent.
+    /// Share of the asked window in which it was certainly there, in percent.
     pub covered_percent: u64,
     /// Gaps as `from/until`, RFC 3339.
     pub gaps: Vec<String>,
@@ -156,7 +161,8 @@ fn input(input: &InputAccount) -> InputRow {
 
 fn check_cluster(atlas: &Atlas, name: &str, cluster: &Cluster) -> ClusterReadiness {
     let window = window(atlas, cluster);
-    let sources: Vec<SourceRow> = cluster.coverage.iter().map(|source| row(source, window)).collect();
+    let minutes = minutes_of(window.0, window.1);
+    let sources: Vec<SourceRow> = cluster.coverage.iter().map(|source| row(source, &minutes)).collect();
     let mut checks = vec![
         flows(cluster),
         pods(cluster),
@@ -164,8 +170,8 @@ fn check_cluster(atlas: &Atlas, name: &str, cluster: &Cluster) -> ClusterReadine
         hidden_clients(cluster),
         other_resolvers(cluster),
         names(cluster),
-        coverage(SourceKind::Flows, cluster, window),
-        coverage(SourceKind::Dns, cluster, window),
+        coverage_of_flows(cluster, &minutes),
+        coverage_of_dns(cluster, &minutes),
         losses(cluster),
     ];
     checks.extend(addresses(cluster));
@@ -180,37 +186,20 @@ fn window(atlas: &Atlas, cluster: &Cluster) -> (Timestamp, Timestamp) {
     (since, until)
 }
 
-fn minutes_between((since, until): (Timestamp, Timestamp)) -> u64 {
-    u64::from(until.minute().saturating_sub(since.minute())).max(1)
-}
-
-/// Minutes of the window that a source covers.
-fn covered_minutes(source: &SourceCoverage, window: (Timestamp, Timestamp)) -> u64 {
-    let (Some(first), Some(last)) = (source.activity.first, source.activity.last) else { return 0 };
-    let (from, to) = (first.minute().max(window.0.minute()), last.minute().min(window.1.minute()));
-    let silent: u64 = source
-        .activity
-        .gaps()
-        .iter()
-        .map(|gap| u64::from(gap.until.minute().min(to).saturating_sub(gap.from.minute().max(from))))
-        .sum();
-    // Both the first and the last minute count.
-    u64::from((to + 1).saturating_sub(from)).saturating_sub(silent)
-}
-
 fn percent(part: u64, whole: u64) -> u64 {
     part.saturating_mul(100).checked_div(whole).unwrap_or(0).min(100)
 }
 
-fn row(source: &SourceCoverage, window: (Timestamp, Timestamp)) -> SourceRow {
+fn row(source: &SourceCoverage, window: &Range<u32>) -> SourceRow {
     let text = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+    let minutes = u64::from(window.end - window.start);
     SourceRow {
         kind: source.kind.as_str(),
         name: source.name.to_string(),
         records: source.activity.records,
         first: text(source.activity.first),
         last: text(source.activity.last),
-        covered_percent: percent(covered_minutes(source, window), minutes_between(window)),
+        covered_percent: percent(source.activity.covered_minutes(window), minutes),
         gaps: source.activity.gaps().iter().map(|gap| format!("{}/{}", gap.from, gap.until)).collect(),
         lost: source.activity.lost.values().sum(),
     }
@@ -317,7 +306,8 @@ fn names(cluster: &Cluster) -> Check {
     let grades = &cluster.totals.external_grades;
     let all: u64 = grades.values().sum();
     let count = |wanted: &[Grade]| wanted.iter().filter_map(|grade| grades.get(grade)).sum();
-    let own: u64 = count(&[Grade::Pod, Grade::PodAmbiguous, Grade::PodStale]);
+    let own: u64 = count(&[Grade::Pod, Grade::PodAmbiguous, Grade::PodStale, Grade::PodLater]);
+    let reported: u64 = count(&[Grade::Reported]);
     let none: u64 = count(&[Grade::None]);
     let detail = format!(
         "of {all} external connections {} % are named by the pod's own answers, {} % have no name",
@@ -326,6 +316,13 @@ fn names(cluster: &Cluster) -> Check {
     );
     match percent(none, all) {
         _ if all == 0 => check("names", Outcome::NotProven, "no connection to anything outside"),
+        0..60 if percent(own + reported, all) < 50 => check(
+            "names",
+            if percent(own + reported, all) < 10 { Outcome::Fails } else { Outcome::Limits },
+            format!(
+                "{detail}; the others rest on what somebody else was told: is a cache or a forwarder between the pods and the tap?"
+            ),
+        ),
         0..20 => check("names", Outcome::Passes, detail),
         20..60 => check("names", Outcome::Limits, detail),
         _ => check(
@@ -364,17 +361,50 @@ fn addresses(cluster: &Cluster) -> Option<Check> {
     }
 }
 
-fn coverage(kind: SourceKind, cluster: &Cluster, window: (Timestamp, Timestamp)) -> Check {
-    let name = match kind {
-        SourceKind::Flows => "coverage of flows",
-        SourceKind::Dns => "coverage of DNS",
+/// Sources that cover less leave the window open, in thousandths.
+const COVERED_PERMILLE_MIN: u64 = 950;
+
+/// Every node answers for itself: what one agent did not see, no other did.
+fn coverage_of_flows(cluster: &Cluster, window: &Range<u32>) -> Check {
+    let name = COVERAGE_OF_FLOWS;
+    let shares: Vec<Share<'_>> = cluster.flow_shares(window).collect();
+    let Some(least) = shares.iter().min_by_key(|share| share.permille()) else {
+        return check(name, Outcome::NotProven, "no source");
     };
-    let sources = cluster.coverage.iter().filter(|source| source.kind == kind);
-    let best = sources.map(|source| covered_minutes(source, window)).max().unwrap_or(0);
-    let share = percent(best, minutes_between(window));
+    let mut detail = of_window(least.covered, least.expected);
+    if shares.len() > 1 {
+        let short = shares.iter().filter(|share| share.permille() < COVERED_PERMILLE_MIN).count();
+        let of_node = if least.name.is_empty() { "a source without a name" } else { least.name };
+        detail = match short {
+            0 => format!("each of {} sources covers {detail} or more", shares.len()),
+            _ => format!(
+                "{short} of {} sources cover too little, {} {detail}: was the node removed, or did its exporter stop? (--kube with nodes tells)",
+                shares.len(),
+                identifier(of_node)
+            ),
+        };
+    }
+    let silent = cluster.nodes_without_flows(window);
+    if !silent.is_empty() {
+        let names: Vec<String> = silent.iter().take(3).map(|node| identifier(node)).collect();
+        let more = if silent.len() > 3 { ", …" } else { "" };
+        let count = silent.len();
+        detail += &format!("; no flows of {count} of {} nodes: {}{more}", cluster.nodes.len(), names.join(", "));
+    }
+    let is_covered = least.permille() >= COVERED_PERMILLE_MIN && silent.is_empty();
+    check(name, if is_covered { Outcome::Passes } else { Outcome::NotProven }, detail)
+}
+
+fn coverage_of_dns(cluster: &Cluster, window: &Range<u32>) -> Check {
+    let (covered, minutes) = (cluster.dns_minutes(window), u64::from(window.end - window.start));
+    let is_covered = covered.saturating_mul(1_000) >= minutes.saturating_mul(COVERED_PERMILLE_MIN);
+    let outcome = if is_covered { Outcome::Passes } else { Outcome::NotProven };
+    check("coverage of DNS", outcome, of_window(covered, minutes))
+}
+
+fn of_window(covered: u64, minutes: u64) -> String {
     let hours = |minutes: u64| format!("{}.{} h", minutes / 60, minutes % 60 / 6);
-    let detail = format!("{share} % of the window ({} of {})", hours(best), hours(minutes_between(window)));
-    if share >= 95 { check(name, Outcome::Passes, detail) } else { check(name, Outcome::NotProven, detail) }
+    format!("{} % of the window ({} of {})", percent(covered, minutes), hours(covered), hours(minutes))
 }
 
 fn losses(cluster: &Cluster) -> Check {

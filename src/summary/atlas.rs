@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{BlindSpot, Domains, Edge, SourceCoverage};
+use super::{BlindSpot, Domains, Edge, Nodes, SourceCoverage};
 use crate::model::{Account, Grade, Timestamp, Workload};
 
 /// The map of every destination that workloads talk to.
@@ -40,6 +40,8 @@ pub struct Cluster {
     pub namespaces: BTreeMap<Box<str>, Namespace>,
     /// Sources in the order of kind and name.
     pub coverage: Vec<SourceCoverage>,
+    /// Its nodes, as far as Kubernetes objects list them.
+    pub nodes: Nodes,
     /// Counts over the whole cluster.
     pub totals: Totals,
 }

@@ -13,7 +13,8 @@ use super::blind_spot;
 use super::domains::{Answered, add_answered, add_unanswered, is_inside_answer};
 use super::place::Networks;
 use super::{
-    Asked, Atlas, Cluster, Edge, EdgeKey, EdgeSeen, Namespace, Peer, SourceCoverage, WorkloadSeen, edge::keep_smallest,
+    Asked, Atlas, Cluster, Edge, EdgeKey, EdgeSeen, Namespace, Nodes, Peer, SourceCoverage, WorkloadSeen,
+    edge::keep_smallest,
 };
 use crate::attribute::{Answer, Evidence, Named, PartyId, Sink};
 use crate::kube::Inventory;
@@ -188,10 +189,9 @@ impl<'a> Builder<'a> {
         {
             seen.chains.insert(candidate.chain);
         }
-        if let Some(candidate) = attributed.candidates.first() {
-            let client = named.client.map(|party| Self::owner(evidence, party));
-            self.used.insert((key.cluster, client, candidate.name));
-        }
+        // The connection may have been for any of its candidates, so none of them was asked in vain.
+        let client = named.client.map(|party| Self::owner(evidence, party));
+        self.used.extend(attributed.candidates.iter().map(|candidate| (key.cluster, client, candidate.name)));
     }
 }
 
@@ -255,14 +255,17 @@ impl Sink for Builder<'_> {
     }
 
     fn answer(&mut self, evidence: &Evidence, answer: &Answer, client: Option<PartyId>) {
+        // An answer from outside of the window may name a connection in it; what it was for besides is not asked.
+        if !evidence.asks_for(answer.time) {
+            return;
+        }
         let owner = client.map(|party| Self::owner(evidence, party));
         if client.is_none() && evidence.parties.is_node(answer.cluster, answer.client) {
             *self.answers_to_nodes.entry(answer.cluster).or_default() += 1;
         }
         let asked = self.asked.entry((answer.cluster, owner, answer.name)).or_insert((0, answer.time, answer.time));
         asked.0 += 1;
-        // An unknown time sorts before every real one and must not hide it.
-        asked.1 = if asked.1.is_known() { asked.1.min(answer.time) } else { answer.time };
+        asked.1 = earlier(asked.1, answer.time);
         asked.2 = asked.2.max(answer.time);
         let address = evidence.vocabulary.address_of(answer.address);
         if is_inside_answer(address) {
@@ -270,6 +273,11 @@ impl Sink for Builder<'_> {
             *known = address.min(*known);
         }
     }
+}
+
+/// The earlier of two times. An unknown one sorts before every real one and must not hide it.
+fn earlier(one: Timestamp, two: Timestamp) -> Timestamp {
+    if one.is_known() && two.is_known() { one.min(two) } else { one.max(two) }
 }
 
 /// Makes the atlas of all parts.
@@ -288,8 +296,7 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>
         }
         for (key, (answers, first, last)) in part.asked {
             let all = asked.entry(key).or_insert((0, first, last));
-            let first = if all.1.is_known() && first.is_known() { all.1.min(first) } else { all.1.max(first) };
-            *all = (all.0 + answers, first, all.2.max(last));
+            *all = (all.0 + answers, earlier(all.1, first), all.2.max(last));
         }
         used.extend(part.used);
         for (key, address) in part.inside_answers {
@@ -318,6 +325,9 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>
     for ((kind, cluster, name), activity) in &evidence.activity {
         let coverage = SourceCoverage { kind: *kind, name: name.clone(), activity: activity.clone() };
         atlas.clusters.entry(cluster.clone()).or_default().coverage.push(coverage);
+    }
+    for (name, cluster) in &mut atlas.clusters {
+        cluster.nodes = Nodes::of(inventory, name);
     }
     writer.workloads(&mut atlas);
     for namespace in atlas.clusters.values_mut().flat_map(|cluster| cluster.namespaces.values_mut()) {

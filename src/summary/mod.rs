@@ -18,7 +18,7 @@ pub(crate) use behaviour::Watched;
 pub use behaviour::{Behaviour, Bytes, LONG_SECONDS};
 pub use blind_spot::{BlindSpot, Blindness};
 pub use builder::{Builder, build, is_egress};
-pub use coverage::{Activity, Gap, SourceCoverage, SourceKind};
+pub use coverage::{Activity, Gap, Nodes, Share, SourceCoverage, SourceKind, minutes_of};
 pub use domains::{DomainAsked, Domains};
 pub use edge::{Edge, EdgeKey, EdgeSeen, LISTED_MAX, Peer};
 pub use place::{Networks, is_special};

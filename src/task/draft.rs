@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Grade, Protocol, SourceKind, Timestamp, Workload, WorkloadKind};
+use crate::model::{Grade, Protocol, SourceKind, Workload, WorkloadKind};
 use crate::policy::draft::{Baseline, SeenEdge, SeenFinding, SeenJudgement, SeenNamespace, SeenReview, SeenWorkload};
 use crate::report::{
     AtlasDocument, ClusterDocument, EdgeDocument, JudgementDocument, NamespaceDocument, PeerDocument, WorkloadDocument,
     WorkloadName,
 };
-use crate::summary::Peer;
+use crate::summary::{Peer, Share};
 
 /// The baselines of all clusters, by name.
 pub fn baselines(document: &AtlasDocument) -> Vec<Baseline> {
@@ -27,27 +27,28 @@ pub fn unproven(document: &AtlasDocument) -> Vec<String> {
             input.problem.as_ref().map(|problem| format!("input `{}` broke off: {problem}", input.name))
         })
         .collect();
-    let since = document.window.since.as_deref().and_then(|time| Timestamp::parse(time.as_bytes()));
-    let until = document.window.until.as_deref().and_then(|time| Timestamp::parse(time.as_bytes()));
+    let is_asked = document.window.since.is_some() && document.window.until.is_some();
     if document.clusters.values().all(|cluster| cluster.totals.egress_connections == 0) {
         found.push("it holds no connection".to_owned());
     }
-    if let (Some(since), Some(until)) = (since, until) {
-        let asked = minutes(since, until);
-        for (name, cluster) in &document.clusters {
-            let flows = cluster.coverage.iter().filter(|source| source.kind == SourceKind::Flows.as_str());
-            let best = flows.map(|source| source.covered_minutes).max().unwrap_or(0);
-            // The same share as `preflight` asks for.
-            if best.saturating_mul(100) < asked.saturating_mul(95) {
-                found.push(format!("cluster `{name}`: flows cover {best} of {asked} minutes asked for"));
-            }
+    for (name, cluster) in &document.clusters {
+        let flows = cluster.coverage.iter().filter(|source| source.kind == SourceKind::Flows.as_str());
+        let shares = flows.map(|source| Share {
+            name: &source.name,
+            covered: source.covered_minutes,
+            expected: source.expected_minutes,
+        });
+        // The same share as `preflight` asks for.
+        if let Some(least) = shares.min_by_key(Share::permille).filter(|least| is_asked && least.permille() < 950) {
+            let of = if least.name.is_empty() { String::new() } else { format!(" of `{}`", least.name) };
+            let Share { covered, expected, .. } = least;
+            found.push(format!("cluster `{name}`: flows{of} cover {covered} of {expected} minutes asked for"));
+        }
+        if !cluster.nodes_without_flows.is_empty() {
+            found.push(format!("cluster `{name}`: no flows of {}", cluster.nodes_without_flows.join(", ")));
         }
     }
     found
-}
-
-fn minutes(since: Timestamp, until: Timestamp) -> u64 {
-    u64::try_from(until.nanos().saturating_sub(since.nanos()) / 60_000_000_000).unwrap_or(0)
 }
 
 fn baseline(name: &str, cluster: &ClusterDocument) -> Baseline {

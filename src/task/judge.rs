@@ -9,9 +9,9 @@ use std::net::IpAddr;
 use crate::catalog::{BEHAVIOUR_CLASSES, Catalog, Date, ReviewState, Reviewed, Reviews, Settings};
 use crate::classify::{Destination, Rules, classify};
 use crate::detect::{
-    Baseline, Finding, Observed, Surroundings, behaviour, findings, in_order, with_evidence, workload_findings,
+    Baseline, Finding, Observed, Surroundings, behaviour, findings, in_order, listed, with_evidence, workload_findings,
 };
-use crate::model::{Category, Severity, Timestamp, Workload};
+use crate::model::{Category, Confidence, Severity, Timestamp, Workload};
 use crate::report::{AtlasView, FindingView, Judgement, ReviewView, WorkloadFinding};
 use crate::summary::{Atlas, Edge, Peer};
 
@@ -95,6 +95,30 @@ fn workload_finding(
     WorkloadFinding { workload, subject, finding: finding_view(finding), review }
 }
 
+/// Findings of lists about names that an ambiguous connection may have been for as well.
+fn perhaps_meant(
+    edge: &Edge,
+    destination: &Destination<'_>,
+    known: &[&str],
+    rules: &Rules<'_>,
+    day: Date,
+) -> Vec<Finding> {
+    let mut found: BTreeMap<Box<str>, Finding> = BTreeMap::new();
+    for candidate in edge.seen.candidates.keys() {
+        let other = Destination { name: Some(candidate), chain: &[], addresses: &[], ..*destination };
+        for finding in listed(&other, rules, day) {
+            if !known.contains(&&*finding.class) {
+                found.entry(finding.class.clone()).or_insert_with(|| Finding {
+                    confidence: Confidence::Low,
+                    why: format!("some of these connections may have been for {candidate}: {}", finding.why).into(),
+                    ..finding
+                });
+            }
+        }
+    }
+    found.into_values().collect()
+}
+
 fn judge_edge(
     edge: &Edge,
     namespace: &str,
@@ -130,8 +154,10 @@ fn judge_edge(
         let is_unknown = category.category == Category::Unclassified;
         let observed = Observed { around, namespace, edge, is_unknown, is_suspect };
         let more = behaviour(&observed, &destination, &listed, rules, day);
+        let maybe = perhaps_meant(edge, &destination, &listed, rules, day);
         found = found.into_iter().map(|finding| with_evidence(finding, &observed)).collect();
         found.extend(more);
+        found.extend(maybe);
         in_order(&mut found);
     }
     let review = review(&edge.key.peer, (cluster, namespace), reviews, day, found.iter().any(Finding::is_open));

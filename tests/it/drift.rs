@@ -62,7 +62,7 @@ fn a_destination_of_a_live_workload_under_live_flows_is_gone() {
     remove(&mut now, ASSETS);
     // The demo has a gap on one node: with full coverage nothing excuses the silence.
     for source in &mut now.clusters.get_mut("prod-eu").unwrap().coverage {
-        (source.covered_minutes, source.gaps) = (1_420, Vec::new());
+        (source.covered_minutes, source.gaps) = (source.expected_minutes, Vec::new());
     }
     let found = drift(&baseline(), &now);
     assert_eq!(only(&found).change, ChangeKind::Gone);
@@ -73,7 +73,7 @@ fn a_destination_of_a_live_workload_under_live_flows_is_gone() {
 fn silence_is_not_proof() {
     let full = |document: &mut AtlasDocument| {
         for source in &mut document.clusters.get_mut("prod-eu").unwrap().coverage {
-            (source.covered_minutes, source.gaps) = (1_420, Vec::new());
+            (source.covered_minutes, source.gaps) = (source.expected_minutes, Vec::new());
         }
     };
     let check = |spoil: &dyn Fn(&mut AtlasDocument), reason: &str| {

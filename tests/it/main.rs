@@ -19,6 +19,7 @@ mod catalog;
 mod collect;
 /// The account of records over every fixture.
 mod conservation;
+mod coverage;
 /// Decodes bytes of any format.
 mod decoding;
 /// The demo's documents, byte for byte.

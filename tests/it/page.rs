@@ -108,10 +108,17 @@ fn atlas(edges: u32) -> AtlasDocument {
         first: Some("2026-03-01T00:00:00Z".into()),
         last: Some("2026-03-07T23:59:00Z".into()),
         covered_minutes: 10_000,
+        expected_minutes: 10_000,
         gaps: vec![gap],
         lost: BTreeMap::from([(HOSTILE.to_owned(), 3)]),
     };
-    let cluster = ClusterDocument { coverage: vec![source], clock_notes: Vec::new(), totals: totals(), namespaces };
+    let cluster = ClusterDocument {
+        coverage: vec![source],
+        nodes_without_flows: Vec::new(),
+        clock_notes: Vec::new(),
+        totals: totals(),
+        namespaces,
+    };
     AtlasDocument {
         schema: ATLAS_SCHEMA.to_owned(),
         window: Window { since: None, until: None },

@@ -6,7 +6,7 @@
 
 use crate::model::{
     Account, AddressId, AnswerKind, AnswerRow, Batch, Excluded, Loss, NameId, Place, Rejected, TextId, Timestamp,
-    Vocabulary,
+    Vocabulary, is_search_expansion,
 };
 
 use super::super::fields::{instant, labels};
@@ -222,10 +222,8 @@ impl Taker<'_> {
             }
         }
         chain.truncate(CHAIN_MAX);
-        let is_meant = |target: &NameId| {
-            let rest = self.vocabulary.name_of(asked).strip_prefix(self.vocabulary.name_of(*target));
-            rest.is_some_and(|rest| rest.starts_with('.'))
-        };
+        let is_meant =
+            |target: &NameId| is_search_expansion(self.vocabulary.name_of(asked), self.vocabulary.name_of(*target));
         let meant = chain.iter().copied().find(is_meant);
         chain.retain(|target| Some(*target) != meant);
         (meant.unwrap_or(asked), chain)

@@ -6,6 +6,7 @@
 
 use crate::model::{
     Account, AddressId, AnswerKind, AnswerRow, Batch, ChainId, EndpointId, NameId, TextId, Timestamp, Vocabulary,
+    is_search_expansion,
 };
 
 use super::record::{Dns, Layer7};
@@ -105,10 +106,7 @@ fn fold_search_suffix(query: NameId, dns: &Dns<'_>, vocabulary: &mut Vocabulary)
             chain.push(id);
         }
     }
-    let is_meant = |target: NameId| {
-        let rest = vocabulary.name_of(query).strip_prefix(vocabulary.name_of(target));
-        rest.is_some_and(|rest| rest.starts_with('.'))
-    };
+    let is_meant = |target: NameId| is_search_expansion(vocabulary.name_of(query), vocabulary.name_of(target));
     let meant = chain.iter().copied().find(|target| is_meant(*target));
     if let Some(meant) = meant {
         chain.retain(|target| *target != meant);

@@ -8,6 +8,7 @@ use super::super::tally::{peer_text, wanted};
 use super::outcome::{Quiet, Span};
 use crate::model::{Activity, Timestamp, Verdict};
 use crate::policy::probe::PROBE_NAME;
+use crate::summary::minutes_of;
 
 /// What the flow feed of a cluster covers of the soak.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,14 +28,7 @@ impl Feed {
         for activity in sources {
             feed.last = feed.last.max(activity.last);
             feed.lost += activity.lost.values().sum::<u64>();
-            let (Some(first), Some(last)) = (activity.first, activity.last) else { continue };
-            let (from, to) = (first.minute().max(asked.from.minute()), last.minute().min(asked.until.minute()));
-            let gaps = activity.gaps();
-            let silent: u64 = gaps
-                .iter()
-                .map(|gap| u64::from(gap.until.minute().min(to).saturating_sub(gap.from.minute().max(from))))
-                .sum();
-            let covered = u64::from((to + 1).saturating_sub(from)).saturating_sub(silent);
+            let covered = activity.covered_minutes(&minutes_of(asked.from, asked.until));
             feed.covered_minutes = feed.covered_minutes.max(covered);
         }
         feed

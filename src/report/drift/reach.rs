@@ -5,6 +5,7 @@
 use super::super::json::{ClusterDocument, Window};
 use super::super::wording::{count, span};
 use crate::model::Timestamp;
+use crate::summary::Share;
 
 /// Flows that cover less of their window than this cannot prove that something is gone.
 const COVERED_PERMILLE_MIN: u64 = 950;
@@ -13,7 +14,8 @@ const COVERED_PERMILLE_MIN: u64 = 950;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Kind {
     pub(super) sources: u64,
-    pub(super) minutes: u64,
+    /// Share of their window that is covered, in thousandths: of the node that covers least, of the resolver that covers most.
+    pub(super) permille: u64,
     pub(super) lost: u64,
 }
 
@@ -24,6 +26,8 @@ pub(super) struct Reach {
     pub(super) until: Option<Timestamp>,
     pub(super) flows: Kind,
     pub(super) dns: Kind,
+    /// Nodes that no flow comes from.
+    pub(super) silent_nodes: usize,
 }
 
 fn parsed(text: Option<&str>) -> Option<Timestamp> {
@@ -33,13 +37,20 @@ fn parsed(text: Option<&str>) -> Option<Timestamp> {
 impl Reach {
     /// Measures a cluster of a document; `asked` is the document's window.
     pub(super) fn of(cluster: &ClusterDocument, asked: &Window) -> Self {
-        let mut reach = Self::default();
+        let mut reach = Self { silent_nodes: cluster.nodes_without_flows.len(), ..Self::default() };
         for source in &cluster.coverage {
-            let kind = if source.kind == "flows" { &mut reach.flows } else { &mut reach.dns };
+            let is_flows = source.kind == "flows";
+            let kind = if is_flows { &mut reach.flows } else { &mut reach.dns };
+            let share =
+                Share { name: "", covered: source.covered_minutes, expected: source.expected_minutes }.permille();
+            kind.permille = match kind.sources {
+                0 => share,
+                _ if is_flows => kind.permille.min(share),
+                _ => kind.permille.max(share),
+            };
             kind.sources += 1;
-            kind.minutes += source.covered_minutes;
             kind.lost += source.lost.values().sum::<u64>();
-            if source.kind == "flows" {
+            if is_flows {
                 reach.from = Timestamp::earliest(reach.from, parsed(source.first.as_deref()));
                 reach.until = reach.until.max(parsed(source.last.as_deref()));
             }
@@ -57,12 +68,6 @@ impl Reach {
         }
     }
 
-    /// Mean share of the window that the sources of `kind` cover, in thousandths.
-    pub(super) fn permille(&self, kind: Kind) -> u64 {
-        let whole = kind.sources.saturating_mul(self.minutes());
-        kind.minutes.saturating_mul(1_000).checked_div(whole).unwrap_or(0).min(1_000)
-    }
-
     /// Why this evidence cannot show that a destination is gone which the baseline saw on `days` days; `None` when it can.
     ///
     /// It must cover its window, and reach over twice the usual distance between two days with traffic, or as long as the baseline.
@@ -70,9 +75,16 @@ impl Reach {
         if self.flows.sources == 0 {
             return Some("no flows of this cluster in the current evidence".to_owned());
         }
-        let share = self.permille(self.flows);
+        let share = self.flows.permille;
         if share < COVERED_PERMILLE_MIN {
-            return Some(format!("the current flows cover {}.{} % of their window", share / 10, share % 10));
+            let least = if self.flows.sources > 1 { " of the node that covers least" } else { "" };
+            return Some(format!("the current flows{least} cover {}.{} % of their window", share / 10, share % 10));
+        }
+        if self.silent_nodes > 0 {
+            return Some(format!(
+                "the current flows lack {} of the nodes",
+                count(super::super::wording::size(self.silent_nodes))
+            ));
         }
         let usual = baseline.minutes().checked_div(days.max(1)).unwrap_or(0).max(1_440);
         let needed = baseline.minutes().min(usual.saturating_mul(2));
@@ -103,7 +115,7 @@ pub(super) fn differences(baseline: &Reach, current: &Reach) -> Vec<String> {
             found.push(format!("no {word} source any more: destinations cannot be compared by name"));
             continue;
         }
-        let (was, is) = (baseline.permille(before), current.permille(now));
+        let (was, is) = (before.permille, now.permille);
         if now.sources > 0 && is < COVERED_PERMILLE_MIN && is < was {
             found.push(format!(
                 "{word} cover {}.{} % of the window, in the baseline {}.{} %",

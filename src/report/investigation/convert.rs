@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::super::json::{
-    AskedDocument, PeerDocument, Window, edge_document, peer_document, rfc3339, source, workload_name,
+    AskedDocument, PeerDocument, Window, edge_document, peer_document, rfc3339, source_document, workload_name,
 };
 use super::super::view::AtlasView;
 use super::schema::{
@@ -75,7 +75,11 @@ pub fn investigation_document(view: &InvestigationView<'_>) -> InvestigationDocu
         coverage: atlas
             .clusters
             .iter()
-            .map(|(name, cluster)| (name.to_string(), cluster.coverage.iter().map(source).collect()))
+            .map(|(name, cluster)| {
+                let asked = cluster.window(view.view.atlas.since, view.view.atlas.until);
+                let sources = cluster.coverage.iter().map(|source| source_document(cluster, source, &asked));
+                (name.to_string(), sources.collect())
+            })
             .collect(),
         notes: notes(view),
         totals: totals(view, &pairs),

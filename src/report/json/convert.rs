@@ -1,6 +1,7 @@
 //! From the view to the fields of `atlas.json`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::super::path::document_path;
 use super::super::view::{AtlasView, FindingView, Judgement, ReviewView};
@@ -10,7 +11,9 @@ use super::schema::{
     Window, WorkloadDocument, WorkloadFindingDocument, WorkloadName,
 };
 use crate::model::{Timestamp, Workload};
-use crate::summary::{BlindSpot, Blindness, Cluster, Edge, InputAccount, Namespace, Peer, SourceCoverage, Totals};
+use crate::summary::{
+    BlindSpot, Blindness, Cluster, Edge, InputAccount, Namespace, Nodes, Peer, SourceCoverage, SourceKind, Totals,
+};
 
 /// Renders `atlas.json`, ended by one newline.
 ///
@@ -82,8 +85,10 @@ fn input(input: &InputAccount) -> Input {
 
 fn cluster_document(view: &AtlasView<'_>, name: &str, cluster: &Cluster) -> ClusterDocument {
     let namespaces = cluster.namespaces.iter();
+    let asked = cluster.window(view.atlas.since, view.atlas.until);
     ClusterDocument {
-        coverage: cluster.coverage.iter().map(source).collect(),
+        coverage: cluster.coverage.iter().map(|source| source_document(cluster, source, &asked)).collect(),
+        nodes_without_flows: cluster.nodes_without_flows(&asked).into_iter().map(str::to_owned).collect(),
         clock_notes: view.clock_notes.get(name).cloned().unwrap_or_default(),
         totals: totals(&cluster.totals),
         namespaces: namespaces
@@ -92,15 +97,20 @@ fn cluster_document(view: &AtlasView<'_>, name: &str, cluster: &Cluster) -> Clus
     }
 }
 
-pub(in crate::report) fn source(source: &SourceCoverage) -> Source {
+pub(in crate::report) fn source_document(cluster: &Cluster, source: &SourceCoverage, asked: &Range<u32>) -> Source {
     let activity = &source.activity;
+    let share = match source.kind {
+        SourceKind::Flows => cluster.nodes.share(&source.name, activity, asked),
+        SourceKind::Dns => Nodes::default().share(&source.name, activity, asked),
+    };
     Source {
         kind: source.kind.as_str().to_owned(),
         name: source.name.to_string(),
         records: activity.records,
         first: rfc3339(activity.first),
         last: rfc3339(activity.last),
-        covered_minutes: activity.covered_minutes(),
+        covered_minutes: share.covered,
+        expected_minutes: share.expected,
         gaps: activity.gaps().iter().map(|gap| window(Some(gap.from), Some(gap.until))).collect(),
         lost: counts(&activity.lost),
     }

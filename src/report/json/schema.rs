@@ -68,6 +68,9 @@ pub struct RejectedRecords {
 pub struct ClusterDocument {
     /// Sources by kind and name.
     pub coverage: Vec<Source>,
+    /// Nodes of the Kubernetes objects that no flow comes from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes_without_flows: Vec<String>,
     /// Clocks that disagree.
     pub clock_notes: Vec<String>,
     /// Counts over the cluster.
@@ -89,8 +92,10 @@ pub struct Source {
     pub first: Option<String>,
     /// Last record.
     pub last: Option<String>,
-    /// Minutes between first and last that are in no gap.
+    /// Minutes of the window in which it was certainly there: between records that are no further apart than its rhythm explains.
     pub covered_minutes: u64,
+    /// Minutes of the window in which it should have been there: all, or those in which its node lived.
+    pub expected_minutes: u64,
     /// Silences of a busy source.
     pub gaps: Vec<Window>,
     /// Events lost, by place.

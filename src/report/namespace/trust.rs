@@ -51,7 +51,7 @@ fn kinds(document: &mut Document, coverage: &Coverage<'_>) {
     for kind in &coverage.kinds {
         let least = kind.least.map_or_else(
             || "-".to_owned(),
-            |(name, minutes)| format!("{} {}", source_name(name), share(minutes, coverage.window_minutes)),
+            |least| format!("{} {}", source_name(least.name), share(least.covered, least.expected)),
         );
         table.row([
             kind_word(kind.kind).to_owned(),

@@ -16,6 +16,9 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
     }
 }
 
+/// Seven days: what runs once a week must have had its turn.
+const BASELINE_MINUTES: u64 = 7 * 1_440;
+
 /// What must be decided before anybody can sign.
 fn blockers(counts: &Counts) -> Vec<String> {
     let unclassified = counts.category(Category::Unclassified);
@@ -39,6 +42,13 @@ fn reservations(digest: &Digest<'_>) -> Vec<String> {
     if words.is_empty() && coverage.falls_short() {
         words.push("the window is not covered in full".to_owned());
     }
+    if !coverage.silent_nodes.is_empty() {
+        let nodes = size(coverage.silent_nodes.len());
+        words.push(format!("{} without a source of flows", counted(nodes, "node")));
+    }
+    if coverage.timed && coverage.window_minutes < BASELINE_MINUTES {
+        words.push(format!("a window of {}, where weekly jobs need seven days", span(coverage.window_minutes)));
+    }
     if !coverage.gaps.is_empty() {
         words.push(counted(size(coverage.gaps.len()), "gap"));
     }
@@ -50,9 +60,12 @@ fn reservations(digest: &Digest<'_>) -> Vec<String> {
 
 /// Why the records cannot carry any verdict, if they cannot.
 fn unproven(digest: &Digest<'_>) -> Option<&'static str> {
-    let [flows, _] = &digest.coverage.kinds;
+    let [flows, dns] = &digest.coverage.kinds;
     if flows.sources == 0 {
         return Some("no source of flows was read, so nothing can be said about connections");
+    }
+    if dns.sources == 0 && digest.counts.outside > 0 {
+        return Some("no source of DNS was read, so destinations outside are known by address at best");
     }
     let namespace = digest.namespace;
     let silent = namespace.egress.is_empty() && namespace.ingress.is_empty();

@@ -89,12 +89,16 @@ fn good_answers() {
 }
 
 #[test]
-fn search_suffixes_fold_only_with_an_alias_as_evidence() {
+fn a_public_domain_is_no_search_suffix() {
     let alias = |target: &str| record(ASKED, CNAME, 30, &name(target));
-    check(&response(A, &[alias("www"), address(1)], &[]), "www 192.0.2.1 Address ttl 30 0/1 [] resolver");
+    // What stands behind the alias is a public domain, whose owner may answer what he likes; see `model::is_search_expansion`.
+    check(
+        &response(A, &[alias("www"), address(1)], &[]),
+        "www.example.com 192.0.2.1 Address ttl 30 0/1 [www] resolver",
+    );
     check(
         &response(A, &[alias("WWW.example"), alias("edge.example"), address(1)], &[]),
-        "www.example 192.0.2.1 Address ttl 30 0/1 [edge.example] resolver",
+        "www.example.com 192.0.2.1 Address ttl 30 0/1 [www.example,edge.example] resolver",
     );
     check(&response(A, &[alias("ww"), address(1)], &[]), "www.example.com 192.0.2.1 Address ttl 30 0/1 [ww] resolver");
     check(
