@@ -4,7 +4,8 @@ use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let descriptors = protox::compile(["proto/dnstap.proto"], ["proto"])?;
+    let files = ["dnstap.proto", "hubble.proto", "goldmane.proto", "antrea.proto"];
+    let descriptors = protox::compile(files.map(|file| format!("proto/{file}")), ["proto"])?;
     prost_build::Config::new().compile_fds(descriptors)?;
     Ok(())
 }

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench lake`. `collect` is the whole way: a process that is sent a capture over a Unix socket and answers FINISH when
 //! all of it is on disk; its CPU time is printed, since the sender shares the machine. `seal` is what comes behind the log.
-//! Size by the environment: `ATLAS_BENCH_MESSAGES` (default 1,000,000).
+//! `investigate` asks a store of a week and three hundred namespaces: for one name, for one namespace, and for one day of it.
+//! Size by the environment: `ATLAS_BENCH_MESSAGES` (default 1,000,000), `ATLAS_BENCH_WEEK` (flow records of the week, default 1,000,000).
 
 #![expect(
     clippy::unwrap_used,
@@ -102,12 +103,13 @@ impl Collector {
     fn cost(&self) -> (u64, u64) {
         let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", self.0.id())).unwrap_or_default();
         let stat = read("stat");
-        let fields: Vec<u64> =
-            stat.rsplit(')').next().unwrap_or_default().split(' ').filter_map(|field| field.parse().ok()).collect();
+        // Behind the name: a blank, the state, and the 12th and 13th field from there.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split(' ').skip(12).take(2);
+        let ticks = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
         let status = read("status");
         let memory = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
         let peak = memory.split_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0);
-        (fields.iter().skip(10).take(2).sum(), peak)
+        (ticks, peak)
     }
 }
 
@@ -188,4 +190,116 @@ fn read(bencher: Bencher<'_, '_>) {
         read_store(&folder.path().join("lake"), "lake", &ScanOptions::default(), &options, &Progress::default())
             .unwrap()
     });
+}
+
+/// A week in a store, as files of one node each that were imported.
+struct Week {
+    folder: tempfile::TempDir,
+    /// A name that somebody connected to.
+    name: String,
+}
+
+#[derive(Default)]
+struct Logs {
+    flows: Vec<Vec<u8>>,
+    dns: Vec<u8>,
+    kube: Vec<u8>,
+    name: String,
+}
+
+impl Sink for Logs {
+    fn flow_line(&mut self, node: usize, line: &[u8]) {
+        if self.flows.len() <= node {
+            self.flows.resize_with(node + 1, Vec::new);
+        }
+        self.flows.get_mut(node).unwrap().extend_from_slice(line);
+    }
+
+    fn dns_frame(&mut self, payload: &[u8]) {
+        dnstap::frame(&mut self.dns, payload);
+    }
+
+    fn truth(&mut self, _: &str, name: Option<&str>) {
+        if self.name.is_empty() {
+            name.unwrap_or_default().clone_into(&mut self.name);
+        }
+    }
+
+    fn kube(&mut self, json: &[u8]) {
+        self.kube.extend_from_slice(json);
+    }
+}
+
+static WEEK: LazyLock<Week> = LazyLock::new(|| {
+    let flows: u64 = std::env::var("ATLAS_BENCH_WEEK").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
+    let folder = tempfile::tempdir().unwrap();
+    let mut logs = Logs::default();
+    dnstap::start(&mut logs.dns);
+    let week_nanos = 7 * 86_400_000_000_000_i64;
+    // A connection makes about five records.
+    let interval = week_nanos / i64::try_from(flows / 5).unwrap().max(1);
+    let scenario = Scenario {
+        flows,
+        interval,
+        nodes: 12,
+        namespaces: 300,
+        workloads_per_namespace: 4,
+        pods_per_workload: 2,
+        names: 2_000,
+        ..Scenario::bench(7)
+    };
+    generate(&scenario, &mut logs);
+    dnstap::stop(&mut logs.dns);
+    let at = |name: &str| folder.path().join(name);
+    let mut import = Command::new(env!("CARGO_BIN_EXE_egress-atlas"));
+    import.arg("import").arg("--store").arg(at("lake")).arg("--dns").arg(at("dns.fstrm"));
+    std::fs::write(at("dns.fstrm"), &logs.dns).unwrap();
+    std::fs::write(at("kube.json"), &logs.kube).unwrap();
+    for (node, log) in logs.flows.iter().enumerate() {
+        let path = at(&format!("flows-{node}.ndjson"));
+        std::fs::write(&path, log).unwrap();
+        import.arg("--flows").arg(path);
+    }
+    assert!(import.stderr(Stdio::null()).stdout(Stdio::null()).status().unwrap().success());
+    Week { folder, name: logs.name }
+});
+
+/// What is asked, and in which window.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Name,
+    Namespace,
+    NameOfOneDay,
+}
+
+/// The command as a user starts it, from the store to the answer.
+#[divan::bench(args = [Asked::Name, Asked::Namespace, Asked::NameOfOneDay], sample_count = 5, sample_size = 1)]
+fn investigate(bencher: Bencher<'_, '_>, asked: Asked) {
+    let week = &*WEEK;
+    let at = |name: &str| week.folder.path().join(name);
+    // Days of the store by the names of their folders.
+    let days = || -> Option<Vec<String>> {
+        let cluster = std::fs::read_dir(at("lake").join("flows")).ok()?.next()?.ok()?.path();
+        let mut days: Vec<String> =
+            std::fs::read_dir(cluster).ok()?.filter_map(|day| day.ok()?.file_name().into_string().ok()).collect();
+        days.sort();
+        Some(days)
+    };
+    let day = days().and_then(|days| Some(days.get(days.len() / 2)?.trim_start_matches("date=").to_owned())).unwrap();
+    let run = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_egress-atlas"));
+        let target = if matches!(asked, Asked::Namespace) { "ns-0" } else { &*week.name };
+        command.args(["investigate", target, "--format", "json", "--quiet", "--store"]).arg(at("lake"));
+        command.arg("--kube").arg(at("kube.json"));
+        if matches!(asked, Asked::NameOfOneDay) {
+            command.args(["--since", &format!("{day}T00:00:00Z"), "--until", &format!("{day}T23:59:59Z")]);
+        }
+        command.output().unwrap()
+    };
+    let answer = run();
+    assert!(answer.stdout.starts_with(b"{"), "{}", String::from_utf8_lossy(&answer.stderr));
+    let found = String::from_utf8_lossy(&answer.stdout);
+    let connections = found.lines().find(|line| line.trim_start().starts_with("\"connections\":")).unwrap_or_default();
+    eprintln!("{asked:?}: {}", connections.trim());
+    bencher.bench_local(run);
 }

@@ -7,8 +7,8 @@
 //!
 //! ```text
 //!  files          kube · read       attribute           summary      catalog · classify · detect      report
-//!  Hubble JSON    bytes → rows,     flows × answers     edges,       category, findings,              documents,
-//!  dnstap       → broken ones     → = name, grade,    → coverage   → state of the review            → tables, JSON
+//!  Hubble, Calico bytes → rows,     flows × answers     edges,       category, findings,              documents,
+//!  Antrea, dnstap→ broken ones    → = name, grade,    → coverage   → state of the review            → tables, JSON
 //!  kubectl -o     counted           confidence
 //! ```
 //!
@@ -33,7 +33,7 @@
 //! - [`report`]: finished values in, text out: documents, index, JSON, the columns of tables.
 //! - [`simulate`]: data that we make ourselves: the demo, and random clusters whose truth is known. Its encoders share
 //!   nothing with the decoders of [`read`], so that each checks the other.
-//! - [`task`]: units of work: read everything with all cores; judge everything.
+//! - [`task`]: units of work: read everything with all cores; judge everything; the same in slices on many machines.
 //! - [`cli`]: one file per command. The only place with a clock, with a terminal, and with data frames.
 //!
 //! # What always holds

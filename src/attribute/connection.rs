@@ -3,6 +3,8 @@
 //! Key: cluster, protocol, both addresses and ports, in an order that does not depend on direction. Observations of one
 //! key whose times are not further apart than the idle time are one connection. Merging is commutative and associative.
 
+use std::cmp::Ordering;
+
 use crate::model::{
     AddressId, Certainty, ChainId, Endpoint, EndpointId, FlowRow, Initiator, Protocol, RecordId, TextId, Timestamp,
     Verdict, Vocabulary, VocabularyMap,
@@ -113,6 +115,11 @@ impl Connection {
         }
     }
 
+    /// The same connection without the id of a record, and without what decides between ids.
+    pub(crate) fn without_id(self) -> Self {
+        Self { id: RecordId::NONE, id_time: Timestamp::UNKNOWN, id_is_forward: false, ..self }
+    }
+
     /// The same connection in the numbers of another vocabulary.
     pub(crate) fn renumbered(self, map: &VocabularyMap) -> Self {
         Self {
@@ -130,13 +137,24 @@ impl Connection {
         }
     }
 
-    /// Whether two observations of one key belong to one connection: close in time, and of the same pods as far as they say.
-    pub(crate) fn touches(&self, other: &Self, idle_nanos: i64, vocabulary: &Vocabulary) -> bool {
+    /// Whether two observations of one key can belong to one connection: close in time, and of the same pods as far as they say.
+    fn touches(&self, other: &Self, idle_nanos: i64, vocabulary: &Vocabulary) -> bool {
+        same_pod(self.low, other.low, vocabulary)
+            && same_pod(self.high, other.high, vocabulary)
+            && self.is_near(other, idle_nanos)
+    }
+
+    /// Whether two observations of one key belong to one connection whatever else was observed: close in time, and their ends
+    /// named alike. An end without a pod may be any pod; whose it is can be told only when everything is there.
+    pub(crate) fn continues(&self, other: &Self, idle_nanos: i64, vocabulary: &Vocabulary) -> bool {
+        (self.low == other.low || pod_of(self.low, vocabulary) == pod_of(other.low, vocabulary))
+            && (self.high == other.high || pod_of(self.high, vocabulary) == pod_of(other.high, vocabulary))
+            && self.is_near(other, idle_nanos)
+    }
+
+    fn is_near(&self, other: &Self, idle_nanos: i64) -> bool {
         // Without the client's port, every connection between the ends has this key.
         let idle_nanos = if self.key.low.1 == 0 || self.key.high.1 == 0 { idle_nanos / 10 } else { idle_nanos };
-        if !same_pod(self.low, other.low, vocabulary) || !same_pod(self.high, other.high, vocabulary) {
-            return false;
-        }
         match (self.first.is_known(), other.first.is_known()) {
             (true, true) => {
                 other.first <= self.last.plus_nanos(idle_nanos) && self.first <= other.last.plus_nanos(idle_nanos)
@@ -170,6 +188,11 @@ impl Connection {
             }
         }
     }
+}
+
+/// Namespace and pod of an end.
+fn pod_of(end: EndpointId, vocabulary: &Vocabulary) -> (&str, &str) {
+    vocabulary.endpoint_of(end).map_or(("", ""), |end| (&*end.namespace, &*end.pod))
 }
 
 /// Whether two descriptions of one end can be of one pod.
@@ -219,25 +242,53 @@ fn fuller(one: ChainId, two: ChainId, vocabulary: &Vocabulary) -> ChainId {
 /// How many connections of one key may be open at a time.
 const OPEN_MAX: usize = 4;
 
-/// Turns observations (any order, one key after another or mixed) into connections.
-pub(crate) fn cluster(mut observed: Vec<Connection>, idle_nanos: i64, vocabulary: &Vocabulary) -> Vec<Connection> {
-    observed.sort_by(|one, two| {
-        let order = |connection: &Connection| (connection.key, connection.first, connection.last);
-        order(one).cmp(&order(two)).then_with(|| described(one, vocabulary).cmp(&described(two, vocabulary)))
-    });
-    let mut clustered: Vec<Connection> = Vec::with_capacity(observed.len());
-    for connection in observed {
-        // Connections of successive pods with one address may interleave, so the last one is not the only one open.
-        let open = clustered
-            .iter_mut()
-            .rev()
-            .take_while(|open| open.key == connection.key)
-            .take(OPEN_MAX)
-            .find(|open| open.touches(&connection, idle_nanos, vocabulary));
-        match open {
-            Some(open) => open.absorb(&connection, vocabulary),
-            None => clustered.push(connection),
+/// Turns observations (any order, one key after another or mixed) into connections. Whatever was joined already by
+/// [`Connection::continues`] changes nothing.
+pub(crate) fn cluster(observed: Vec<Connection>, idle_nanos: i64, vocabulary: &Vocabulary) -> Vec<Connection> {
+    let mut continued = continued(observed, idle_nanos, vocabulary);
+    let mut clustered: Vec<Connection> = Vec::with_capacity(continued.len());
+    for of_key in continued.chunk_by_mut(|one, two| one.key == two.key) {
+        of_key.sort_by(|one, two| {
+            let order = |connection: &Connection| (connection.first, connection.last);
+            order(one).cmp(&order(two)).then_with(|| described(one, vocabulary).cmp(&described(two, vocabulary)))
+        });
+        for connection in of_key {
+            // Connections of successive pods with one address may interleave, so the last one is not the only one open.
+            let open = clustered
+                .iter_mut()
+                .rev()
+                .take_while(|open| open.key == connection.key)
+                .take(OPEN_MAX)
+                .find(|open| open.touches(connection, idle_nanos, vocabulary));
+            match open {
+                Some(open) => open.absorb(connection, vocabulary),
+                None => clustered.push(*connection),
+            }
         }
     }
     clustered
+}
+
+/// Joins observations whose ends are named alike, one key after another. What comes out does not depend on what was joined before.
+pub(crate) fn continued(mut observed: Vec<Connection>, idle_nanos: i64, vocabulary: &Vocabulary) -> Vec<Connection> {
+    observed.sort_unstable_by(|one, two| {
+        let pod = |one: EndpointId, two: EndpointId| {
+            if one == two { Ordering::Equal } else { pod_of(one, vocabulary).cmp(&pod_of(two, vocabulary)) }
+        };
+        one.key
+            .cmp(&two.key)
+            .then_with(|| pod(one.low, two.low))
+            .then_with(|| pod(one.high, two.high))
+            .then_with(|| (one.first, one.last).cmp(&(two.first, two.last)))
+    });
+    let mut joined: Vec<Connection> = Vec::with_capacity(observed.len());
+    for connection in observed {
+        match joined.last_mut() {
+            Some(last) if last.key == connection.key && last.continues(&connection, idle_nanos, vocabulary) => {
+                last.absorb(&connection, vocabulary);
+            }
+            _ => joined.push(connection),
+        }
+    }
+    joined
 }

@@ -13,6 +13,7 @@ use super::answers::Answer;
 use super::connection::{Connection, ConnectionKey};
 use super::questions::Questions;
 use super::spill::Spill;
+use super::volumes::Counted;
 use crate::model::{
     Activity, AddressId, Batch, Endpoint, EndpointId, FlowRow, IdentityKind, SourceKind, TextId, Timestamp, Vocabulary,
 };
@@ -97,6 +98,8 @@ pub struct Fold {
     open: HashMap<ConnectionKey, Connection>,
     pub(crate) connections: Spill<Connection>,
     pub(crate) answers: Spill<Answer>,
+    /// What records count, by the partition of their connection.
+    pub(crate) counted: Spill<Counted>,
     pub(crate) sightings: HashSet<Sighting>,
     /// The last sighting of each endpoint, by its number.
     last_sightings: Vec<Seen>,
@@ -132,7 +135,7 @@ pub(crate) fn address_hash(vocabulary: &Vocabulary, address: AddressId) -> u64 {
     }
 }
 
-fn connection_hash(vocabulary: &Vocabulary, key: &ConnectionKey) -> u64 {
+pub(super) fn connection_hash(vocabulary: &Vocabulary, key: &ConnectionKey) -> u64 {
     let end = |end: (AddressId, u16)| match vocabulary.stand_in(end.0) {
         Some(stand_in) => stable_hash(&(stand_in, end.1)),
         None => stable_hash(&(vocabulary.address_of(end.0), end.1)),
@@ -150,6 +153,7 @@ impl Fold {
             open: HashMap::new(),
             connections: Spill::new(limits.parked_rows_max),
             answers: Spill::new(limits.parked_rows_max),
+            counted: Spill::new(limits.parked_rows_max),
             sightings: HashSet::new(),
             last_sightings: Vec::new(),
             activity: HashMap::new(),
@@ -165,6 +169,9 @@ impl Fold {
     pub fn add(&mut self, batch: &Batch, cluster: TextId) -> io::Result<()> {
         for record in batch.records() {
             self.add_record(record, cluster)?;
+        }
+        for one in Counted::all(batch, cluster, &self.vocabulary, &self.limits) {
+            self.counted.push(connection_hash(&self.vocabulary, &one.of.key), one)?;
         }
         for row in &batch.answers {
             let mut answer = Answer::of(row);
@@ -219,7 +226,7 @@ impl Fold {
         match self.open.entry(observed.key) {
             Entry::Occupied(mut entry) => {
                 let open = entry.get_mut();
-                if open.touches(&observed, self.limits.idle_nanos, &self.vocabulary) {
+                if open.continues(&observed, self.limits.idle_nanos, &self.vocabulary) {
                     open.absorb(&observed, &self.vocabulary);
                 } else {
                     let finished = std::mem::replace(open, observed);

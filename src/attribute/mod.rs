@@ -6,24 +6,31 @@
 //! only files touched are the temporary ones that bound memory.
 
 mod answers;
+pub mod codec;
 mod connection;
 mod fold;
 mod join;
 pub mod oracle;
 mod orientation;
 mod parked;
+mod partial_read;
+mod partial_write;
 mod parties;
 mod pipeline;
 mod questions;
 mod rank;
 mod rows;
 mod spill;
+mod volumes;
 
 pub use answers::Answer;
 pub use connection::Connection;
 pub use fold::{Fold, FoldLimits};
 pub use join::{Attributed, Candidate, JoinOptions};
+pub use partial_read::PartialError;
+pub use partial_write::Folded;
 pub use parties::{Parties, Party, PartyId};
-pub use pipeline::{Evidence, Named, Sink, attribute};
+pub use pipeline::{Evidence, Named, Parted, Passes, Sink, attribute};
 pub use questions::Questions;
 pub use rows::{AttributedRow, Rows, in_order};
+pub use volumes::Counts;

@@ -20,6 +20,7 @@ use super::parties::{Parties, PartyId};
 use super::questions::Questions;
 use super::rank::Habits;
 use super::spill::{PARTITIONS, Spill};
+use super::volumes::{Counted, Counts, Settled, SettledKey, settle, settled_key};
 use crate::kube::Inventory;
 use crate::model::{
     Activity, AddressId, EndpointId, IdentityKind, NameId, Protocol, RecordId, SourceKind, TextId, Timestamp, Verdict,
@@ -38,6 +39,8 @@ pub struct Evidence {
     /// Questions that got no address.
     pub questions: Questions,
     connections: Vec<Spill<Connection>>,
+    /// What connections stand for, where records count; in the partitions of the connections.
+    settled: Vec<Spill<Settled>>,
     answers: Vec<(Spill<Answer>, VocabularyMap)>,
     clusters: ClusterNames,
     limits: FoldLimits,
@@ -88,10 +91,31 @@ pub struct Named<'a> {
     pub reported: &'a [NameId],
     /// Grade, candidates, confidence.
     pub attributed: &'a Attributed,
+    /// How many connections it stands for, and its bytes from client to server and back.
+    pub counts: Counts,
+}
+
+/// What is known of a connection before the join.
+#[derive(Clone, Copy, Debug)]
+pub struct Parted {
+    /// The client's pod, if known.
+    pub client: Option<PartyId>,
+    /// Its address.
+    pub client_address: AddressId,
+    /// The server's pod, if known.
+    pub server: Option<PartyId>,
+    /// Its address.
+    pub server_address: AddressId,
+    /// First record.
+    pub first: Timestamp,
 }
 
 /// Takes what the join hands over, in any order. One per thread, merged by the caller.
 pub trait Sink: Send {
+    /// Whether a connection between these ends may be of use: the join of others is spared. All are, unless a receiver says otherwise.
+    fn wants(&self, _: &Evidence, _: &Parted) -> bool {
+        true
+    }
     /// An attributed connection.
     fn connection(&mut self, evidence: &Evidence, named: &Named<'_>);
     /// An answer, with the pod that got it.
@@ -147,7 +171,7 @@ impl Evidence {
                 losses.entry((cluster, node)).or_default().absorb(seen);
             }
             questions.absorb(fold.questions, &map, |cluster| clusters.resolve(cluster));
-            connections.push((fold.connections, map.clone()));
+            connections.push((fold.connections, fold.counted, map.clone()));
             answers.push((fold.answers, map));
         }
         settle_losses(losses, &mut activity, unnamed);
@@ -157,15 +181,26 @@ impl Evidence {
             (cluster, end.identity)
         });
         let ends = ends.collect();
-        let mut evidence =
-            Self { vocabulary, parties, activity, questions, connections: Vec::new(), answers, clusters, limits, ends };
+        let mut evidence = Self {
+            vocabulary,
+            parties,
+            activity,
+            questions,
+            connections: Vec::new(),
+            settled: Vec::new(),
+            answers,
+            clusters,
+            limits,
+            ends,
+        };
         let stages = each_partition(threads, |mut partitions| {
             let mut stage = FirstStage::new(&evidence, limits.parked_rows_max);
             partitions.try_for_each(|partition| stage.partition(&connections, partition, limits.idle_nanos))?;
-            Ok((stage.oriented, stage.residences))
+            Ok((stage.oriented, stage.settled, stage.residences))
         })?;
-        for (spill, residences) in stages {
+        for (spill, settled, residences) in stages {
             evidence.connections.push(spill);
+            evidence.settled.push(settled);
             for ((cluster, address, party), (first, last)) in residences {
                 evidence.parties.reside(cluster, address, party, first, last);
             }
@@ -260,6 +295,18 @@ impl Evidence {
         })
     }
 
+    /// What the connections of a partition stand for, where records count.
+    fn read_counts(&self, partition: usize) -> io::Result<HashMap<SettledKey, Counts>> {
+        let mut all = HashMap::new();
+        for spill in &self.settled {
+            spill.each(partition, |some| {
+                all.extend(some.iter().map(|one| (settled_key(&one.of), one.counts)));
+                Ok(())
+            })?;
+        }
+        Ok(all)
+    }
+
     fn question(&self, connection: &Connection, ends: &Oriented) -> (Question, Option<PartyId>) {
         let party = self.party_of(ends.client, ends.client_address, connection);
         let question = Question {
@@ -312,24 +359,31 @@ fn learn_sighting(
 struct FirstStage<'a> {
     evidence: &'a Evidence,
     oriented: Spill<Connection>,
+    settled: Spill<Settled>,
     residences: HashMap<(TextId, AddressId, PartyId), (Timestamp, Timestamp)>,
 }
 
 impl<'a> FirstStage<'a> {
     fn new(evidence: &'a Evidence, parked_rows_max: usize) -> Self {
-        Self { evidence, oriented: Spill::new(parked_rows_max), residences: HashMap::new() }
+        Self {
+            evidence,
+            oriented: Spill::new(parked_rows_max),
+            settled: Spill::new(parked_rows_max),
+            residences: HashMap::new(),
+        }
     }
 
     fn partition(
         &mut self,
-        folds: &[(Spill<Connection>, VocabularyMap)],
+        folds: &[(Spill<Connection>, Spill<Counted>, VocabularyMap)],
         partition: usize,
         idle_nanos: i64,
     ) -> io::Result<()> {
         let vocabulary = &self.evidence.vocabulary;
         let mut observed = Vec::new();
         let mut parked = Vec::new();
-        for (spill, map) in folds {
+        let (mut counted, mut counts) = (Vec::new(), Vec::new());
+        for (spill, volumes, map) in folds {
             parked.clear();
             spill.read(partition, &mut parked)?;
             observed.extend(parked.iter().map(|connection: &Connection| {
@@ -337,8 +391,21 @@ impl<'a> FirstStage<'a> {
                 connection.key.cluster = self.shared_cluster(&connection);
                 connection
             }));
+            counts.clear();
+            volumes.read(partition, &mut counts)?;
+            counted.extend(counts.iter().map(|one: &Counted| {
+                let mut one = one.renumbered(map);
+                one.of.key.cluster = self.shared_cluster(&one.of);
+                one
+            }));
         }
-        for connection in connection::cluster(observed, idle_nanos, vocabulary) {
+        let connections = connection::cluster(observed, idle_nanos, vocabulary);
+        if !counted.is_empty() {
+            for one in settle(&connections, counted, &self.evidence.limits) {
+                self.settled.push(address_hash(vocabulary, one.of.oriented().server_address), one)?;
+            }
+        }
+        for connection in connections {
             for (endpoint, (address, _)) in
                 [(connection.low, connection.key.low), (connection.high, connection.key.high)]
             {
@@ -416,20 +483,45 @@ pub fn attribute<S: Sink>(
     threads: usize,
     sink: impl Fn() -> S + Sync,
 ) -> io::Result<Vec<S>> {
-    let mut habits = Habits::default();
-    let learnt = each_partition(threads, |mut partitions| {
+    Passes::over(evidence, options, threads)?.attribute(evidence, sink)
+}
+
+/// What all connections teach, learnt once for several passes over the same evidence.
+#[derive(Debug)]
+pub struct Passes {
+    options: JoinOptions,
+    threads: usize,
+    habits: Habits,
+}
+
+impl Passes {
+    /// Learns from all connections.
+    ///
+    /// Fails only when a temporary file cannot be read.
+    pub fn over(evidence: &Evidence, options: &JoinOptions, threads: usize) -> io::Result<Self> {
         let mut habits = Habits::default();
-        partitions.try_for_each(|partition| learn(evidence, options, partition, &mut habits))?;
-        Ok(habits)
-    })?;
-    for part in learnt {
-        habits.absorb(part);
+        let learnt = each_partition(threads, |mut partitions| {
+            let mut habits = Habits::default();
+            partitions.try_for_each(|partition| learn(evidence, options, partition, &mut habits))?;
+            Ok(habits)
+        })?;
+        for part in learnt {
+            habits.absorb(part);
+        }
+        Ok(Self { options: *options, threads, habits })
     }
-    each_partition(threads, |mut partitions| {
-        let mut sink = sink();
-        partitions.try_for_each(|partition| hand_over(evidence, options, &habits, partition, &mut sink))?;
-        Ok(sink)
-    })
+
+    /// Names every connection and hands it over; `sink` makes the receiver of each thread.
+    ///
+    /// Fails only when a temporary file cannot be read.
+    pub fn attribute<S: Sink>(&self, evidence: &Evidence, sink: impl Fn() -> S + Sync) -> io::Result<Vec<S>> {
+        each_partition(self.threads, |mut partitions| {
+            let mut sink = sink();
+            partitions
+                .try_for_each(|partition| hand_over(evidence, &self.options, &self.habits, partition, &mut sink))?;
+            Ok(sink)
+        })
+    }
 }
 
 fn learn(evidence: &Evidence, options: &JoinOptions, partition: usize, habits: &mut Habits) -> io::Result<()> {
@@ -455,6 +547,7 @@ fn hand_over(
     sink: &mut impl Sink,
 ) -> io::Result<()> {
     let index = evidence.read_answers(partition)?;
+    let counted = evidence.read_counts(partition)?;
     for (answer, client) in index.iter() {
         let party = match client {
             Client::Party(party) => Some(party),
@@ -470,6 +563,12 @@ fn hand_over(
         }
         let ends = connection.oriented();
         let (question, client) = evidence.question(connection, &ends);
+        let server = evidence.party_of(ends.server, ends.server_address, connection);
+        let (client_address, server_address) = (ends.client_address, ends.server_address);
+        let parted = Parted { client, client_address, server, server_address, first: connection.first };
+        if !sink.wants(evidence, &parted) {
+            return;
+        }
         let attributed = joiner.join(&question);
         let named = Named {
             cluster: question.cluster,
@@ -478,7 +577,7 @@ fn hand_over(
             client_kind: evidence.kind_of(ends.client),
             client_endpoint: ends.client,
             server_endpoint: ends.server,
-            server: evidence.party_of(ends.server, ends.server_address, connection),
+            server,
             server_cluster: evidence.cluster_of(ends.server, connection),
             server_address: ends.server_address,
             server_kind: evidence.kind_of(ends.server),
@@ -492,7 +591,15 @@ fn hand_over(
             guessed: ends.guessed,
             reported: evidence.vocabulary.chain_of(connection.reported),
             attributed: &attributed,
+            counts: if counted.is_empty() { Counts::default() } else { counts_of(&counted, connection, &ends) },
         };
         sink.connection(evidence, &named);
     })
+}
+
+/// What a connection stands for, with the bytes as its client sees them.
+fn counts_of(counted: &HashMap<SettledKey, Counts>, connection: &Connection, ends: &Oriented) -> Counts {
+    let counts = counted.get(&settled_key(connection)).copied().unwrap_or_default();
+    let low_is_client = connection.key.low == (ends.client_address, ends.client_port);
+    Counts { bytes: counts.bytes.map(|bytes| if low_is_client { bytes } else { bytes.swapped() }), ..counts }
 }

@@ -10,7 +10,7 @@ use super::parties::{Parties, PartyId};
 use crate::model::{AddressId, Asking, Batch, EndpointId, NameId, TextId, Timestamp, Vocabulary, VocabularyMap};
 
 /// Cluster, client, claimed pod, domain.
-type Key = (TextId, AddressId, EndpointId, NameId);
+pub(super) type Key = (TextId, AddressId, EndpointId, NameId);
 
 /// Counters by client and domain.
 #[derive(Debug, Default)]
@@ -28,6 +28,16 @@ impl Questions {
             asking.add(name, vocabulary.name_of(row.domain), Some(row.kind), row.is_missing, 1);
             asking.at(row.time);
         }
+    }
+
+    /// All counters, in any order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Asking)> {
+        self.asked.iter()
+    }
+
+    /// Adds counters of one key.
+    pub(super) fn add_asking(&mut self, key: Key, asking: Asking) {
+        self.asked.entry(key).or_default().absorb(asking);
     }
 
     /// Adds what another worker counted.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::collect_sources::{Feed, FeedKind, IpfixListener, Listen, ServerTls, networks, read_listen};
 use super::document::{Document, DocumentError, Table};
-use super::settings_rules::optional_list;
 use crate::model::parse_duration_nanos;
 
 /// What the collector is told.
@@ -34,13 +34,19 @@ pub struct CollectSettings {
     pub dnstap: Vec<DnstapListener>,
     /// `[[hubble]]`: files that are followed.
     pub hubble: Vec<HubbleFiles>,
+    /// `[[relay]]`, `[[goldmane]]`, `[[antrea]]`: gRPC servers that are asked.
+    pub feeds: Vec<Feed>,
+    /// `[[ipfix]]`: listeners.
+    pub ipfix: Vec<IpfixListener>,
 }
 
 /// Where DNS servers connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnstapListener {
-    /// `listen`: a socket of either kind.
+    /// `listen`: a socket that speaks of connections.
     pub listen: Listen,
+    /// `certificate`, `key`, `client_ca`: for `tls://`.
+    pub tls: Option<ServerTls>,
     /// `cluster`: of everything that comes in here, in place of the shared one.
     pub cluster: String,
     /// `connections`: how many at a time. Default 1,000.
@@ -53,24 +59,6 @@ pub struct DnstapListener {
     pub allow: Vec<IpNet>,
 }
 
-/// A listening socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// `unix://PATH`.
-    Unix(PathBuf),
-    /// `tcp://ADDRESS:PORT`.
-    Tcp(SocketAddr),
-}
-
-impl std::fmt::Display for Listen {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix://{}", path.display()),
-            Self::Tcp(address) => write!(f, "tcp://{address}"),
-        }
-    }
-}
-
 /// Files of a Hubble exporter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubbleFiles {
@@ -80,9 +68,23 @@ pub struct HubbleFiles {
     pub cluster: String,
 }
 
-const KEYS: [&str; 9] = ["store", "cluster", "http", "sync", "flush", "backlog_mib", "retention", "dnstap", "hubble"];
+const KEYS: [&str; 13] = [
+    "store",
+    "cluster",
+    "http",
+    "sync",
+    "flush",
+    "backlog_mib",
+    "retention",
+    "dnstap",
+    "hubble",
+    "relay",
+    "goldmane",
+    "antrea",
+    "ipfix",
+];
 
-fn duration(table: &Table<'_>, key: &str, default: Duration) -> Result<Duration, DocumentError> {
+pub(super) fn duration(table: &Table<'_>, key: &str, default: Duration) -> Result<Duration, DocumentError> {
     let parse = |text: &str| {
         let nanos = parse_duration_nanos(text).and_then(|nanos| u64::try_from(nanos).ok()).filter(|nanos| *nanos > 0);
         nanos.map(Duration::from_nanos).ok_or("write a duration as `500ms`, `90s`, `10m` or `14d`")
@@ -90,27 +92,10 @@ fn duration(table: &Table<'_>, key: &str, default: Duration) -> Result<Duration,
     table.get(key).map_or(Ok(default), |value| value.read(parse))
 }
 
-fn number(table: &Table<'_>, key: &str, default: u64) -> Result<u64, DocumentError> {
+pub(super) fn number(table: &Table<'_>, key: &str, default: u64) -> Result<u64, DocumentError> {
     let Some(value) = table.get(key) else { return Ok(default) };
     let text = value.number_or_text()?;
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| value.refuse(&text, "write a whole number above 0"))
-}
-
-fn listen(text: &str) -> Result<Listen, String> {
-    if let Some(path) = text.strip_prefix("unix://") {
-        return if path.starts_with('/') {
-            Ok(Listen::Unix(path.into()))
-        } else {
-            Err("write the whole path, as in `unix:///run/egress-atlas/dnstap.sock`".to_owned())
-        };
-    }
-    if let Some(address) = text.strip_prefix("tcp://") {
-        return address
-            .parse()
-            .map(Listen::Tcp)
-            .map_err(|_| "write address and port, as in `tcp://0.0.0.0:6000` or `tcp://[::]:6000`".to_owned());
-    }
-    Err("write `unix:///PATH` or `tcp://ADDRESS:PORT`".to_owned())
 }
 
 /// A pattern as the follower reads it; whether a file matches is not looked at.
@@ -147,6 +132,8 @@ impl CollectSettings {
             retention: duration(&root, "retention", second * 86_400 * 14)?,
             dnstap: Vec::new(),
             hubble: Vec::new(),
+            feeds: Vec::new(),
+            ipfix: Vec::new(),
         };
         for table in root.tables("dnstap")? {
             settings.dnstap.push(DnstapListener::read(&table, cluster)?);
@@ -158,11 +145,24 @@ impl CollectSettings {
                 cluster: table.get("cluster").map_or(Ok(cluster), |value| value.text())?.to_owned(),
             });
         }
-        if settings.dnstap.is_empty() && settings.hubble.is_empty() {
+        for kind in FeedKind::ALL {
+            for table in root.tables(kind.as_str())? {
+                settings.feeds.push(Feed::read(kind, &table, cluster)?);
+            }
+        }
+        for table in root.tables("ipfix")? {
+            settings.ipfix.push(IpfixListener::read(&table, cluster)?);
+        }
+        if settings.sources() == 0 {
             // Nothing to collect is a mistake, and the message names a table that mends it.
             root.require("dnstap")?;
         }
         Ok(settings)
+    }
+
+    /// How many sources there are.
+    pub fn sources(&self) -> usize {
+        self.dnstap.len() + self.hubble.len() + self.feeds.len() + self.ipfix.len()
     }
 
     /// A file that uses every key once.
@@ -173,20 +173,26 @@ impl CollectSettings {
 
 impl DnstapListener {
     fn read(table: &Table<'_>, cluster: &str) -> Result<Self, DocumentError> {
-        table.expect_keys(&["listen", "cluster", "connections", "handshake", "idle", "allow"])?;
-        let network = |text: &str| {
-            text.parse::<IpNet>()
-                .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
-                .map_err(|_| "write an address or a range, as in `10.244.0.0/16`")
-        };
-        let allow = optional_list(table, "allow")?;
+        table.expect_keys(&[
+            "listen",
+            "cluster",
+            "connections",
+            "handshake",
+            "idle",
+            "allow",
+            "certificate",
+            "key",
+            "client_ca",
+        ])?;
+        let listen = read_listen(table, &["unix", "tcp", "tls"])?;
         Ok(Self {
-            listen: table.require("listen")?.read(listen)?,
+            tls: ServerTls::read(table, &listen)?,
+            listen,
             cluster: table.get("cluster").map_or(Ok(cluster), |value| value.text())?.to_owned(),
             connections: usize::try_from(number(table, "connections", 1_000)?).unwrap_or(usize::MAX),
             handshake: duration(table, "handshake", Duration::from_secs(5))?,
             idle: duration(table, "idle", Duration::from_hours(1))?,
-            allow: allow.iter().map(|value| value.read(network)).collect::<Result<_, _>>()?,
+            allow: networks(table)?,
         })
     }
 }
@@ -199,16 +205,24 @@ cluster = "prod-eu"
 http = "0.0.0.0:9464"
 sync = "1s"           # how long pushed data may wait to be on disk
 flush = "1m"          # how long rows may wait to be in the store
-backlog_mib = 2048    # how much may wait for the store before nothing is taken any more
+backlog_mib = 2048    # what may wait for the store; then nothing is taken
 retention = "14d"     # how long days are kept
 
-# CoreDNS: `dnstap tcp://ADDRESS:6000 full`. Everybody who may connect can invent answers: restrict it.
+# CoreDNS: `dnstap tcp://ADDRESS:6000 full`.
+# Everybody who may connect can invent answers: restrict it.
 [[dnstap]]
 listen = "tcp://0.0.0.0:6000"
 allow = ["10.244.0.0/16", "192.168.10.0/24"]
 connections = 1000    # at a time
 handshake = "5s"      # how long a peer may take to begin
-idle = "1h"           # how long a peer may be silent before it is taken for dead
+idle = "1h"           # silent for so long, a peer is taken for dead
+
+# The same within TLS: `dnstap tls://HOST:6001 full`. CoreDNS has no certificate of its own to show; others have.
+[[dnstap]]
+listen = "tls://0.0.0.0:6001"
+certificate = "/etc/egress-atlas/tls/tls.crt"   # read again when the files change
+key = "/etc/egress-atlas/tls/tls.key"
+client_ca = "/etc/egress-atlas/clients/ca.crt"  # only who shows a certificate of this; leave it out for everybody
 
 [[dnstap]]
 listen = "unix:///run/egress-atlas/dnstap.sock"
@@ -218,6 +232,40 @@ cluster = "prod-eu"
 [[hubble]]
 path = "/var/log/hubble/events*.log*"
 cluster = "prod-eu"
+
+# Hubble Relay: `tcp://…:80` as it is installed, `tls://…:443` where its TLS is on.
+[[relay]]
+address = "tls://hubble-relay.kube-system.svc:443"
+server_name = "egress-atlas.hubble-relay.cilium.io"  # the relay's certificate names *.hubble-relay.cilium.io
+ca = "/etc/egress-atlas/relay/ca.crt"
+certificate = "/etc/egress-atlas/relay/tls.crt"      # where it asks clients for one; leave both out otherwise
+key = "/etc/egress-atlas/relay/tls.key"
+connect = "10s"       # how long connecting and the beginning of the answer may take
+idle = "5m"           # how long the stream may be silent before it is taken for dead
+
+# Calico's Goldmane. It has no addresses: edges and verdicts inside the cluster, nothing to name outside.
+[[goldmane]]
+address = "tls://goldmane.calico-system.svc:7443"
+ca = "/etc/egress-atlas/goldmane/ca.crt"
+certificate = "/etc/egress-atlas/goldmane/tls.crt"
+key = "/etc/egress-atlas/goldmane/tls.key"
+
+# Antrea's flow aggregator with `flowStreamService` (2.7).
+[[antrea]]
+address = "tls://flow-aggregator.flow-aggregator.svc:14740"
+ca = "/etc/egress-atlas/antrea/ca.crt"
+token = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # later than 2.7; never sent without TLS
+
+# IPFIX of Antrea's flow exporters or aggregator; `udp://` loses what it loses, and sequence numbers tell how much.
+[[ipfix]]
+listen = "tcp://0.0.0.0:4739"
+allow = ["10.244.0.0/16"]
+exporters = 256       # at a time
+idle = "1h"
+
+[[ipfix]]
+listen = "udp://0.0.0.0:4739"
+templates = "30m"     # how long a template is good without being sent again: three times the exporter's refresh
 "#;
 
 #[cfg(test)]
@@ -227,7 +275,8 @@ mod tests {
     #[test]
     fn the_example_uses_every_key() {
         let settings = CollectSettings::parse(CollectSettings::example(), "collect.toml").unwrap();
-        assert_eq!((settings.dnstap.len(), settings.hubble.len()), (2, 1));
+        assert_eq!((settings.dnstap.len(), settings.hubble.len()), (3, 1));
+        assert_eq!((settings.feeds.len(), settings.ipfix.len()), (3, 2));
         assert_eq!(settings.backlog_bytes, 2 << 30);
         assert_eq!(settings.retention, Duration::from_hours(14 * 24));
         assert!(KEYS.iter().all(|key| CollectSettings::example().contains(key)));
@@ -242,7 +291,7 @@ mod tests {
         check("store = \"s\"\n", "c.toml line 1: the file needs the key `dnstap`");
         check(
             "store = \"s\"\n[[dnstap]]\nlisten = \"6000\"\n",
-            "c.toml line 3: `listen` cannot be `6000`: write `unix:///PATH` or `tcp://ADDRESS:PORT`",
+            "c.toml line 3: `listen` cannot be `6000`: write `unix:///PATH`, `tcp://ADDRESS:PORT` or `tls://ADDRESS:PORT`",
         );
         check(
             "store = \"s\"\nsync = \"1\"\n",

@@ -6,6 +6,7 @@
 
 mod address;
 mod collect_settings;
+mod collect_sources;
 mod date;
 mod document;
 mod embedded;
@@ -21,10 +22,12 @@ mod row;
 mod settings;
 pub mod settings_detect;
 mod settings_draft;
+mod settings_plan;
 mod settings_rules;
 
 pub use address::unwrap_embedded;
-pub use collect_settings::{CollectSettings, DnstapListener, HubbleFiles, Listen};
+pub use collect_settings::{CollectSettings, DnstapListener, HubbleFiles};
+pub use collect_sources::{ClientTls, Feed, FeedKind, IpfixListener, Listen, ServerTls};
 pub use date::Date;
 pub(crate) use document::edits;
 pub(crate) use document::suggestion;
@@ -39,4 +42,5 @@ pub use row::Scope;
 pub use settings::{Join, Networks, Settings};
 pub use settings_detect::{Detect, THRESHOLDS, Threshold};
 pub use settings_draft::{Database, DraftSettings, Harbor, Ntp, Profile, PublicAccess, VendorRanges};
+pub use settings_plan::PlanSettings;
 pub use settings_rules::{BEHAVIOUR_CLASSES, CATALOG_CLASSES, CategoryRule, Exemption, Reach, SuspectRule};

@@ -14,6 +14,7 @@ use super::document::{Document, DocumentError, Table};
 use super::pattern::Pattern;
 use super::settings_detect::Detect;
 use super::settings_draft::DraftSettings;
+use super::settings_plan::PlanSettings;
 use super::settings_rules::{CategoryRule, Exemption, SuspectRule, optional_list};
 use crate::model::parse_duration_nanos;
 
@@ -40,6 +41,8 @@ pub struct Settings {
     pub clusters: BTreeMap<Box<str>, Networks>,
     /// `[draft]` and `[clusters.NAME.draft]`: what policy drafts may contain.
     pub draft: DraftSettings,
+    /// `[plan]`: what namespaces are for.
+    pub plan: PlanSettings,
     /// `[clusters.NAME] profile`: what the CNI of a cluster does where policies leave it open.
     pub profiles: BTreeMap<Box<str>, Box<str>>,
 }
@@ -114,7 +117,9 @@ impl Settings {
         let document = Document::new(file, text);
         let content = document.parse()?;
         let root = document.root(&content);
-        root.expect_keys(&["join", "category", "suspect", "exempt", "detect", "networks", "clusters", "draft"])?;
+        root.expect_keys(&[
+            "join", "category", "suspect", "exempt", "detect", "networks", "clusters", "draft", "plan",
+        ])?;
         let mut settings = Self { file: file.into(), ..Self::default() };
         if let Some(table) = root.table("join")? {
             settings.join = read_join(&table)?;
@@ -136,6 +141,9 @@ impl Settings {
         }
         if let Some(table) = root.table("draft")? {
             settings.draft = DraftSettings::read(&table)?;
+        }
+        if let Some(table) = root.table("plan")? {
+            settings.plan = PlanSettings::read(&table)?;
         }
         if let Some(clusters) = root.table("clusters")? {
             for (name, table) in clusters.named_tables("clusters")? {
@@ -254,8 +262,8 @@ pods = ["240.10.0.0/16"]
 pod_to_pod = true              # whether the baseline policy lets every pod reach every pod of the cluster
 min_grade = "workload"         # the weakest evidence for a name that still makes a rule
 min_confidence = 0.5           # the same, from 0 to 1
-ntp = ["10.0.0.123"]           # time servers; "public" (the default) or "none"
-excluded = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8", "fe80::/10", "fc00::/7", "::1/128"]  # never part of "the public internet"
+ntp = ["10.0.0.123"]           # time servers; "seen" (the default), "public" or "none"
+excluded = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8", "fe80::/10", "fc00::/7", "::1/128", "64:ff9b::/96", "64:ff9b:1::/48"]  # never part of "the public internet"
 harbor = "harbor.example.com"  # registries are reached through it
 harbor_addresses = ["10.0.0.80"]
 harbor_port = 443
@@ -288,6 +296,13 @@ workloads = ["crawler"]
 ports = [443]
 owner = "search@example.com"
 reason = "fetches pages of customers"
+
+# What namespaces are for, and who is called; `*` stands for anything.
+[plan]
+staging = ["*-staging"]
+production = ["shop"]
+system = ["mesh"]
+contacts = ["shop*=team shop, #shop-oncall"]
 
 # What only one cluster has.
 [clusters.east.draft]

@@ -15,14 +15,17 @@ use super::settings_rules::optional_list;
 use crate::model::{DomainName, Grade};
 
 /// What "the public internet" never includes: RFC 1918, RFC 6598, RFC 3927 and RFC 1122 for IPv4; link-local, unique local
-/// (where cloud metadata answers over IPv6) and loopback for IPv6. NAT64 (`64:ff9b::/96`) stays in.
-const EXCLUDED: [&str; 9] = [
+/// (where cloud metadata answers over IPv6), loopback and NAT64 for IPv6, which carries IPv4 addresses of every kind
+/// (RFC 6052, RFC 8215).
+const EXCLUDED: [&str; 11] = [
     "10.0.0.0/8",
     "100.64.0.0/10",
     "127.0.0.0/8",
     "169.254.0.0/16",
     "172.16.0.0/12",
     "192.168.0.0/16",
+    "64:ff9b::/96",
+    "64:ff9b:1::/48",
     "::1/128",
     "fc00::/7",
     "fe80::/10",
@@ -65,8 +68,10 @@ pub enum Profile {
 /// Time servers of the baseline policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Ntp {
-    /// Any public server.
+    /// Any public server, where the baseline of the namespace shows traffic to one that nothing speaks against.
     #[default]
+    Seen,
+    /// Any public server, for every pod.
     Public,
     /// No rule.
     None,
@@ -173,7 +178,7 @@ impl Default for DraftSettings {
             pod_to_pod: true,
             min_grade: Grade::Workload,
             min_confidence: 500,
-            ntp: Ntp::Public,
+            ntp: Ntp::Seen,
             excluded: EXCLUDED.iter().filter_map(|range| range.parse().ok()).collect(),
             harbor: None,
             skip_namespaces: SKIPPED.map(Into::into).into(),
@@ -202,7 +207,7 @@ impl DraftSettings {
             pod_to_pod: table.get("pod_to_pod").map_or(Ok(default.pod_to_pod), |value| value.boolean())?,
             min_grade: table.get("min_grade").map_or(Ok(default.min_grade), |value| value.word(&grades))?,
             min_confidence: table.get("min_confidence").map_or(Ok(default.min_confidence), |value| value.permille())?,
-            ntp: table.get("ntp").map_or(Ok(Ntp::Public), read_ntp)?,
+            ntp: table.get("ntp").map_or(Ok(Ntp::Seen), read_ntp)?,
             excluded: if table.get("excluded").is_some() { ranges(table, "excluded")? } else { default.excluded },
             harbor: read_harbor(table)?,
             skip_namespaces: if table.get("skip_namespaces").is_some() {
@@ -307,6 +312,7 @@ impl PublicAccess {
 
 fn read_ntp(value: Value<'_>) -> Result<Ntp, DocumentError> {
     match value.text() {
+        Ok("seen") => return Ok(Ntp::Seen),
         Ok("public") => return Ok(Ntp::Public),
         Ok("none") => return Ok(Ntp::None),
         _ => {}

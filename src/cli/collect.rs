@@ -43,9 +43,10 @@ pub(super) fn run(args: &CollectArgs, context: &mut Context<'_>) -> anyhow::Resu
     if args.check {
         writeln!(
             context.out,
-            "{name}: good; {} listeners, {} file patterns",
-            settings.dnstap.len(),
-            settings.hubble.len()
+            "{name}: good; {} listeners, {} file patterns, {} streams",
+            settings.dnstap.len() + settings.ipfix.len(),
+            settings.hubble.len(),
+            settings.feeds.len()
         )?;
         for files in &settings.hubble {
             let is_there = |found: Result<PathBuf, glob::GlobError>| found.is_ok_and(|path| path.is_file());

@@ -3,21 +3,24 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
 use super::Context;
 use super::baseline::read_baseline;
+use super::format::Format;
 use super::preflight::{is_covered, summarise};
-use super::traffic::{TrafficArgs, say_account};
-use super::write::{write_file, write_table, write_text};
+use super::spark::{Engine, SparkArgs};
+use super::traffic::{Traffic, TrafficArgs, say_account};
+use super::write::{write_csv, write_file, write_table, write_text};
+use crate::attribute::Evidence;
 use crate::catalog::{Catalog, Reviews};
 use crate::detect::Baseline;
 use crate::error::ExitStatus;
 use crate::model::Severity;
 use crate::report::{
     AtlasView, EventForm, atlas_document, atlas_page, documents, egress_columns, events, index_document,
-    ingress_columns, sarif, summary_text,
+    ingress_columns, sarif, summary_columns, summary_document, summary_markdown, summary_text,
 };
 use crate::task::{judge_against, known_destinations, worst_open};
 
@@ -26,10 +29,13 @@ use crate::task::{judge_against, known_destinations, worst_open};
 #[command(after_help = "Examples:\n  \
     egress-atlas discover --flows 'hubble/*.log*' --dns coredns.fstrm --kube kube.json --out discovery\n  \
     egress-atlas discover --flows eu=eu/ --dns eu=eu.fstrm --flows us=us/ --dns us=us.fstrm --out discovery\n  \
-    egress-atlas discover --flows hubble/ --dns dns.fstrm --out discovery --sarif findings.sarif --events findings.ndjson")]
+    egress-atlas discover --flows hubble/ --dns dns.fstrm --out discovery --sarif findings.sarif --events findings.ndjson\n  \
+    egress-atlas discover --engine spark --master spark://head:7077 --store /mnt/lake --out discovery")]
 pub(super) struct DiscoverArgs {
     #[command(flatten)]
     pub(super) traffic: TrafficArgs,
+    #[command(flatten)]
+    pub(super) spark: SparkArgs,
     /// Where the documents go; existing ones are replaced.
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
@@ -51,6 +57,9 @@ pub(super) struct DiscoverArgs {
     /// End with status 1 when a suspect of this severity or above has no approval.
     #[arg(long, value_enum, value_name = "SEVERITY")]
     pub(super) fail_on: Option<FailOn>,
+    /// How to print the summary; the documents are the same.
+    #[arg(long, value_enum, default_value = "table")]
+    pub(super) format: Format,
 }
 
 /// The severity from which a suspect fails the run.
@@ -75,17 +84,33 @@ pub(super) fn run(args: &DiscoverArgs, context: &mut Context<'_>) -> anyhow::Res
     // Settings and reviews are read before the traffic: a typing error should not cost an hour.
     let reviews = reviews(args.reviews.as_deref())?;
     let baseline = args.baseline.as_deref().map(baseline).transpose()?;
+    let (traffic, evidence) = match &args.spark.engine {
+        Engine::Local if args.spark.master.is_some() => {
+            bail!("--master is for --engine spark; add that, or leave it out")
+        }
+        Engine::Local => args.traffic.load(false, context)?,
+        Engine::Spark => args.spark.discover(&args.traffic, context)?,
+    };
+    finish(args, (&reviews, baseline.as_ref()), (&traffic, evidence), context)
+}
+
+/// Judges what was read, and writes it.
+pub(super) fn finish(
+    args: &DiscoverArgs,
+    (reviews, baseline): (&Reviews, Option<&Baseline>),
+    (traffic, evidence): (&Traffic, Evidence),
+    context: &mut Context<'_>,
+) -> anyhow::Result<ExitStatus> {
     let catalog = Catalog::embedded()?;
-    let (traffic, evidence) = args.traffic.load(false, context)?;
-    let atlas = summarise(&traffic, evidence)?;
-    let view = judge_against(&atlas, &catalog, &traffic.settings, &reviews, baseline.as_ref());
+    let atlas = summarise(traffic, evidence)?;
+    let view = judge_against(&atlas, &catalog, &traffic.settings, reviews, baseline);
     write_baseline(&view, &args.out)?;
     write_findings(&view, args)?;
     if let Some(path) = &args.html {
         write_text(path, &atlas_page(&atlas_document(&view))?)?;
     }
-    write!(context.out, "{}", summary_text(&view, context.width, context.paint))?;
-    say_account(&traffic, context);
+    print(&view, args.format, context)?;
+    say_account(traffic, context);
     context.say(&format!("open {} first", args.out.join("index.md").display()));
     if let Some(from) = args.fail_on
         && let Some(worst) = worst_open(&view).filter(|worst| *worst >= from.severity())
@@ -93,11 +118,23 @@ pub(super) fn run(args: &DiscoverArgs, context: &mut Context<'_>) -> anyhow::Res
         context.say(&format!("status 1: a suspect of severity {worst} has no approval (--fail-on)"));
         return Ok(ExitStatus::NotGood);
     }
-    if is_covered(&traffic, &atlas) {
+    if is_covered(traffic, &atlas) {
         return Ok(ExitStatus::Good);
     }
     context.say("status 3: not proven: an input broke off, or there is no traffic in it, or the flows do not cover the asked window");
     Ok(ExitStatus::NotProven)
+}
+
+/// Prints the summary.
+fn print(view: &AtlasView<'_>, format: Format, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let document = || summary_document(view);
+    match format {
+        Format::Table => write!(context.out, "{}", summary_text(view, context.width, context.paint))?,
+        Format::Json => writeln!(context.out, "{}", serde_json::to_string_pretty(&document())?)?,
+        Format::Csv => write_csv(context.out, &summary_columns(&document()))?,
+        Format::Markdown => write!(context.out, "{}", summary_markdown(&document()))?,
+    }
+    Ok(())
 }
 
 /// Writes every file of the baseline.

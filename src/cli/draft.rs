@@ -1,6 +1,6 @@
 //! `draft`: network policies from a baseline, checked, with everything that they leave out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use super::Context;
 use super::baseline::read_baseline;
 use super::discover::reviews;
+use super::drafts_index::{DRAFTS_INDEX, drafts_index};
 use super::traffic::TrafficArgs;
 use super::write::{write_csv, write_text};
 use crate::catalog::{Catalog, Date, Reviews, Settings};
@@ -53,6 +54,9 @@ pub(super) struct DraftArgs {
     /// Reviews newer than the baseline [default: `reviews.toml` in the working folder; else those of the baseline].
     #[arg(long, value_name = "FILE")]
     reviews: Option<PathBuf>,
+    /// The day that decides which approvals have expired, `YYYY-MM-DD` [default: today, or the last day of the baseline if that is later].
+    #[arg(long, value_name = "DATE", value_parser = day)]
+    today: Option<Date>,
     /// Print the evidence of one rule instead of writing files; ids stand in the comments of the drafts.
     #[arg(long, value_name = "RULE")]
     explain: Option<String>,
@@ -94,21 +98,26 @@ enum SummaryFormat {
 struct Drafted {
     drafts: Vec<Draft>,
     skipped: BTreeMap<String, String>,
-    clusters: usize,
+    /// All clusters of the baseline, drafted or not.
+    clusters: Vec<String>,
 }
 
 pub(super) fn run(args: &DraftArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
     let traffic = TrafficArgs { kube: args.kube.clone(), config: args.config.clone(), ..TrafficArgs::default() };
     let settings = traffic.settings()?;
     let newer = newer_reviews(args.reviews.as_deref())?;
-    let document = read_baseline(&args.baseline)?;
+    let mut document = read_baseline(&args.baseline)?;
+    let today = args.today.unwrap_or_else(|| Date::of(context.now).max(last_day(&document)));
+    for expired in expire(&mut document, today) {
+        context.say(&format!("warning: {expired}"));
+    }
     let known: Vec<Baseline> = baselines(&document);
     let unnamed = args.cluster.clone().unwrap_or_else(|| match known.as_slice() {
         [only] => only.cluster.clone(),
         _ => "default".to_owned(),
     });
     let inventory = traffic.inventory_of(&unnamed)?;
-    let drafted = draft_all(args, &known, &inventory, &settings, newer.as_ref().map(|own| (own, last_day(&document))))?;
+    let drafted = draft_all(args, &known, &inventory, &settings, newer.as_ref().map(|own| (own, today)))?;
     if let Some(rule) = &args.explain {
         return explain_rule(&drafted, rule, context);
     }
@@ -143,7 +152,34 @@ fn newer_reviews(path: Option<&Path>) -> anyhow::Result<Option<Reviews>> {
     reviews(path).map(Some)
 }
 
-/// The last day of the baseline decides what has expired, so that the same inputs give the same drafts on any day.
+fn day(text: &str) -> Result<Date, String> {
+    Date::parse(text).ok_or_else(|| "write a day as `YYYY-MM-DD`".to_owned())
+}
+
+/// Takes back the approvals that were in force when the baseline was made and are no longer; says which, each once.
+fn expire(document: &mut AtlasDocument, today: Date) -> BTreeSet<String> {
+    let mut expired = BTreeSet::new();
+    for (cluster, content) in &mut document.clusters {
+        for (namespace, seen) in &mut content.namespaces {
+            for review in seen.egress.iter_mut().filter_map(|edge| Some(&mut edge.judgement.as_mut()?.review)) {
+                let over = review.expires.as_deref().and_then(Date::parse).filter(|last| *last < today);
+                if review.state == "approved"
+                    && let Some(last) = over
+                {
+                    "expired".clone_into(&mut review.state);
+                    let owner = review.owner.as_deref().unwrap_or("nobody").escape_debug();
+                    expired.insert(format!(
+                        "{}/{}: an approval of {owner} ended on {last}; it admits nothing any more",
+                        cluster.escape_debug(),
+                        namespace.escape_debug()
+                    ));
+                }
+            }
+        }
+    }
+    expired
+}
+
 fn last_day(document: &AtlasDocument) -> Date {
     let sources = document.clusters.values().flat_map(|cluster| &cluster.coverage);
     let times = sources.filter_map(|source| Timestamp::parse(source.last.as_deref()?.as_bytes()));
@@ -158,7 +194,8 @@ fn draft_all(
     reviews: Option<(&Reviews, Date)>,
 ) -> anyhow::Result<Drafted> {
     let catalog = Catalog::embedded()?;
-    let mut drafted = Drafted { drafts: Vec::new(), skipped: BTreeMap::new(), clusters: known.len() };
+    let clusters = known.iter().map(|baseline| baseline.cluster.clone()).collect();
+    let mut drafted = Drafted { drafts: Vec::new(), skipped: BTreeMap::new(), clusters };
     let chosen = |baseline: &&Baseline| args.cluster.as_ref().is_none_or(|own| *own == baseline.cluster);
     for baseline in known.iter().filter(chosen) {
         let input =
@@ -174,10 +211,35 @@ fn draft_all(
         }
     }
     if drafted.drafts.is_empty() {
-        let all: Vec<&str> = known.iter().flat_map(|baseline| baseline.namespaces.keys()).map(String::as_str).collect();
-        bail!("nothing to draft: no such namespace in the baseline; it has {}", all.join(", "));
+        bail!("nothing to draft: {}", why_nothing(args, known));
     }
     Ok(drafted)
+}
+
+/// What the baseline has instead of what was asked for, each once.
+fn why_nothing(args: &DraftArgs, known: &[Baseline]) -> String {
+    let shown = |name: &str| format!("`{}`", name.escape_debug());
+    let list = |names: BTreeSet<String>| names.into_iter().collect::<Vec<_>>().join(", ");
+    let clusters = || list(known.iter().map(|baseline| shown(&baseline.cluster)).collect());
+    if let Some(cluster) = args.cluster.as_deref().filter(|own| !known.iter().any(|known| known.cluster == **own)) {
+        return format!("no cluster {} in the baseline; it has {}", shown(cluster), clusters());
+    }
+    let chosen = || known.iter().filter(|own| args.cluster.as_ref().is_none_or(|cluster| *cluster == own.cluster));
+    let names = chosen().flat_map(|own| {
+        let several = chosen().count() > 1;
+        let named = own.namespaces.keys().filter(|name| !name.is_empty());
+        named.map(move |name| if several { shown(&format!("{}/{name}", own.cluster)) } else { shown(name) })
+    });
+    let names = list(names.collect());
+    let asked = list(args.namespace.iter().map(|name| shown(name)).collect());
+    match (args.namespace.is_empty(), names.is_empty()) {
+        (_, true) => "the baseline has no namespace at all".to_owned(),
+        (true, false) => format!("every namespace is skipped ({names}); `--namespace` drafts one all the same"),
+        (false, false) => {
+            let place = args.cluster.as_deref().map(|cluster| format!(" of cluster {}", shown(cluster)));
+            format!("no namespace {asked} in the baseline{}; it has {names}", place.unwrap_or_default())
+        }
+    }
 }
 
 fn explain_rule(drafted: &Drafted, rule: &str, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
@@ -199,9 +261,15 @@ fn write_drafts(drafted: &Drafted, out: &Path) -> anyhow::Result<Vec<DraftRow>> 
         })?;
         bundles.push((draft, checked));
     }
+    let index = out.join(DRAFTS_INDEX);
+    if drafted.clusters.len() > 1 {
+        write_text(&index, &drafts_index(&drafted.clusters))?;
+    } else if index.is_file() {
+        std::fs::remove_file(&index).with_context(|| format!("`{}`: of an older draft", index.display()))?;
+    }
     let mut rows = Vec::new();
     for (draft, checked) in bundles {
-        let folder = folder(out, draft, drafted.clusters);
+        let folder = folder(out, draft, drafted.clusters.len());
         for file in &checked.files {
             write_text(&folder.join(&file.name), &file.text)?;
         }

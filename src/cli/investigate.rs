@@ -1,5 +1,6 @@
 //! `investigate`: everything that the evidence says about one target.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,18 +9,22 @@ use super::Context;
 use super::discover::reviews;
 use super::format::Format;
 use super::preflight::window_is_covered;
+use super::replay::{Profiles, caveats, policies};
 use super::traffic::{Traffic, TrafficArgs, say_account};
 use super::write::{write_csv, write_text};
-use crate::attribute::Evidence;
+use crate::attribute::{Evidence, Passes};
 use crate::catalog::Catalog;
 use crate::error::ExitStatus;
 use crate::inquiry::{InquiryOptions, Matcher, Target, Timeline, Writer, inquire, look_around};
 use crate::model::{SourceKind, parse_duration_nanos};
+use crate::policy::PolicySet;
+use crate::replay::{Evaluator, Resolver};
 use crate::report::{
-    InvestigationDocument, InvestigationView, connection_columns, investigation_document, investigation_markdown,
-    investigation_page, investigation_text, nearest,
+    EnforcedView, InvestigationDocument, InvestigationView, connection_columns, investigation_document,
+    investigation_markdown, investigation_page, investigation_text, nearest,
 };
-use crate::task::judge;
+use crate::summary::Atlas;
+use crate::task::{enforced, judge};
 
 /// Suggestions for a target that the evidence does not know.
 const NEAREST_MAX: usize = 5;
@@ -32,6 +37,7 @@ const MOMENTS_MIN: usize = 1_000;
     after_help = "Exit status: 0 found, or nothing in covered time; 3 nothing found and the evidence does not cover what was asked.\n\n\
     Examples:\n  \
     egress-atlas investigate webhook.site --flows hubble/ --dns coredns.fstrm --kube kube.json\n  \
+    egress-atlas investigate webhook.site --flows hubble/ --dns coredns.fstrm --kube kube.json --policies in-force/ --profile cilium\n  \
     egress-atlas investigate 203.0.113.0/24 --flows hubble/ --dns coredns.fstrm --since 7d --html incident.html\n  \
     egress-atlas investigate shop/Deployment/cart --in-cluster prod-eu --flows eu=eu/ --flows us=us/ --dns eu=eu.fstrm"
 )]
@@ -57,6 +63,12 @@ pub(super) struct InvestigateArgs {
     /// The owner gate [default: `reviews.toml` in the working folder, if there is one].
     #[arg(long, value_name = "FILE")]
     reviews: Option<PathBuf>,
+    /// Policies in force, to say whether they allow what was seen: file, folder or glob of YAML or JSON; NAME= gives the cluster.
+    #[arg(long, value_name = "[NAME=]PATH")]
+    policies: Vec<String>,
+    /// What the CNI does where the API leaves it open; NAME= gives the cluster [default: the settings', else `generic`].
+    #[arg(long, value_name = "[NAME=]PROFILE", requires = "policies")]
+    profile: Vec<String>,
     #[command(flatten)]
     traffic: TrafficArgs,
 }
@@ -70,15 +82,18 @@ pub(super) fn run(args: &InvestigateArgs, context: &mut Context<'_>) -> anyhow::
     let options =
         InquiryOptions { moments_max: args.limit.max(MOMENTS_MIN), around_minutes, ..InquiryOptions::default() };
     let reviews = reviews(args.reviews.as_deref())?;
+    let set = if args.policies.is_empty() { None } else { Some(policies(&args.policies)?) };
+    let profiles = Profiles::parse(&args.profile)?;
     let catalog = Catalog::embedded()?;
-    let (traffic, evidence) = args.traffic.load(false, context)?;
-
     let cluster = args.in_cluster.as_deref();
+    let (traffic, evidence) = args.traffic.load_of(cluster, context)?;
+
     let matcher = Matcher::new(&target, &evidence, cluster);
     let timeline = span(&traffic, &evidence, cluster);
     let Traffic { inventory, join, threads, .. } = &traffic;
-    let found = inquire(&evidence, inventory, join, *threads, (&matcher, &timeline, options))?;
-    let relatives = look_around(&evidence, inventory, join, *threads, (&matcher, &found, options))?;
+    let passes = Passes::over(&evidence, join, *threads)?;
+    let found = inquire(&evidence, inventory, &passes, (&matcher, &timeline, options))?;
+    let relatives = look_around(&evidence, inventory, &passes, (&matcher, &found, options))?;
     let writer = Writer { evidence: &evidence, inventory };
     let (mut atlas, times) = writer.atlas(&found, cluster);
     (atlas.since, atlas.until) = (traffic.since, traffic.until);
@@ -86,6 +101,23 @@ pub(super) fn run(args: &InvestigateArgs, context: &mut Context<'_>) -> anyhow::
         .activity
         .keys()
         .any(|(kind, name, _)| *kind == SourceKind::Flows && cluster.is_none_or(|cluster| cluster == &**name));
+    let evaluators = match &set {
+        Some(set) => evaluators(set, &profiles, &atlas, &traffic)?,
+        None => BTreeMap::new(),
+    };
+    let reasons = match &set {
+        Some(_) => {
+            let resolver = Resolver::new(inventory, traffic.pod_networks());
+            enforced(writer, &passes, (&matcher, &found), &resolver, &evaluators)?
+        }
+        None => BTreeMap::new(),
+    };
+    let enforced = set.as_ref().map(|set| EnforcedView {
+        set,
+        profiles: evaluators.iter().map(|(cluster, one)| (cluster.clone(), one.profile().name)).collect(),
+        caveats: caveats(set, &evaluators),
+        reasons: &reasons,
+    });
     let view = judge(&atlas, &catalog, &traffic.settings, &reviews);
     let document = investigation_document(&InvestigationView {
         target: &target,
@@ -97,6 +129,7 @@ pub(super) fn run(args: &InvestigateArgs, context: &mut Context<'_>) -> anyhow::
         around_minutes,
         view: &view,
         times: &times,
+        enforced: enforced.as_ref(),
         covered: has_flows && !traffic.is_broken() && window_is_covered(&traffic, &atlas),
         nearest: if matcher.is_known() { Vec::new() } else { suggestions(&target, &evidence, cluster) },
         warnings: &traffic.warnings,
@@ -108,6 +141,20 @@ pub(super) fn run(args: &InvestigateArgs, context: &mut Context<'_>) -> anyhow::
         return Ok(ExitStatus::NotProven);
     }
     Ok(ExitStatus::Good)
+}
+
+/// The policies, ready to judge, for each cluster of the answer.
+fn evaluators<'s>(
+    set: &'s PolicySet,
+    profiles: &Profiles,
+    atlas: &Atlas,
+    traffic: &Traffic,
+) -> anyhow::Result<BTreeMap<Box<str>, Evaluator<'s>>> {
+    let mut evaluators = BTreeMap::new();
+    for name in atlas.clusters.keys() {
+        evaluators.insert(name.clone(), Evaluator::new(set, profiles.of(name, &traffic.settings)?));
+    }
+    Ok(evaluators)
 }
 
 fn print(args: &InvestigateArgs, document: &InvestigationDocument, context: &mut Context<'_>) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ mod context;
 mod demo;
 mod discover;
 mod draft;
+mod drafts_index;
 mod drift;
 mod format;
 mod import;
@@ -21,7 +22,9 @@ mod replay;
 mod report;
 mod review;
 mod soak;
+mod spark;
 mod stored;
+mod task;
 mod traffic;
 mod write;
 
@@ -92,6 +95,8 @@ enum Command {
     Report(report::ReportArgs),
     /// List and decide what owners answer for.
     Review(review::ReviewArgs),
+    /// Discover in slices, on as many machines as you like: plan, run each slice, merge.
+    Task(task::TaskArgs),
 }
 
 impl Cli {
@@ -129,6 +134,7 @@ impl Cli {
             Command::Investigate(args) => investigate::run(args, context),
             Command::Report(args) => report::run(args, context),
             Command::Review(args) => review::run(args, context),
+            Command::Task(args) => task::run(args, context),
         }
     }
 }

@@ -8,20 +8,27 @@ use clap::{Args, ValueEnum};
 
 use super::Context;
 use super::baseline::read_baseline;
-use super::replay::policies;
-use super::traffic::{self, object_files};
+use super::replay::{Profiles, policies_of};
+use super::traffic::{self, TrafficArgs, object_files};
+use super::write::write_text;
+use crate::catalog::Settings;
 use crate::error::ExitStatus;
 use crate::kube::Inventory;
 use crate::policy::names::PolicyName;
 use crate::policy::{Dialect, PolicySet};
-use crate::read::InputFile;
-use crate::report::{AtlasDocument, Environment, PlanInput, PolicyObject, plan, plan_json, plan_markdown};
+use crate::read::{InputFile, InputSpec};
+use crate::replay::{Evaluator, replay};
+use crate::report::{
+    AtlasDocument, Environment, Judged, PlanInput, PolicyObject, cluster_folder, plan, plan_json, plan_markdown,
+    runbook_markdown,
+};
+use crate::task::of_baseline;
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  egress-atlas plan --baseline discovery --environment 'staging=*-staging' > plan.md\n  \
-    egress-atlas plan --baseline discovery --policies drafts --kube kube.json --format json"
+    egress-atlas plan --baseline discovery --policies drafts --kube kube.json --runbook runbook.md --format json"
 )]
 pub(super) struct PlanArgs {
     /// The baseline: a folder that `discover` wrote.
@@ -45,6 +52,16 @@ pub(super) struct PlanArgs {
     /// Namespaces in one wave of the last step.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     wave: u16,
+    /// What the CNI does where the API leaves it open, for the share that a replay cannot tell; NAME= gives the cluster [default: the
+    /// settings', else `generic`].
+    #[arg(long, value_name = "[NAME=]PROFILE")]
+    profile: Vec<String>,
+    /// Settings; `[plan]` tells what namespaces are for and who is called [default: `egress-atlas.toml` in the working folder, if there is one].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Also write the runbook: layout, rollout, rollback of each direction, escalation.
+    #[arg(long, value_name = "FILE")]
+    runbook: Option<PathBuf>,
     /// How to print.
     #[arg(long, value_enum, default_value = "markdown")]
     format: Form,
@@ -58,26 +75,51 @@ enum Form {
 
 pub(super) fn run(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
     let baseline = read_baseline(&args.baseline)?;
-    let environments = environments(args, &baseline)?;
-    let objects = match &args.policies {
-        Some(path) => objects(path, &baseline)?,
-        None => BTreeMap::new(),
+    let settings = TrafficArgs { config: args.config.clone(), ..TrafficArgs::default() }.settings()?;
+    let environments = environments(args, &baseline, &settings)?;
+    let (objects, judged) = match &args.policies {
+        Some(path) => of_policies(path, &baseline, &Profiles::parse(&args.profile)?, &settings)?,
+        None => Default::default(),
     };
     let drafts = args.policies.as_ref().map_or_else(|| "drafts".to_owned(), |path| path.display().to_string());
     let made = plan(&PlanInput {
         baseline: &baseline,
         environments: &environments,
         objects,
+        judged,
+        contacts: contacts(&baseline, &settings)?,
         drafts: &drafts,
+        baseline_path: &args.baseline.display().to_string(),
         hours: args.hours,
         wave: usize::from(args.wave),
     });
+    if let Some(path) = &args.runbook {
+        write_text(path, &runbook_markdown(&made))?;
+        context.say(&format!("runbook: {}", path.display()));
+    }
     let text = match args.format {
         Form::Markdown => plan_markdown(&made),
         Form::Json => plan_json(&made)?,
     };
     write!(context.out, "{text}")?;
     Ok(ExitStatus::Good)
+}
+
+/// Who is called for each namespace: the first pattern that fits.
+fn contacts(baseline: &AtlasDocument, settings: &Settings) -> anyhow::Result<BTreeMap<(String, String), String>> {
+    let mut patterns = Vec::new();
+    for (pattern, who) in &settings.plan.contacts {
+        patterns.push((glob::Pattern::new(pattern).with_context(|| format!("[plan] contacts `{pattern}`"))?, who));
+    }
+    let mut contacts = BTreeMap::new();
+    for (cluster, content) in &baseline.clusters {
+        for name in content.namespaces.keys() {
+            if let Some((_, who)) = patterns.iter().find(|(pattern, _)| pattern.matches(name)) {
+                contacts.insert((cluster.clone(), name.clone()), who.to_string());
+            }
+        }
+    }
+    Ok(contacts)
 }
 
 fn environment(word: &str) -> Option<Environment> {
@@ -92,7 +134,11 @@ fn environment(word: &str) -> Option<Environment> {
 }
 
 /// What the flags, else the labels say.
-fn environments(args: &PlanArgs, baseline: &AtlasDocument) -> anyhow::Result<BTreeMap<(String, String), Environment>> {
+fn environments(
+    args: &PlanArgs,
+    baseline: &AtlasDocument,
+    settings: &Settings,
+) -> anyhow::Result<BTreeMap<(String, String), Environment>> {
     let mut patterns = Vec::new();
     for text in &args.environment {
         let Some((word, pattern)) = text.split_once('=') else {
@@ -104,6 +150,10 @@ fn environments(args: &PlanArgs, baseline: &AtlasDocument) -> anyhow::Result<BTr
         let pattern =
             glob::Pattern::new(pattern).with_context(|| format!("--environment `{text}`: not a usable pattern"))?;
         patterns.push((pattern, environment));
+    }
+    for (word, pattern) in &settings.plan.environments {
+        let pattern = glob::Pattern::new(pattern).with_context(|| format!("[plan] {word} `{pattern}`"))?;
+        patterns.extend(environment(word).map(|environment| (pattern, environment)));
     }
     let inventories = inventory(&args.kube, baseline)?;
     let mut known = BTreeMap::new();
@@ -134,34 +184,50 @@ fn inventory(paths: &[String], baseline: &AtlasDocument) -> anyhow::Result<Inven
     traffic::inventory(&object_files(paths)?, unnamed, &mut Vec::new())
 }
 
-/// The objects of each namespace. Several clusters have a folder each.
-fn objects(
+/// Objects of each namespace, and what a replay of the baseline makes of it.
+type OfPolicies = (BTreeMap<(String, String), Vec<PolicyObject>>, BTreeMap<(String, String), Judged>);
+
+/// Several clusters have a folder each.
+fn of_policies(
     path: &std::path::Path,
     baseline: &AtlasDocument,
-) -> anyhow::Result<BTreeMap<(String, String), Vec<PolicyObject>>> {
+    profiles: &Profiles,
+    settings: &Settings,
+) -> anyhow::Result<OfPolicies> {
     let mut found: BTreeMap<(String, String), Vec<PolicyObject>> = BTreeMap::new();
+    let mut judged = BTreeMap::new();
+    let recorded = of_baseline(baseline);
     let several = baseline.clusters.len() > 1;
-    if several && !baseline.clusters.keys().any(|cluster| path.join(cluster).is_dir()) {
+    if several && !baseline.clusters.keys().any(|cluster| path.join(cluster_folder(cluster)).is_dir()) {
         bail!(
             "`{}`: no folder of any cluster of the baseline in it; give the folder that `draft --out` wrote",
             path.display()
         );
     }
     for cluster in baseline.clusters.keys() {
-        let folder = if several { path.join(cluster) } else { path.to_owned() };
+        let folder = if several { path.join(cluster_folder(cluster)) } else { path.to_owned() };
         if several && !folder.is_dir() {
             continue;
         }
-        let set = policies(&[folder.display().to_string()])?;
+        let spec = InputSpec { cluster: None, format: None, path: folder.display().to_string() };
+        let set = policies_of(&[spec])?;
         for (namespace, object) in named(&set) {
             found.entry((cluster.clone(), namespace)).or_default().push(object);
+        }
+        let evaluator = Evaluator::new(&set, profiles.of(cluster, settings)?);
+        let outcome = replay(&recorded, |own| (own == cluster).then_some(&evaluator));
+        for workload in outcome.workloads.iter().filter(|workload| *workload.cluster == **cluster) {
+            let sum: &mut Judged = judged.entry((cluster.clone(), workload.namespace.to_string())).or_default();
+            sum.passed = sum.passed.saturating_add(workload.totals.passed());
+            sum.would_break = sum.would_break.saturating_add(workload.totals.would_break);
+            sum.undecidable = sum.undecidable.saturating_add(workload.totals.undecidable);
         }
     }
     for objects in found.values_mut() {
         objects.sort();
         objects.dedup();
     }
-    Ok(found)
+    Ok((found, judged))
 }
 
 /// Objects with a pinned name, and whose they are: cluster-wide ones lie in their namespace's folder.

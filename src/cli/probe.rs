@@ -31,7 +31,7 @@ pub(super) struct ProbeArgs {
     /// Something allowed that must accept a connection before anything is concluded.
     #[arg(long, value_name = "HOST:PORT")]
     control: Option<String>,
-    /// Label for the pod, where policies select workloads one by one (repeatable).
+    /// Label for the pod, so that the policies of a workload govern it: `app.kubernetes.io/name=cart` (repeatable).
     #[arg(long, value_name = "KEY=VALUE")]
     label: Vec<String>,
     /// Image with `nslookup` and curl 7.75 or later, pinned by digest; its user must be 100, or be made so.

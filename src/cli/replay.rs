@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::Context;
 use super::baseline::read_baseline;
+use super::drafts_index::drafted_clusters;
 use super::preflight::is_covered;
 use super::traffic::{Traffic, TrafficArgs, say_account};
 use super::write::write_csv;
@@ -15,7 +16,7 @@ use crate::attribute::{Answer, Evidence, Named, PartyId, Sink, attribute};
 use crate::catalog::Settings;
 use crate::error::ExitStatus;
 use crate::policy::{PolicySet, PolicySource};
-use crate::read::InputSpec;
+use crate::read::{InputError, InputSpec};
 use crate::replay::{Evaluator, Profile, Recorded, Replay, ReplayFold, Resolver, replay};
 use crate::report::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
 use crate::summary::{Builder, build};
@@ -210,12 +211,23 @@ pub(super) fn caveats(set: &PolicySet, evaluators: &BTreeMap<Box<str>, Evaluator
 
 /// Reads all policies; files of a folder that are no YAML or JSON by name are passed over.
 pub(super) fn policies(paths: &[String]) -> anyhow::Result<PolicySet> {
+    let mut specs = Vec::new();
+    for path in paths {
+        match drafted_clusters(path)? {
+            Some(clusters) => specs.extend(clusters),
+            None => specs.push(InputSpec::parse(path)?),
+        }
+    }
+    policies_of(&specs)
+}
+
+/// The same, of inputs that are named already.
+pub(super) fn policies_of(specs: &[InputSpec]) -> anyhow::Result<PolicySet> {
     /// Policies beyond this are no policies.
     const BYTES_MAX: u64 = 64 << 20;
     let mut texts = Vec::new();
-    for path in paths {
-        let spec = InputSpec::parse(path)?;
-        for file in spec.files()? {
+    for spec in specs {
+        for file in spec.files().map_err(no_policies)? {
             let name = file.path.display().to_string();
             let known = ["yaml", "yml", "json"];
             let extension = file.path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
@@ -244,6 +256,18 @@ pub(super) fn policies(paths: &[String]) -> anyhow::Result<PolicySet> {
         );
     }
     Ok(set)
+}
+
+/// What holds no file is no folder of an exporter here.
+fn no_policies(error: InputError) -> anyhow::Error {
+    match error {
+        InputError::NoFiles { path } => {
+            anyhow::anyhow!(
+                "`{path}`: no files in it; --policies takes YAML or JSON of policies, or the folder that `draft --out` wrote"
+            )
+        }
+        other => other.into(),
+    }
 }
 
 /// Profiles as given: of one cluster, and of all others.

@@ -129,7 +129,7 @@ fn decide(args: &DecideArgs, decision: Decision, context: &mut Context<'_>) -> a
     let namespace = args.namespace.as_deref().filter(|namespace| *namespace != "*");
     let used = baseline.as_ref().map(|atlas| destination_use(atlas, &destination, args.cluster.as_deref(), namespace));
     if let Some(used) = &used {
-        say_use(&destination, used, context);
+        say_use(&destination, used, namespace, context);
     }
     let is_high = used.as_ref().is_some_and(|used| used.severity == Some(Severity::High));
     if is_high && decision == Decision::Approved && namespace.is_none() {
@@ -156,7 +156,18 @@ fn decide(args: &DecideArgs, decision: Decision, context: &mut Context<'_>) -> a
 }
 
 /// Says whether the baseline knows the destination.
-fn say_use(destination: &Pattern, used: &DestinationUse, context: &mut Context<'_>) {
+fn say_use(destination: &Pattern, used: &DestinationUse, namespace: Option<&str>, context: &mut Context<'_>) {
+    let meant = |names: &[String]| {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(", ")) }
+    };
+    if let Some(name) = namespace.filter(|_| used.namespace_is_unknown) {
+        context.say(&format!(
+            "warning: the baseline has no namespace `{}`{}",
+            name.escape_debug(),
+            meant(&used.nearest_namespaces)
+        ));
+    }
     if !used.workloads.is_empty() {
         let shown: Vec<&str> = used.workloads.iter().take(5).map(String::as_str).collect();
         let more = used.workloads.len().saturating_sub(shown.len());
@@ -164,15 +175,13 @@ fn say_use(destination: &Pattern, used: &DestinationUse, context: &mut Context<'
         context.say(&format!("in use by {}{more}", shown.join(", ")));
         return;
     }
-    let near = if used.nearest.is_empty() {
-        String::new()
+    let rest = if used.elsewhere.is_empty() {
+        meant(&used.nearest)
     } else {
-        format!(
-            "; did you mean {}?",
-            used.nearest.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-        )
+        let shown: Vec<&str> = used.elsewhere.iter().take(3).map(String::as_str).collect();
+        format!("; elsewhere it is in use by {}", shown.join(", "))
     };
-    context.say(&format!("warning: nothing in the baseline talks to `{destination}` there{near}"));
+    context.say(&format!("warning: nothing in the baseline talks to `{destination}` there{rest}"));
 }
 
 fn expiry(text: Option<&str>, decision: Decision, is_high: bool, now: Timestamp) -> anyhow::Result<Option<Date>> {

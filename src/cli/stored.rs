@@ -2,14 +2,15 @@
 //!
 //! In: the folder of `--store` and the asked window. Out: folds, accounts, and what the ledger knows of coverage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Context;
 use crate::attribute::{Evidence, Fold};
-use crate::lake::{ImportRecord, Imports, LedgerRow, Plan, ScanOptions};
-use crate::model::{Activity, Gap, SourceKind, Timestamp};
+use crate::lake::{ImportRecord, Imports, LedgerRow, ScanOptions};
+use crate::model::{Activity, SourceKind, Timestamp};
 use crate::summary::InputAccount;
+use crate::task::slices::{Manifest, Merged, Taught};
 use crate::task::{IngestOptions, Progress, read_store};
 
 /// Everything that was read from a store.
@@ -18,12 +19,13 @@ pub(super) struct Stored {
     pub(super) inputs: Vec<InputAccount>,
     pub(super) ledger: Vec<LedgerRow>,
     pub(super) imports: Vec<ImportRecord>,
-    plan: Plan,
+    taught: Taught,
+    /// Row groups that were read.
+    pieces: u64,
+    /// Files, row groups and rows outside of what was asked.
+    passed_over: [u64; 3],
     name: String,
 }
-
-/// Where gaps that the collector knows of are counted.
-const AWAY: &str = "collector: lost by the source's or its own account";
 
 const REJECTED: &str = "record rejected when it was imported or collected";
 const EXCLUDED: &str = "record left out by name when it was imported or collected";
@@ -31,60 +33,90 @@ const EXCLUDED: &str = "record left out by name when it was imported or collecte
 impl Stored {
     /// Reads a store. With an asked window, what lies more than `margin` (nanoseconds) outside of it is not read: such
     /// answers are too old to name a flow, and such flows only tell who had which address.
-    pub(super) fn read(root: &Path, ingest: &IngestOptions, margin: i64, progress: &Progress) -> anyhow::Result<Self> {
-        let name = root.file_name().unwrap_or(root.as_os_str()).to_string_lossy().into_owned();
+    /// Only the folders of `cluster` are opened, if one is given.
+    pub(super) fn read(
+        root: &Path,
+        ingest: &IngestOptions,
+        margin: i64,
+        cluster: Option<&str>,
+        progress: &Progress,
+    ) -> anyhow::Result<Self> {
+        let name = name_of(root);
         let options = ScanOptions {
             since: ingest.limits.since.map(|since| since.plus_nanos(margin.saturating_neg())),
             until: ingest.limits.until.map(|until| until.plus_nanos(margin)),
+            clusters: cluster.map(|name| BTreeSet::from([name.to_owned()])),
             with_ids: ingest.keep_ids,
             ..ScanOptions::default()
         };
         let read = read_store(root, &name, &options, ingest, progress)?;
+        let imports = Imports::read(root)?.told();
         let ledger = read.ledger;
-        let known = Imports::read(root)?;
-        let mut inputs = read.inputs;
-        let broken: Vec<String> = (known.broken_off())
-            .filter(|import| may_miss(import, ingest.limits.since, ingest.limits.until))
+        let mut taught = Taught::default();
+        for row in &ledger {
+            taught.add(row);
+        }
+        let plan = read.plan;
+        let mut stored = Self {
+            folds: read.folds,
+            inputs: read.inputs,
+            ledger,
+            imports,
+            taught,
+            pieces: plan.pieces.len() as u64,
+            passed_over: [plan.files_passed_over, plan.groups_passed_over, plan.rows_passed_over],
+            name,
+        };
+        stored.note_arrivals(ingest.limits.since, ingest.limits.until);
+        Ok(stored)
+    }
+
+    /// The same of slices that were read elsewhere. The rows of the ledger itself are not among them.
+    pub(super) fn of_slices(manifest: &Manifest, merged: Merged) -> Self {
+        let mut stored = Self {
+            folds: merged.folds,
+            inputs: merged.inputs,
+            ledger: Vec::new(),
+            imports: manifest.plan.imports.clone(),
+            taught: merged.taught,
+            pieces: merged.pieces,
+            passed_over: manifest.plan.passed_over,
+            name: name_of(&manifest.plan.store_as_given),
+        };
+        let (since, until) = manifest.plan.asked.window();
+        stored.note_arrivals(since, until);
+        stored
+    }
+
+    /// Notes what happened to records before they were rows.
+    fn note_arrivals(&mut self, since: Option<Timestamp>, until: Option<Timestamp>) {
+        let broken: Vec<String> = (self.imports.iter())
+            .filter(|import| may_miss(import, since, until))
             .filter_map(|import| Some(format!("`{}`: {}", import.input, import.problem.as_ref()?)))
             .collect();
-        if let (Some(first), Some(input)) = (broken.first(), inputs.first_mut()) {
+        let Some(input) = self.inputs.first_mut() else { return };
+        if let Some(first) = broken.first() {
             let told = format!("{} imported files broke off, the first: {first}", broken.len());
             input.problem = input.problem.take().or(Some(told.into()));
         }
-        let imports: Vec<ImportRecord> = known.records().into_iter().cloned().collect();
         // What was left out on the way in is no row, and a reader must know of it all the same.
-        if let Some(input) = inputs.first_mut() {
-            let imported =
-                imports.iter().map(|import| (import.rejected.values().sum(), import.excluded.values().sum()));
-            let arrived = ledger.iter().map(|row| (row.rejected, row.excluded));
-            for (rejected, excluded) in imported.chain(arrived) {
-                let counts: [(&'static str, u64); 2] = [(REJECTED, rejected), (EXCLUDED, excluded)];
-                for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
-                    *input.account.notes.entry(what).or_default() += count;
-                }
+        let imported =
+            self.imports.iter().map(|import| (import.rejected.values().sum(), import.excluded.values().sum()));
+        for (rejected, excluded) in imported.chain([(self.taught.rejected, self.taught.excluded)]) {
+            let counts: [(&'static str, u64); 2] = [(REJECTED, rejected), (EXCLUDED, excluded)];
+            for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+                *input.account.notes.entry(what).or_default() += count;
             }
         }
-        Ok(Self { folds: read.folds, inputs, ledger, imports, plan: read.plan, name })
     }
 
     /// Adds what the ledger knows to the coverage of the sources: that they were there and had nothing to say, that they
     /// were away, and what they lost.
     pub(super) fn teach(&self, evidence: &mut Evidence, unnamed: &str) {
         let mut known: BTreeMap<(SourceKind, Box<str>, Box<str>), Activity> = BTreeMap::new();
-        for row in &self.ledger {
-            let cluster = if row.cluster.is_empty() { unnamed } else { &row.cluster };
-            let activity = known.entry((row.kind, cluster.into(), row.source.as_str().into())).or_default();
-            if row.read > 0 {
-                // When it arrived, which may be long after it happened.
-                activity.alive_at.insert(row.minute.minute());
-            }
-            if row.lost > 0 {
-                *activity.lost.entry(AWAY.into()).or_default() += row.lost;
-                activity.lost_at.insert(row.minute.minute());
-            }
-            if row.missing_nanos > 0 {
-                activity.known_gaps.insert(away(row));
-            }
+        for ((kind, cluster, source), activity) in &self.taught.activity {
+            let cluster = if cluster.is_empty() { unnamed.into() } else { cluster.clone() };
+            known.entry((*kind, cluster, source.clone())).or_default().absorb(activity.clone());
         }
         for (source, activity) in known {
             // To have been connected is no event.
@@ -96,15 +128,11 @@ impl Stored {
 
     /// Says what was not read, and what was refused when it was imported.
     pub(super) fn say(&self, context: &mut Context<'_>) {
-        let plan = &self.plan;
-        if context.verbose || plan.files_passed_over + plan.groups_passed_over > 0 {
+        let [files, groups, rows] = self.passed_over;
+        if context.verbose || files + groups > 0 {
             context.say(&format!(
-                "store `{}`: {} row groups read; outside the asked window: {} files not opened, {} row groups ({} rows) not read",
-                self.name,
-                plan.pieces.len(),
-                plan.files_passed_over,
-                plan.groups_passed_over,
-                plan.rows_passed_over
+                "store `{}`: {} row groups read; outside the asked window: {files} files not opened, {groups} row groups ({rows} rows) not read",
+                self.name, self.pieces
             ));
         }
         for import in &self.imports {
@@ -129,10 +157,7 @@ fn may_miss(import: &ImportRecord, since: Option<Timestamp>, until: Option<Times
     asked.asks_for(day(first), day(last.saturating_add(2)).plus_nanos(-1))
 }
 
-/// The time for which a source had been away when it came back.
-pub(super) fn away(row: &LedgerRow) -> Gap {
-    let missing = i64::try_from(row.missing_nanos).unwrap_or(i64::MAX);
-    // The minute of the return is told; the gap ends somewhere in it.
-    let until = row.minute.plus_nanos(60_000_000_000);
-    Gap { from: row.minute.plus_nanos(missing.saturating_neg()).max(Timestamp::from_nanos(0)), until }
+/// What outputs call a store.
+pub(super) fn name_of(root: &Path) -> String {
+    root.file_name().unwrap_or(root.as_os_str()).to_string_lossy().into_owned()
 }

@@ -16,7 +16,7 @@ use crate::kube::Inventory;
 use crate::model::{Account, SourceKind, Timestamp, parse_duration_nanos};
 use crate::read::{Format, InputFile, InputSpec, open_bytes};
 use crate::summary::{InputAccount, Networks};
-use crate::task::{IngestOptions, Progress, ingest};
+use crate::task::{IngestOptions, Ingested, Progress, ingest};
 
 /// Inputs, the same for every command that reads traffic.
 #[derive(Debug, Default, Clone, Args)]
@@ -49,6 +49,9 @@ pub(super) struct TrafficArgs {
     /// Worker threads [default: all processors].
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<usize>,
+    /// Nanoseconds of silence that never end a connection, whatever the settings say.
+    #[arg(skip)]
+    pub(super) idle_min: i64,
 }
 
 /// Everything that was read, joined on nothing yet.
@@ -96,7 +99,44 @@ impl Traffic {
 impl TrafficArgs {
     /// Reads everything.
     pub(super) fn load(&self, keep_ids: bool, context: &mut Context<'_>) -> anyhow::Result<(Traffic, Evidence)> {
+        self.load_some(keep_ids, None, context)
+    }
+
+    /// Reads what concerns one cluster: of a store only its folders. What another cluster alone recorded is not known then.
+    pub(super) fn load_of(
+        &self,
+        cluster: Option<&str>,
+        context: &mut Context<'_>,
+    ) -> anyhow::Result<(Traffic, Evidence)> {
+        self.load_some(false, cluster, context)
+    }
+
+    fn load_some(
+        &self,
+        keep_ids: bool,
+        cluster: Option<&str>,
+        context: &mut Context<'_>,
+    ) -> anyhow::Result<(Traffic, Evidence)> {
         let settings = self.settings()?;
+        let (since, until) = self.window(context)?;
+        let files = self.files()?;
+        let threads = self.threads();
+        let limits =
+            FoldLimits { idle_nanos: settings.join.idle.max(self.idle_min), since, until, ..FoldLimits::default() };
+        let options = IngestOptions { threads, limits, keep_ids };
+        let progress = Progress::default();
+        let read = with_progress(context, &progress, || ingest(&files, &options, &progress))?;
+        let stored = match &self.store {
+            Some(root) => Some(with_progress(context, &progress, || {
+                Stored::read(root, &options, settings.join.window, cluster, &progress)
+            })?),
+            None => None,
+        };
+        self.assemble(read, &files, stored, settings, (since, until))
+    }
+
+    /// The asked window.
+    pub(super) fn window(&self, context: &Context<'_>) -> anyhow::Result<(Option<Timestamp>, Option<Timestamp>)> {
         let (since, until) = (
             instant(self.since.as_deref(), "--since", context.now)?,
             instant(self.until.as_deref(), "--until", context.now)?,
@@ -108,27 +148,30 @@ impl TrafficArgs {
         {
             bail!("the asked window is empty: --since {since} is not before --until {until}");
         }
-        let files = self.files()?;
-        let threads = self
-            .threads
+        Ok((since, until))
+    }
+
+    /// How many threads work.
+    pub(super) fn threads(&self) -> usize {
+        self.threads
             .filter(|threads| *threads > 0)
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-        let limits = FoldLimits { idle_nanos: settings.join.idle, since, until, ..FoldLimits::default() };
-        let options = IngestOptions { threads, limits, keep_ids };
-        let progress = Progress::default();
-        let mut read = with_progress(context, &progress, || ingest(&files, &options, &progress))?;
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    }
+
+    /// Brings what was read together with the Kubernetes objects, ready for the join.
+    pub(super) fn assemble(
+        &self,
+        mut read: Ingested,
+        files: &[InputFile],
+        mut stored: Option<Stored>,
+        settings: Settings,
+        (since, until): (Option<Timestamp>, Option<Timestamp>),
+    ) -> anyhow::Result<(Traffic, Evidence)> {
         let mut inputs = std::mem::take(&mut read.inputs);
-        let stored = match &self.store {
-            Some(root) => Some(with_progress(context, &progress, || {
-                Stored::read(root, &options, settings.join.window, &progress)
-            })?),
-            None => None,
-        };
-        let ledger = stored.map(|mut stored| {
+        if let Some(stored) = &mut stored {
             read.folds.append(&mut stored.folds);
             inputs.append(&mut stored.inputs);
-            stored
-        });
+        }
         let objects = self.objects()?;
         let names = shown_names(files.iter().chain(&objects));
         let (unnamed, mut warnings) = self.unnamed_cluster(&read.folds);
@@ -148,9 +191,10 @@ impl TrafficArgs {
             skew_nanos: settings.join.skew,
             ..JoinOptions::default()
         };
+        let threads = self.threads();
         let mut evidence = Evidence::gather(read.folds, &inventory, &unnamed, threads)
             .context("temporary file; set TMPDIR to a folder with room")?;
-        if let Some(stored) = &ledger {
+        if let Some(stored) = &stored {
             stored.teach(&mut evidence, &unnamed);
         }
         warnings.extend(inputs.iter().filter_map(|input| {
@@ -158,8 +202,7 @@ impl TrafficArgs {
             Some(format!("`{}` breaks off: {problem}; what came before is used, what follows is missing", input.name))
         }));
         let networks = inside(&settings);
-        let traffic =
-            Traffic { inventory, networks, inputs, settings, join, threads, since, until, warnings, stored: ledger };
+        let traffic = Traffic { inventory, networks, inputs, settings, join, threads, since, until, warnings, stored };
         Ok((traffic, evidence))
     }
 
@@ -175,8 +218,12 @@ impl TrafficArgs {
             None if default.is_file() => &default,
             None => return Ok(Settings::default()),
         };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("`{}`: settings; check the path given to --config", path.display()))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            anyhow::anyhow!(
+                "`{}`: the settings cannot be read ({error}); check the path given to --config",
+                path.display()
+            )
+        })?;
         let mut settings = Settings::parse(&text, &path.display().to_string())?;
         // Errors name the path; documents name the file alone, so that they do not depend on where it lay.
         settings.file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into();
@@ -276,6 +323,11 @@ pub(super) fn inventory(
         std::io::Read::read_to_end(&mut reader, &mut bytes).with_context(|| format!("`{path}`: Kubernetes objects"))?;
         if bytes.len() as u64 > KUBE_BYTES_MAX {
             bail!("`{path}`: more than 1 GiB of Kubernetes objects; export fewer kinds, or one namespace to a file");
+        }
+        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+            bail!(
+                "`{path}`: the text is UTF-16, as older PowerShell writes with `>`; write it as UTF-8, as in `kubectl get ... -o json | Out-File -Encoding utf8 {path}`"
+            );
         }
         let cluster = file.cluster.clone().map_or_else(|| unnamed(file), Ok)?;
         let mut account = Account::default();

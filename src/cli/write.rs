@@ -102,6 +102,7 @@ fn polars_column(name: &'static str, column: Column) -> anyhow::Result<PolarsCol
         }
         Column::Port(values) => Series::new(named, values.into_iter().map(u32::from).collect::<Vec<_>>()).into_column(),
         Column::Count(values) => Series::new(named, values).into_column(),
+        Column::Counts(values) => Series::new(named, values).into_column(),
         Column::Ratio(values) => Series::new(named, values).into_column(),
         Column::Ratios(values) => Series::new(named, values).into_column(),
         Column::Time(values) => Series::new(named, values)
@@ -117,6 +118,7 @@ fn cell(column: &Column, row: usize) -> String {
         Column::Texts(values) => values.get(row).map(|list| csv_text(&list.join(";")).into_owned()).unwrap_or_default(),
         Column::Port(values) => values.get(row).map(ToString::to_string).unwrap_or_default(),
         Column::Count(values) => values.get(row).map(ToString::to_string).unwrap_or_default(),
+        Column::Counts(values) => values.get(row).copied().flatten().map(|value| value.to_string()).unwrap_or_default(),
         Column::Ratio(values) => values.get(row).map(ToString::to_string).unwrap_or_default(),
         Column::Ratios(values) => values.get(row).copied().flatten().map(|value| value.to_string()).unwrap_or_default(),
         Column::Time(values) => time(values.get(row).copied().flatten()),
@@ -161,6 +163,7 @@ fn write_ndjson(out: &mut dyn Write, columns: &Columns) -> anyhow::Result<()> {
                 Column::Texts(values) => serde_json::to_writer(&mut *out, &values.get(row))?,
                 Column::Port(values) => serde_json::to_writer(&mut *out, &values.get(row))?,
                 Column::Count(values) => serde_json::to_writer(&mut *out, &values.get(row))?,
+                Column::Counts(values) => serde_json::to_writer(&mut *out, &values.get(row).copied().flatten())?,
                 Column::Ratio(values) => serde_json::to_writer(&mut *out, &values.get(row))?,
                 Column::Ratios(values) => serde_json::to_writer(&mut *out, &values.get(row).copied().flatten())?,
                 Column::Time(values) => {

@@ -14,6 +14,8 @@ pub struct Metrics {
     pub connections: AtomicU64,
     /// Data frames taken.
     pub frames: AtomicU64,
+    /// Messages of gRPC servers and IPFIX exporters taken.
+    pub messages: AtomicU64,
     /// Lines of files taken, in bytes.
     pub file_bytes: AtomicU64,
     /// Bytes written to the log.
@@ -36,6 +38,8 @@ pub struct Metrics {
     pub blocked: AtomicBool,
     /// Whether all listeners are bound.
     pub listening: AtomicBool,
+    /// Whether the stream of a gRPC server is open, by address.
+    streams: Mutex<BTreeMap<String, bool>>,
     /// Connections by listener.
     accepted: Mutex<BTreeMap<String, u64>>,
     /// Connections that were refused or ended, by reason.
@@ -48,9 +52,21 @@ impl Metrics {
         *self.accepted.lock().unwrap_or_else(PoisonError::into_inner).entry(listener.to_owned()).or_default() += 1;
     }
 
+    /// Tells whether the stream of a gRPC server is open.
+    pub fn stream(&self, address: &str, is_open: bool) {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).insert(address.to_owned(), is_open);
+    }
+
     /// Counts the end of a connection.
     pub fn end(&self, reason: &'static str) {
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
+    }
+
+    /// Counts what came without a connection and was refused.
+    pub fn refuse(&self, reason: &'static str, count: u64) {
+        if count > 0 {
+            *self.ended.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += count;
+        }
     }
 
     /// Adds to a counter.
@@ -66,9 +82,10 @@ impl Metrics {
     /// The exposition format.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let counters: [(&str, &str, &str, &AtomicU64); 11] = [
-            ("connections", "gauge", "Open connections of DNS servers.", &self.connections),
+        let counters: [(&str, &str, &str, &AtomicU64); 12] = [
+            ("connections", "gauge", "Open connections of DNS servers and IPFIX exporters.", &self.connections),
             ("frames_total", "counter", "dnstap frames taken.", &self.frames),
+            ("messages_total", "counter", "Messages of gRPC servers and IPFIX exporters taken.", &self.messages),
             ("file_bytes_total", "counter", "Bytes of flow files taken.", &self.file_bytes),
             ("log_bytes_total", "counter", "Bytes written to the write-ahead log.", &self.log_bytes),
             ("backlog_bytes", "gauge", "Bytes of the log that are not in the store yet.", &self.backlog_bytes),
@@ -87,8 +104,11 @@ impl Metrics {
         line(&mut text, "blocked", "", self.blocked.load(Ordering::Relaxed).into());
         head(&mut text, "accepted_total", "counter", "Connections accepted.");
         for (listener, count) in &*self.accepted.lock().unwrap_or_else(PoisonError::into_inner) {
-            let escaped = listener.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            line(&mut text, "accepted_total", &format!("{{listener=\"{escaped}\"}}"), *count);
+            line(&mut text, "accepted_total", &format!("{{listener=\"{}\"}}", escaped(listener)), *count);
+        }
+        head(&mut text, "stream_up", "gauge", "1 while the stream of a gRPC server is open.");
+        for (address, is_open) in &*self.streams.lock().unwrap_or_else(PoisonError::into_inner) {
+            line(&mut text, "stream_up", &format!("{{address=\"{}\"}}", escaped(address)), (*is_open).into());
         }
         head(&mut text, "ended_total", "counter", "Connections ended or refused, by reason.");
         for (reason, count) in &*self.ended.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -96,6 +116,10 @@ impl Metrics {
         }
         text
     }
+}
+
+fn escaped(label: &str) -> String {
+    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 fn head(text: &mut String, name: &str, kind: &str, help: &str) {

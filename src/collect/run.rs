@@ -9,18 +9,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc as blocking};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use super::http;
+use super::feed::{feed_key, follow};
 use super::journal::Journal;
 use super::metrics::Metrics;
 use super::server::{Bound, Shared, bind, serve};
-use super::spool::{Positions, Quota, Spool, SpoolOptions, Spooled, positions_path};
+use super::spool::{Positions, Quota, Spool, SpoolOptions, Spooled, advance, positions_path};
 use super::tail::{Seen, Tail};
+use super::tls::{TlsError, TlsServer, check};
 use super::wal::{Record, SegmentReader, segment_number, segments};
-use crate::catalog::{CollectSettings, DnstapListener};
+use super::{http, ipfix};
+use crate::catalog::{CollectSettings, Listen, ServerTls};
 use crate::model::Timestamp;
 
 /// Tells the time.
@@ -45,6 +47,8 @@ pub struct Sealed {
     pub answers: u64,
     /// Records that were broken.
     pub rejected: u64,
+    /// Events that the records themselves say are lost, and one for a damaged segment.
+    pub lost: u64,
     /// Bytes behind the last whole record: a crash cut them.
     pub cut_bytes: u64,
     /// Whether there are whole records behind the first that cannot be read: no crash leaves that.
@@ -68,6 +72,9 @@ pub enum CollectError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// Certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The store's folder.
     #[error("`{path}`: {source}; check the folder's permissions and free space")]
     Store {
@@ -192,12 +199,7 @@ fn resume(
         Metrics::add(&metrics.backlog_bytes, std::fs::metadata(segment)?.len());
         let mut reader = SegmentReader::open(segment)?;
         while let Some(record) = reader.next_record()? {
-            if let Record::Lines { key, from, lines, .. } = record {
-                let end = positions.entry(key).or_default();
-                *end = (*end).max(from.saturating_add(lines.len() as u64));
-            } else if let Record::Gone { key } = record {
-                positions.remove(&key);
-            }
+            advance(&mut positions, &record);
         }
     }
     Ok(Resumed { next_number, positions })
@@ -262,7 +264,6 @@ fn seal_one(
         }
     };
     if done.is_damaged {
-        Metrics::add(&metrics.lost, 1);
         let fields: [(&str, &dyn std::fmt::Display); 2] =
             [("segment", &segment.display()), ("unread_bytes", &done.cut_bytes)];
         journal.warn("segment is damaged: what can be read is in the store, the file is set aside", &fields);
@@ -280,6 +281,7 @@ fn seal_one(
     Metrics::add(&metrics.flow_rows, done.flows);
     Metrics::add(&metrics.answer_rows, done.answers);
     Metrics::add(&metrics.rejected, done.rejected);
+    Metrics::add(&metrics.lost, done.lost);
     let fields: [(&str, &dyn std::fmt::Display); 5] = [
         ("segment", &segment.file_name().unwrap_or_default().to_string_lossy()),
         ("flows", &done.flows),
@@ -291,14 +293,37 @@ fn seal_one(
     true
 }
 
-async fn bind_all(settings: &CollectSettings) -> Result<Vec<(Bound, DnstapListener)>, CollectError> {
-    let mut bound = Vec::new();
-    for listener in &settings.dnstap {
-        let failed = |source| CollectError::Listen { listen: listener.listen.to_string(), source };
-        bound.push((bind(&listener.listen).await.map_err(failed)?, listener.clone()));
-    }
-    Ok(bound)
+/// A listener that is bound and has its certificate.
+type Ready = (Bound, Option<Arc<TlsServer>>);
+
+async fn ready(listen: &Listen, tls: Option<&ServerTls>, journal: &Journal) -> Result<Ready, CollectError> {
+    let tls = tls.map(|tls| TlsServer::new(tls, journal).map(Arc::new)).transpose()?;
+    let failed = |source| CollectError::Listen { listen: listen.to_string(), source };
+    Ok((bind(listen).await.map_err(failed)?, tls))
 }
+
+/// Binds every listener, and has each wait for its turn.
+async fn bind_all(settings: &CollectSettings, shared: &Shared) -> Result<Vec<Serving>, CollectError> {
+    let mut all: Vec<Serving> = Vec::new();
+    for listener in &settings.dnstap {
+        let (bound, tls) = ready(&listener.listen, listener.tls.as_ref(), &shared.journal).await?;
+        all.push(Box::pin(serve(bound, tls, listener.clone(), shared.clone())));
+    }
+    for listener in &settings.ipfix {
+        if let Listen::Udp(address) = &listener.listen {
+            let failed = |source| CollectError::Listen { listen: listener.listen.to_string(), source };
+            let socket = UdpSocket::bind(address).await.map_err(failed)?;
+            all.push(Box::pin(ipfix::receive(socket, listener.clone(), shared.clone())));
+        } else {
+            let (bound, tls) = ready(&listener.listen, listener.tls.as_ref(), &shared.journal).await?;
+            all.push(Box::pin(ipfix::serve(bound, tls, listener.clone(), shared.clone())));
+        }
+    }
+    Ok(all)
+}
+
+/// A task that waits for its turn.
+type Serving = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Binds everything, then waits for the signal.
 async fn listen(
@@ -318,7 +343,12 @@ async fn listen(
         sessions: Arc::new(AtomicU64::new(session_base(clock()))),
         stop: stopped.clone(),
     };
-    let bound = bind_all(settings).await?;
+    let mut serving = bind_all(settings, &shared).await?;
+    for feed in &settings.feeds {
+        check(feed)?;
+        let before = positions.get(&feed_key(feed)).copied();
+        serving.push(Box::pin(follow(feed.clone(), before, shared.clone())));
+    }
     if let Some(address) = settings.http {
         let failed = |source| CollectError::Listen { listen: format!("http {address}"), source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -327,10 +357,7 @@ async fn listen(
     let mut terminate = signal(SignalKind::terminate()).map_err(CollectError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CollectError::Runtime)?;
     drop(shared.queue.send(Record::Started { at: clock() }.into()).await);
-    let mut tasks = Vec::new();
-    for (socket, listener) in bound {
-        tasks.push(tokio::spawn(serve(socket, listener, shared.clone())));
-    }
+    let tasks: Vec<_> = serving.into_iter().map(tokio::spawn).collect();
     let tailing = (!settings.hubble.is_empty()).then(|| {
         let tail = Tail {
             files: settings.hubble.clone(),
@@ -345,7 +372,10 @@ async fn listen(
         std::thread::spawn(move || tail.run())
     });
     metrics.listening.store(true, Ordering::Relaxed);
-    journal.info("collecting", &[("listeners", &settings.dnstap.len()), ("files", &settings.hubble.len())]);
+    let listeners = settings.dnstap.len() + settings.ipfix.len();
+    let counts: [(&str, &dyn std::fmt::Display); 3] =
+        [("listeners", &listeners), ("files", &settings.hubble.len()), ("streams", &settings.feeds.len())];
+    journal.info("collecting", &counts);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -1,6 +1,6 @@
-//! The dnstap server: any number of senders on Unix sockets and TCP.
+//! The dnstap server: any number of senders on Unix sockets, TCP and TLS.
 //!
-//! In: connections. Out: records for the log. Nobody waits for anybody: the handshake has a task and a time limit of its own, and
+//! In: connections. Out: records for the log. Nobody waits for anybody: both handshakes have a task and a time limit of their own, and
 //! a connection that sends faster than the log can write is made to wait by its own full socket.
 
 use std::io;
@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -19,6 +20,7 @@ use super::metrics::Metrics;
 use super::run::Clock;
 use super::session::{Event, Session};
 use super::spool::Spooled;
+use super::tls::TlsServer;
 use super::wal::Record;
 use crate::catalog::{DnstapListener, Listen};
 
@@ -48,7 +50,8 @@ pub(super) enum Bound {
 /// Binds a listener's socket. A socket file that nobody listens on any more is replaced.
 pub(super) async fn bind(listen: &Listen) -> io::Result<Bound> {
     match listen {
-        Listen::Tcp(address) => TcpListener::bind(address).await.map(Bound::Tcp),
+        Listen::Tcp(address) | Listen::Tls(address) => TcpListener::bind(address).await.map(Bound::Tcp),
+        Listen::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
         Listen::Unix(path) => {
             use std::os::unix::fs::{FileTypeExt, PermissionsExt};
             if let Some(folder) = path.parent() {
@@ -69,7 +72,7 @@ pub(super) async fn bind(listen: &Listen) -> io::Result<Bound> {
 }
 
 /// Accepts until the collector stops.
-pub(super) async fn serve(bound: Bound, settings: DnstapListener, shared: Shared) {
+pub(super) async fn serve(bound: Bound, tls: Option<Arc<TlsServer>>, settings: DnstapListener, shared: Shared) {
     let places = Arc::new(Semaphore::new(settings.connections));
     let settings = Arc::new(settings);
     let origin = settings.listen.to_string();
@@ -82,7 +85,7 @@ pub(super) async fn serve(bound: Bound, settings: DnstapListener, shared: Shared
         match accepted {
             Ok((stream, peer)) => {
                 shared.metrics.accept(&origin);
-                if let Some(address) = peer.filter(|address| !is_allowed(&settings, *address)) {
+                if let Some(address) = peer.filter(|address| !is_allowed(&settings.allow, *address)) {
                     shared.metrics.end("peer not allowed");
                     shared.journal.warn("connection refused", &[("why", &"peer not allowed"), ("peer", &address)]);
                     continue;
@@ -91,9 +94,12 @@ pub(super) async fn serve(bound: Bound, settings: DnstapListener, shared: Shared
                     shared.metrics.end("too many connections");
                     continue;
                 };
-                let (settings, shared) = (settings.clone(), shared.clone());
+                let (settings, shared, tls) = (settings.clone(), shared.clone(), tls.clone());
                 tokio::spawn(async move {
-                    connection(stream, &settings, &shared, peer).await;
+                    match secured(stream, tls.as_deref(), settings.handshake).await {
+                        Ok(stream) => connection(stream, &settings, &shared, peer).await,
+                        Err(refused) => refused.tell(&shared, &settings.listen, peer),
+                    }
                     drop(place);
                 });
             }
@@ -103,21 +109,59 @@ pub(super) async fn serve(bound: Bound, settings: DnstapListener, shared: Shared
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+/// A connection in clear or within TLS.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-async fn accept(bound: &Bound) -> io::Result<(Box<dyn Stream>, Option<IpAddr>)> {
+/// A connection that nobody has shaken hands with.
+pub(super) enum Raw {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+/// Takes the next connection; never waits for what it says.
+pub(super) async fn accept(bound: &Bound) -> io::Result<(Raw, Option<IpAddr>)> {
     Ok(match bound {
-        Bound::Unix(listener) => (Box::new(listener.accept().await?.0), None),
+        Bound::Unix(listener) => (Raw::Unix(listener.accept().await?.0), None),
         Bound::Tcp(listener) => {
             let (stream, peer) = listener.accept().await?;
-            (Box::new(stream), Some(peer.ip().to_canonical()))
+            (Raw::Tcp(stream), Some(peer.ip().to_canonical()))
         }
     })
 }
 
-fn is_allowed(settings: &DnstapListener, address: IpAddr) -> bool {
-    settings.allow.is_empty() || settings.allow.iter().any(|network| network.contains(&address))
+/// Why a connection did not come about.
+pub(super) struct Refused {
+    reason: &'static str,
+    error: String,
+}
+
+impl Refused {
+    pub(super) fn tell(&self, shared: &Shared, listen: &Listen, peer: Option<IpAddr>) {
+        shared.metrics.end(self.reason);
+        let peer = peer.map_or_else(String::new, |peer| peer.to_string());
+        let fields: [(&str, &dyn std::fmt::Display); 4] =
+            [("why", &self.reason), ("error", &self.error), ("listener", listen), ("peer", &peer)];
+        shared.journal.warn("connection refused", &fields);
+    }
+}
+
+/// Shakes hands where the listener asks for TLS, within `limit`.
+pub(super) async fn secured(raw: Raw, tls: Option<&TlsServer>, limit: Duration) -> Result<Box<dyn Stream>, Refused> {
+    match (raw, tls) {
+        (Raw::Unix(stream), _) => Ok(Box::new(stream)),
+        (Raw::Tcp(stream), None) => Ok(Box::new(stream)),
+        (Raw::Tcp(stream), Some(tls)) => match timeout(limit, tls.accept(stream)).await {
+            Ok(Ok(stream)) => Ok(Box::new(stream)),
+            Ok(Err(error)) => Err(Refused { reason: "TLS refused", error: error.to_string() }),
+            Err(_) => Err(Refused { reason: "no TLS handshake", error: format!("none within {limit:?}") }),
+        },
+    }
+}
+
+/// Whether `address` may send; everybody may when nobody is named.
+pub(super) fn is_allowed(allow: &[IpNet], address: IpAddr) -> bool {
+    allow.is_empty() || allow.iter().any(|network| network.contains(&address))
 }
 
 async fn connection(mut stream: Box<dyn Stream>, settings: &DnstapListener, shared: &Shared, peer: Option<IpAddr>) {

@@ -86,8 +86,23 @@ pub(super) struct SpoolOptions {
     pub(super) quota: Quota,
 }
 
-/// Where each followed file was read to, as far as it is on disk.
+/// Where each followed file was read to, in bytes, and each gRPC source, in nanoseconds of its events, as far as it is on disk.
 pub(super) type Positions = BTreeMap<u64, u64>;
+
+/// Takes note of how far a record reaches in its file, or in the time of its source, or that its file is gone.
+pub(super) fn advance(positions: &mut Positions, record: &Record) {
+    let (key, to) = match record {
+        Record::Lines { key, from, lines, .. } => (key, from.saturating_add(lines.len() as u64)),
+        Record::Messages { key, until, .. } if *until > 0 => (key, *until),
+        Record::Gone { key } => {
+            positions.remove(key);
+            return;
+        }
+        _ => return,
+    };
+    let end = positions.entry(*key).or_default();
+    *end = (*end).max(to);
+}
 
 /// The file that holds positions of segments that are gone.
 pub(super) fn positions_path(store: &Path) -> PathBuf {
@@ -221,13 +236,7 @@ impl Spool {
         if self.metrics.blocked.swap(false, Ordering::Relaxed) {
             self.journal.info("taking data again", &[]);
         }
-        if let Record::Lines { key, from, lines, .. } = &record {
-            let end = self.positions.entry(*key).or_default();
-            *end = (*end).max(from.saturating_add(lines.len() as u64));
-        }
-        if let Record::Gone { key } = &record {
-            self.positions.remove(key);
-        }
+        advance(&mut self.positions, &record);
         self.waiting.extend(spooled.kept);
         if self.open.as_ref().is_some_and(|open| open.unsynced.len() >= UNSYNCED_BYTES_MAX) {
             self.sync();

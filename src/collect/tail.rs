@@ -19,6 +19,7 @@ use super::run::Clock;
 use super::spool::{Positions, Spooled};
 use super::wal::Record;
 use crate::catalog::HubbleFiles;
+use crate::model::fnv1a;
 use crate::read::{Bytes, InputFile, LINE_BYTES_MAX, open_bytes};
 
 /// How often files are looked at.
@@ -292,7 +293,7 @@ impl Opened {
         if read.is_err() || line.is_empty() || (is_cut && !compressed) {
             return read.map(|_| None);
         }
-        Ok(Some(Self { bytes: open()?, key: fnv(&line), plain: (!compressed).then(|| path.to_owned()) }))
+        Ok(Some(Self { bytes: open()?, key: fnv1a(&line), plain: (!compressed).then(|| path.to_owned()) }))
     }
 
     fn skip(&mut self, bytes: u64) -> io::Result<()> {
@@ -307,10 +308,6 @@ impl Opened {
         }
         io::copy(&mut (&mut self.bytes).take(bytes), &mut io::sink()).map(|_| ())
     }
-}
-
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// The files of a pattern, oldest first as far as their times tell.

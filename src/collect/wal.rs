@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use crate::catalog::FeedKind;
 use crate::model::Timestamp;
 
 /// One thing that happened.
@@ -63,6 +64,51 @@ pub enum Record {
         /// What the file was known by.
         key: u64,
     },
+    /// Messages of a gRPC server or an IPFIX exporter.
+    Messages {
+        /// What they are.
+        kind: MessageKind,
+        /// The connection, or the exporter over UDP.
+        session: u64,
+        /// What the source is known by from run to run.
+        key: u64,
+        /// The address that was asked, or the socket they came in by.
+        origin: String,
+        /// The cluster of records that name none.
+        cluster: String,
+        /// Who sent them; empty where the records tell.
+        source: String,
+        /// When they were read.
+        arrived: Timestamp,
+        /// The latest time of an event in them, in nanoseconds since the Unix epoch; 0 when it is not known.
+        until: u64,
+        /// Each with its length for gRPC; one chunk for IPFIX.
+        messages: Vec<u8>,
+    },
+    /// A stream of a gRPC server began or ended.
+    Link {
+        /// What the source is known by from run to run.
+        key: u64,
+        /// When.
+        at: Timestamp,
+        /// Whether it began.
+        is_up: bool,
+    },
+    /// Something arrived that could not be kept, or is known not to have arrived.
+    Missed {
+        /// The socket or address.
+        origin: String,
+        /// The cluster of it.
+        cluster: String,
+        /// Who sent it.
+        source: String,
+        /// When.
+        at: Timestamp,
+        /// Messages that are none.
+        rejected: u64,
+        /// Messages that were lost.
+        lost: u64,
+    },
     /// The collector began: whatever was open before is closed.
     Started {
         /// When.
@@ -72,6 +118,28 @@ pub enum Record {
 
 /// Kinds of records, as their first byte tells them.
 const KINDS: std::ops::RangeInclusive<u8> = 1..=15;
+/// What the messages of a record are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageKind {
+    /// Of a gRPC server.
+    Feed(FeedKind),
+    /// A chunk of IPFIX, which needs nothing from before it.
+    Ipfix,
+}
+
+impl MessageKind {
+    const ALL: [Self; 4] =
+        [Self::Feed(FeedKind::Relay), Self::Feed(FeedKind::Goldmane), Self::Feed(FeedKind::Antrea), Self::Ipfix];
+
+    fn number(self) -> u64 {
+        Self::ALL.iter().zip(0..).find(|(kind, _)| **kind == self).map_or(0, |(_, number)| number)
+    }
+
+    fn numbered(number: u64) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+}
+
 /// No record is longer.
 const RECORD_BYTES_MAX: usize = 16 << 20;
 
@@ -79,43 +147,63 @@ impl Record {
     /// The record with its length and checksum.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![0; 8];
-        match self {
-            Self::Frames { session, origin, cluster, arrived, frames } => {
-                out.push(1);
-                put_numbers(&mut out, &[*session, arrived.nanos().cast_unsigned()]);
-                put_texts(&mut out, &[origin, cluster]);
-                out.extend_from_slice(frames);
-            }
-            Self::Lines { key, origin, cluster, arrived, from, lines } => {
-                out.push(2);
-                put_numbers(&mut out, &[*key, arrived.nanos().cast_unsigned(), *from]);
-                put_texts(&mut out, &[origin, cluster]);
-                out.extend_from_slice(lines);
-            }
-            Self::Opened { session, origin, at } => {
-                out.push(3);
-                put_numbers(&mut out, &[*session, at.nanos().cast_unsigned()]);
-                put_texts(&mut out, &[origin]);
-            }
-            Self::Closed { session, at, lost } => {
-                out.push(4);
-                put_numbers(&mut out, &[*session, at.nanos().cast_unsigned(), *lost]);
-            }
-            Self::Started { at } => {
-                out.push(5);
-                put_numbers(&mut out, &[at.nanos().cast_unsigned()]);
-            }
-            Self::Gone { key } => {
-                out.push(9);
-                put_numbers(&mut out, &[*key]);
-            }
-        }
+        self.put(&mut out);
         let body = out.get(8..).unwrap_or_default();
         let head = [u32::try_from(body.len()).unwrap_or(u32::MAX), checksum(body)].map(u32::to_be_bytes).concat();
         if let Some(place) = out.get_mut(..8) {
             place.copy_from_slice(&head);
         }
         out
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Frames { session, origin, cluster, arrived, frames } => {
+                out.push(1);
+                put_numbers(out, &[*session, arrived.nanos().cast_unsigned()]);
+                put_texts(out, &[origin, cluster]);
+                out.extend_from_slice(frames);
+            }
+            Self::Lines { key, origin, cluster, arrived, from, lines } => {
+                out.push(2);
+                put_numbers(out, &[*key, arrived.nanos().cast_unsigned(), *from]);
+                put_texts(out, &[origin, cluster]);
+                out.extend_from_slice(lines);
+            }
+            Self::Opened { session, origin, at } => {
+                out.push(3);
+                put_numbers(out, &[*session, at.nanos().cast_unsigned()]);
+                put_texts(out, &[origin]);
+            }
+            Self::Closed { session, at, lost } => {
+                out.push(4);
+                put_numbers(out, &[*session, at.nanos().cast_unsigned(), *lost]);
+            }
+            Self::Started { at } => {
+                out.push(5);
+                put_numbers(out, &[at.nanos().cast_unsigned()]);
+            }
+            Self::Messages { kind, session, key, origin, cluster, source, arrived, until, messages } => {
+                out.push(6);
+                let arrived = arrived.nanos().cast_unsigned();
+                put_numbers(out, &[kind.number(), *session, *key, arrived, *until]);
+                put_texts(out, &[origin, cluster, source]);
+                out.extend_from_slice(messages);
+            }
+            Self::Link { key, at, is_up } => {
+                out.push(7);
+                put_numbers(out, &[*key, at.nanos().cast_unsigned(), u64::from(*is_up)]);
+            }
+            Self::Missed { origin, cluster, source, at, rejected, lost } => {
+                out.push(8);
+                put_numbers(out, &[at.nanos().cast_unsigned(), *rejected, *lost]);
+                put_texts(out, &[origin, cluster, source]);
+            }
+            Self::Gone { key } => {
+                out.push(9);
+                put_numbers(out, &[*key]);
+            }
+        }
     }
 
     fn decode(body: &[u8]) -> Option<Self> {
@@ -140,6 +228,26 @@ impl Record {
             3 => Self::Opened { session: input.number()?, at: input.time()?, origin: input.text()? },
             4 => Self::Closed { session: input.number()?, at: input.time()?, lost: input.number()? },
             5 => Self::Started { at: input.time()? },
+            6 => Self::Messages {
+                kind: MessageKind::numbered(input.number()?)?,
+                session: input.number()?,
+                key: input.number()?,
+                arrived: input.time()?,
+                until: input.number()?,
+                origin: input.text()?,
+                cluster: input.text()?,
+                source: input.text()?,
+                messages: input.0.to_vec(),
+            },
+            7 => Self::Link { key: input.number()?, at: input.time()?, is_up: input.number()? == 1 },
+            8 => Self::Missed {
+                at: input.time()?,
+                rejected: input.number()?,
+                lost: input.number()?,
+                origin: input.text()?,
+                cluster: input.text()?,
+                source: input.text()?,
+            },
             9 => Self::Gone { key: input.number()? },
             _ => return None,
         })
@@ -325,6 +433,22 @@ mod tests {
             }),
             (any::<u64>(), time(), any::<u64>()).prop_map(|(session, at, lost)| Record::Closed { session, at, lost }),
             time().prop_map(|at| Record::Started { at }),
+            ((0_u64..4, any::<u64>(), any::<u64>(), any::<u64>()), "[a-z:/]{0,20}", "[a-z]{0,8}", time(), bytes())
+                .prop_map(|((kind, session, key, until), origin, source, arrived, messages)| Record::Messages {
+                    kind: MessageKind::numbered(kind).unwrap(),
+                    session,
+                    key,
+                    cluster: source.clone(),
+                    origin,
+                    source,
+                    arrived,
+                    until,
+                    messages
+                }),
+            (any::<u64>(), time(), any::<bool>()).prop_map(|(key, at, is_up)| Record::Link { key, at, is_up }),
+            ("[a-z]{0,9}", time(), any::<u64>(), any::<u64>()).prop_map(|(origin, at, rejected, lost)| {
+                Record::Missed { cluster: origin.clone(), source: origin.clone(), origin, at, rejected, lost }
+            }),
             any::<u64>().prop_map(|key| Record::Gone { key }),
         ]
     }

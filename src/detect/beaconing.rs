@@ -1,7 +1,9 @@
 //! Connections that come as regularly as a timer.
 //!
-//! In: connection starts of each pod. Out: a finding with the gap, the share of gaps near it, and the score. Pods are scored one by one, since
-//! replicas with different phases look random together. Sizes are not judged: no reader counts bytes per connection.
+//! In: connection starts of each pod, and the bytes that each connection sent where the source counts them. Out: a finding with the gap,
+//! the share of gaps near it, and the score. Pods are scored one by one, since replicas with different phases look random together. A
+//! record of an interval says when the interval ended and not when a connection began: a rhythm that is not much slower than the
+//! intervals is theirs.
 
 use super::finding::Finding;
 use super::raised::Texts;
@@ -9,7 +11,7 @@ use super::surroundings::Observed;
 use crate::catalog::Detect;
 use crate::catalog::settings_detect::{BEACON_CONNECTIONS, BEACON_HOURS, BEACON_SCORE, BEACON_WORKLOADS};
 use crate::model::{Confidence, Protocol, Severity};
-use crate::summary::Starts;
+use crate::summary::{Sizes, Starts};
 
 const TEXTS: Texts = Texts {
     class: "beaconing",
@@ -26,6 +28,11 @@ const PER_BIN_MIN: u32 = 4;
 /// So many bins at least make an evenness test.
 const BINS_MIN: usize = 6;
 
+/// Where records stand for intervals, a gap of so many of them at least is one of the connections.
+const INTERVALS_MIN: f64 = 10.0;
+/// So many sizes at least make a regularity.
+const SIZES_MIN: usize = 6;
+
 /// How regular the starts of one pod are. Shares are 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rhythm {
@@ -41,15 +48,17 @@ pub struct Rhythm {
     pub near: usize,
     /// One less the dispersion of counts per bin (variance over mean; chance gives 1); `None` with too few connections.
     pub evenness: Option<f64>,
+    /// One less the median deviation from the median size, relative to it; `None` where nobody counts bytes.
+    pub sameness: Option<f64>,
     /// Hours from first to last.
     pub hours: f64,
-    /// The mean of steadiness, share near the gap, and evenness where it is known.
+    /// The mean of steadiness, share near the gap, and of evenness and sameness where they are known.
     pub score: f64,
 }
 
 /// Measures a rhythm; `None` with fewer than four gaps.
 #[expect(clippy::cast_precision_loss, reason = "counts of at most 96")]
-pub fn rhythm(starts: &Starts) -> Option<Rhythm> {
+pub fn rhythm(starts: &Starts, sizes: Option<&Sizes>) -> Option<Rhythm> {
     let (first, last) = starts.ends()?;
     let pairs = starts.earliest().windows(2);
     let mut gaps: Vec<f64> = pairs
@@ -65,7 +74,8 @@ pub fn rhythm(starts: &Starts) -> Option<Rhythm> {
     let near = gaps.iter().filter(|other| (**other - gap).abs() <= gap / 2.0).count();
     let share = near as f64 / gaps.len() as f64;
     let evenness = evenness(starts);
-    let parts = [Some(steadiness), Some(share), evenness];
+    let sameness = sizes.and_then(sameness);
+    let parts = [Some(steadiness), Some(share), evenness, sameness];
     let known: Vec<f64> = parts.into_iter().flatten().collect();
     Some(Rhythm {
         connections: starts.count(),
@@ -74,9 +84,21 @@ pub fn rhythm(starts: &Starts) -> Option<Rhythm> {
         gaps: gaps.len(),
         near,
         evenness,
+        sameness,
         hours: f64::from(last - first) / 3_600.0,
         score: known.iter().sum::<f64>() / known.len() as f64,
     })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes of single connections")]
+fn sameness(sizes: &Sizes) -> Option<f64> {
+    let mut bytes: Vec<f64> = sizes.bytes().map(|bytes| bytes as f64).collect();
+    if bytes.len() < SIZES_MIN {
+        return None;
+    }
+    let usual = median(&mut bytes)?;
+    let mut deviations: Vec<f64> = bytes.iter().map(|other| (other - usual).abs()).collect();
+    (usual > 0.0).then_some((1.0 - median(&mut deviations)? / usual).clamp(0.0, 1.0))
 }
 
 fn median(values: &mut [f64]) -> Option<f64> {
@@ -118,15 +140,18 @@ pub(super) fn beaconing(observed: &Observed<'_>, detect: &Detect) -> Option<Find
     if is_common || observed.is_scheduled() || resolves || (key.port, key.protocol) == (123, Protocol::UDP) {
         return None;
     }
-    let starts = &observed.seen().behaviour.starts;
+    let behaviour = &observed.seen().behaviour;
+    let starts = &behaviour.starts;
+    let gap_min = GAP_MIN.max(f64::from(behaviour.interval_seconds) * INTERVALS_MIN);
     #[expect(clippy::cast_precision_loss, reason = "compared with a threshold of at most a million")]
     let is_beacon = |rhythm: &Rhythm| {
         rhythm.connections as f64 >= detect.value(&BEACON_CONNECTIONS)
             && rhythm.hours >= detect.value(&BEACON_HOURS)
-            && rhythm.gap >= GAP_MIN
+            && rhythm.gap >= gap_min
             && rhythm.score >= detect.value(&BEACON_SCORE)
     };
-    let beacons: Vec<Rhythm> = starts.values().filter_map(rhythm).filter(is_beacon).collect();
+    let rhythms = starts.iter().filter_map(|(pod, starts)| rhythm(starts, behaviour.sizes.get(pod)));
+    let beacons: Vec<Rhythm> = rhythms.filter(is_beacon).collect();
     let best = *beacons
         .iter()
         .max_by(|one, two| one.score.total_cmp(&two.score).then(one.connections.cmp(&two.connections)))?;
@@ -138,8 +163,9 @@ pub(super) fn beaconing(observed: &Observed<'_>, detect: &Detect) -> Option<Find
     };
     let confidence = if best.score >= 0.9 && best.connections >= 24 { Confidence::High } else { Confidence::Medium };
     let evenness = best.evenness.map_or_else(|| "not measured".to_owned(), |evenness| format!("{evenness:.2}"));
+    let sizes = best.sameness.map(|sameness| format!("; sizes alike {sameness:.2}")).unwrap_or_default();
     let measured = format!(
-        "score {:.2}: {} of {} gaps within {:.0} s +- 50 %; steadiness {:.2}; evenness {evenness}; {} connections in {:.1} h; {} of {} pods; {} workloads of the cluster use it",
+        "score {:.2}: {} of {} gaps within {:.0} s +- 50 %; steadiness {:.2}; evenness {evenness}{sizes}; {} connections in {:.1} h; {} of {} pods; {} workloads of the cluster use it",
         best.score,
         best.near,
         best.gaps,

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{SourceKind, Timestamp, Workload};
+use crate::model::{SourceKind, Timestamp, Workload, registrable};
 use crate::summary::{Cluster, Edge, EdgeSeen, Peer};
 
 /// Destinations of an earlier atlas: (cluster, namespace, workload name, peer, port).
@@ -39,6 +39,8 @@ pub struct Surroundings<'a> {
     pub workloads: usize,
     /// Destination outside → workloads that talk to it.
     users: BTreeMap<Box<str>, BTreeSet<(&'a str, &'a Workload)>>,
+    /// Workload and the domain one label above a name → connections to names there, and to each of them.
+    beside: BTreeMap<(&'a str, &'a Workload, &'a str), BTreeMap<&'a str, u64>>,
     /// Workloads that are called on port 53: resolvers themselves.
     resolvers: BTreeSet<(&'a str, &'a Workload)>,
     /// Workloads whose questions for names outside were recorded.
@@ -64,6 +66,7 @@ impl<'a> Surroundings<'a> {
             for edge in &seen.egress {
                 if let Some(name) = outside_name(&edge.key.peer) {
                     let who = (&**namespace, &edge.key.workload);
+                    around.note_beside(who, edge);
                     talkers.insert(who);
                     around.users.entry(name).or_default().insert(who);
                 }
@@ -76,6 +79,15 @@ impl<'a> Surroundings<'a> {
         }
         around.workloads = talkers.len();
         around
+    }
+
+    fn note_beside(&mut self, (namespace, workload): (&'a str, &'a Workload), edge: &'a Edge) {
+        if let Peer::Name(name) = &edge.key.peer
+            && let Some(above) = above(name)
+        {
+            let names = self.beside.entry((namespace, workload, above)).or_default();
+            *names.entry(name).or_default() += edge.seen.connections();
+        }
     }
 
     /// How many workloads of the cluster talk to a destination outside.
@@ -105,6 +117,12 @@ impl<'a> Surroundings<'a> {
     }
 }
 
+/// The domain one label above a name, where that is still somebody's own: not a public suffix, nor a platform that gives out labels.
+fn above(name: &str) -> Option<&str> {
+    let (_, above) = name.split_once('.')?;
+    registrable(name).is_some_and(|domain| above.len() >= domain.len()).then_some(above)
+}
+
 /// One edge of egress with what was decided about it so far.
 #[derive(Clone, Copy)]
 pub struct Observed<'a> {
@@ -132,6 +150,13 @@ impl<'a> Observed<'a> {
             Peer::Name(name) => Some(name),
             _ => None,
         }
+    }
+
+    /// Connections of the workload to other names of the same owner: those that differ from this one in the first label alone.
+    pub fn beside(&self) -> u64 {
+        let Some((name, above)) = self.name().and_then(|name| Some((name, above(name)?))) else { return 0 };
+        let names = self.around.beside.get(&(self.namespace, &self.edge.key.workload, above));
+        names.into_iter().flatten().filter(|(other, _)| **other != name).map(|(_, connections)| connections).sum()
     }
 
     /// The name or address; empty for destinations inside.

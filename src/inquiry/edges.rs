@@ -24,6 +24,9 @@ pub struct EdgeTimes {
 /// By cluster and namespace: what belongs to each edge, in the order of the edges.
 pub type TimesByNamespace = BTreeMap<(Box<str>, Box<str>), Vec<EdgeTimes>>;
 
+/// Cluster, namespace and key of an edge.
+pub type Place = (Box<str>, Box<str>, EdgeKey);
+
 /// Turns numbers of the evidence into texts.
 #[derive(Clone, Copy, Debug)]
 pub struct Writer<'a> {
@@ -89,15 +92,19 @@ impl Writer<'_> {
         }
     }
 
+    /// Where a pair of ends stands in the atlas of what was found.
+    pub fn place(&self, ends: &Ends) -> Place {
+        let (namespace, workload) = self.client(ends);
+        let key = EdgeKey { workload, peer: self.server(ends), port: ends.port, protocol: ends.protocol };
+        (self.text(ends.cluster).into(), namespace, key)
+    }
+
     /// The atlas of what was found, with the coverage of every cluster (or of the one that is meant); and, for each namespace, what
     /// belongs to its edges, in their order.
     pub fn atlas(&self, found: &Found, cluster: Option<&str>) -> (Atlas, TimesByNamespace) {
-        type Place = (Box<str>, Box<str>, EdgeKey);
         let mut all: BTreeMap<Place, (EdgeSeen, EdgeTimes)> = BTreeMap::new();
         for (ends, pair) in &found.pairs {
-            let (namespace, workload) = self.client(ends);
-            let key = EdgeKey { workload, peer: self.server(ends), port: ends.port, protocol: ends.protocol };
-            let (seen, times) = all.entry((self.text(ends.cluster).into(), namespace, key)).or_default();
+            let (seen, times) = all.entry(self.place(ends)).or_default();
             seen.absorb(pair.seen(self.evidence));
             times.began.resize(times.began.len().max(pair.began.len()), 0);
             times.began.iter_mut().zip(&pair.began).for_each(|(mine, more)| *mine = mine.saturating_add(*more));

@@ -42,7 +42,7 @@ pub struct Ends {
 
 impl Ends {
     /// The ends of a connection.
-    pub(super) fn of(evidence: &Evidence, inventory: &Inventory, named: &Named<'_>) -> Self {
+    pub fn of(evidence: &Evidence, inventory: &Inventory, named: &Named<'_>) -> Self {
         let elsewhere = named.server.is_some() && named.server_cluster != named.cluster;
         Self {
             cluster: named.cluster,

@@ -14,7 +14,7 @@ use super::ends::{Ends, Side};
 use super::pair::Pair;
 use super::target::{Matcher, Role};
 use super::timeline::Timeline;
-use crate::attribute::{Answer, Evidence, JoinOptions, Named, PartyId, Sink, attribute};
+use crate::attribute::{Answer, Counts, Evidence, Named, Parted, PartyId, Passes, Sink};
 use crate::kube::Inventory;
 use crate::model::{AddressId, Grade, NameId, Protocol, TextId, Timestamp, Verdict};
 
@@ -64,6 +64,8 @@ pub struct Moment {
     pub answered_at: Timestamp,
     /// How likely the best name is right.
     pub confidence: f64,
+    /// How many connections it stands for, and its bytes.
+    pub counts: Counts,
 }
 
 /// What orders moments whatever the order of reading.
@@ -110,6 +112,8 @@ pub struct Found {
     pub pairs_refused: u64,
     /// Matching connections by role.
     pub roles: BTreeMap<Role, u64>,
+    /// What there is to be kept one by one: where records stand for intervals, fewer or more than connections.
+    pub rows: u64,
     /// The earliest matching connections, in order.
     pub moments: Vec<Moment>,
     /// Answers that concern the target.
@@ -140,6 +144,7 @@ struct Matches<'a> {
     timeline: Timeline,
     pairs: Bounded<Ends, Pair>,
     roles: BTreeMap<Role, u64>,
+    rows: u64,
     moments: BTreeMap<MomentKey, Moment>,
     told: Bounded<(NameId, AddressId), Told>,
     asked: Bounded<NameId, Told>,
@@ -157,6 +162,7 @@ impl<'a> Matches<'a> {
             timeline: timeline.clone(),
             pairs: Bounded::new(options.keys_max),
             roles: BTreeMap::new(),
+            rows: 0,
             moments: BTreeMap::new(),
             told: Bounded::new(options.keys_max),
             asked: Bounded::new(options.keys_max),
@@ -196,6 +202,7 @@ impl<'a> Matches<'a> {
             names: attributed.candidates.iter().map(|candidate| candidate.name).collect(),
             answered_at: attributed.candidates.first().map_or(Timestamp::UNKNOWN, |best| best.answered_at),
             confidence: attributed.confidence,
+            counts: named.counts,
         };
         self.moments.insert(key, moment);
         if self.moments.len() > self.options.moments_max {
@@ -209,6 +216,7 @@ impl<'a> Matches<'a> {
         for (role, count) in other.roles {
             *self.roles.entry(role).or_default() += count;
         }
+        self.rows += other.rows;
         self.moments.extend(other.moments);
         while self.moments.len() > self.options.moments_max {
             self.moments.pop_last();
@@ -222,14 +230,20 @@ impl<'a> Matches<'a> {
 }
 
 impl Sink for Matches<'_> {
+    fn wants(&self, evidence: &Evidence, parted: &Parted) -> bool {
+        self.matcher.may_concern(evidence, parted)
+    }
+
     fn connection(&mut self, evidence: &Evidence, named: &Named<'_>) {
         let Some(role) = self.matcher.role(evidence, named) else { return };
         let ends = Ends::of(evidence, self.inventory, named);
-        *self.roles.entry(role).or_default() += 1;
+        self.rows += 1;
+        let times = named.counts.connections;
+        *self.roles.entry(role).or_default() += times;
         self.clusters.insert(named.cluster);
         let is_outside = matches!(ends.server, Side::Name(_) | Side::Address(_));
         let grade = is_outside.then_some(named.attributed.grade);
-        self.timeline.count(named.first, named.last, named.verdict, grade);
+        self.timeline.count((named.first, named.last), named.verdict, grade, times);
         let (bucket, buckets) = (self.timeline.number(named.first), self.timeline.buckets.len());
         if let Some(pair) = self.pairs.entry(ends) {
             pair.count(named, role, bucket, buckets, matches!(ends.server, Side::Name(_)));
@@ -271,11 +285,10 @@ impl Sink for Matches<'_> {
 pub fn inquire(
     evidence: &Evidence,
     inventory: &Inventory,
-    join: &JoinOptions,
-    threads: usize,
+    passes: &Passes,
     (matcher, timeline, options): (&Matcher, &Timeline, InquiryOptions),
 ) -> io::Result<Found> {
-    let parts = attribute(evidence, join, threads, || Matches::new(matcher, inventory, timeline, options))?;
+    let parts = passes.attribute(evidence, || Matches::new(matcher, inventory, timeline, options))?;
     let mut all = Matches::new(matcher, inventory, timeline, options);
     for part in parts {
         all.absorb(part);
@@ -286,6 +299,7 @@ pub fn inquire(
         pairs_refused: all.pairs.refused,
         pairs: all.pairs.known,
         roles: all.roles,
+        rows: all.rows,
         moments: all.moments.into_values().collect(),
         told: all.told.known,
         asked: all.asked.known,

@@ -13,7 +13,7 @@ mod surroundings;
 mod target;
 mod timeline;
 
-pub use edges::{EdgeTimes, TimesByNamespace, Writer};
+pub use edges::{EdgeTimes, Place, TimesByNamespace, Writer};
 pub use ends::{Ends, Side};
 pub use matches::{Found, InquiryOptions, Moment, Siblings, Told, inquire};
 pub use pair::Pair;

@@ -25,6 +25,7 @@ pub struct Pair {
     confidence_permille: u64,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
+    days: BTreeSet<u32>,
     addresses: HashMap<AddressId, u64>,
     pods: HashSet<PartyId>,
     candidates: HashMap<NameId, u64>,
@@ -42,34 +43,45 @@ impl Pair {
         buckets: usize,
         by_name: bool,
     ) {
-        *self.roles.entry(role).or_default() += 1;
+        let times = named.counts.connections;
+        *self.roles.entry(role).or_default() += times;
         self.began.resize(buckets, 0);
         if let Some(began) = bucket.and_then(|bucket| self.began.get_mut(bucket)) {
-            *began = began.saturating_add(1);
+            *began = began.saturating_add(u32::try_from(times).unwrap_or(u32::MAX));
         }
-        *self.verdicts.entry(named.verdict).or_default() += 1;
+        if times > 0 {
+            *self.verdicts.entry(named.verdict).or_default() += times;
+        }
         let attributed = named.attributed;
-        *self.grades.entry(attributed.grade).or_default() += 1;
+        if times > 0 {
+            *self.grades.entry(attributed.grade).or_default() += times;
+        }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a confidence is between 0 and 1")]
         let permille = (attributed.confidence * 1_000.0).round() as u64;
-        self.confidence_permille += permille;
+        self.confidence_permille += permille * times;
         if named.first.is_known() {
             self.first = Timestamp::earliest(self.first, Some(named.first));
             self.last = self.last.max(Some(named.last));
+            let (first, last) = (named.first.day(), named.last.day());
+            self.days.extend(first..=last.min(first.saturating_add(3_660)));
         }
         self.behaviour.add(named, by_name);
-        count_held(&mut self.addresses, named.server_address);
+        count_held(&mut self.addresses, named.server_address, times);
         if let Some(party) = named.client
             && self.pods.len() < HELD_MAX
         {
             self.pods.insert(party);
         }
         for (place, candidate) in attributed.candidates.iter().enumerate() {
-            count_held(if by_name && place > 0 { &mut self.candidates } else { &mut self.names }, candidate.name);
+            count_held(
+                if by_name && place > 0 { &mut self.candidates } else { &mut self.names },
+                candidate.name,
+                times,
+            );
         }
         for name in named.reported {
             if !attributed.candidates.iter().any(|candidate| candidate.name == *name) {
-                count_held(&mut self.names, *name);
+                count_held(&mut self.names, *name, times);
             }
         }
         if let Some(best) = attributed.candidates.first()
@@ -91,6 +103,7 @@ impl Pair {
         self.confidence_permille += other.confidence_permille;
         self.first = Timestamp::earliest(self.first, other.first);
         self.last = self.last.max(other.last);
+        self.days.extend(other.days);
         for (mine, theirs) in [(&mut self.candidates, other.candidates), (&mut self.names, other.names)] {
             theirs.into_iter().for_each(|(name, count)| *mine.entry(name).or_default() += count);
         }
@@ -121,14 +134,13 @@ impl Pair {
             names.join(" → ").into()
         };
         let chains: BTreeSet<Box<str>> = self.chains.iter().map(chain).collect();
-        let (first, last) = (self.first.map_or(0, Timestamp::day), self.last.map_or(0, Timestamp::day));
         EdgeSeen {
             verdicts: self.verdicts.clone(),
             grades: self.grades.clone(),
             confidence_permille: self.confidence_permille,
             first: self.first,
             last: self.last,
-            days: [first, last].into_iter().filter(|day| *day > 0).collect(),
+            days: self.days.clone(),
             addresses: addresses.into_iter().take(LISTED_MAX).collect(),
             pods: pods.into_iter().take(LISTED_MAX).collect(),
             candidates: names(&self.candidates),
@@ -144,9 +156,9 @@ impl Pair {
     }
 }
 
-fn count_held<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, u64>, key: K) {
+fn count_held<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, u64>, key: K, times: u64) {
     if counts.len() < HELD_MAX || counts.contains_key(&key) {
-        *counts.entry(key).or_default() += 1;
+        *counts.entry(key).or_default() += times;
     }
 }
 

@@ -9,7 +9,7 @@ use super::bounded::Bounded;
 use super::ends::Ends;
 use super::matches::{Found, InquiryOptions, Siblings, Told};
 use super::target::Matcher;
-use crate::attribute::{Answer, Evidence, JoinOptions, Named, PartyId, Sink, attribute};
+use crate::attribute::{Answer, Evidence, Named, Parted, PartyId, Passes, Sink};
 use crate::kube::Inventory;
 use crate::model::{AddressId, NameId, Timestamp, Verdict};
 
@@ -74,6 +74,11 @@ impl Surroundings<'_> {
 }
 
 impl Sink for Surroundings<'_> {
+    fn wants(&self, _: &Evidence, parted: &Parted) -> bool {
+        let is_near = |party: Option<PartyId>| party.is_some_and(|party| self.distance(party, parted.first).is_some());
+        parted.first.is_known() && (is_near(parted.client) || is_near(parted.server))
+    }
+
     fn connection(&mut self, evidence: &Evidence, named: &Named<'_>) {
         if !named.first.is_known() || self.found.minutes.is_empty() {
             return;
@@ -87,8 +92,8 @@ impl Sink for Surroundings<'_> {
         }
         let key = AroundKey { ends: Ends::of(evidence, self.inventory, named), inward };
         let Some(around) = self.around.entry(key) else { return };
-        around.connections += 1;
-        around.denied += u64::from(named.verdict == Verdict::Denied);
+        around.connections += named.counts.connections;
+        around.denied += if named.verdict == Verdict::Denied { named.counts.connections } else { 0 };
         around.first = Timestamp::earliest(around.first, Some(named.first));
         around.last = around.last.max(Some(named.last));
         around.nearest_minutes = Some(around.nearest_minutes.map_or(minutes, |known| known.min(minutes)));
@@ -111,8 +116,7 @@ impl Sink for Surroundings<'_> {
 pub fn look_around(
     evidence: &Evidence,
     inventory: &Inventory,
-    join: &JoinOptions,
-    threads: usize,
+    passes: &Passes,
     (matcher, found, options): (&Matcher, &Found, InquiryOptions),
 ) -> io::Result<Relatives> {
     if !matcher.is_destination() {
@@ -131,7 +135,7 @@ pub fn look_around(
         siblings: Bounded::new(options.keys_max),
     };
     let mut all = sink();
-    for part in attribute(evidence, join, threads, sink)? {
+    for part in passes.attribute(evidence, sink)? {
         all.around.absorb(part.around, |mine, theirs| {
             mine.connections += theirs.connections;
             mine.denied += theirs.denied;

@@ -9,7 +9,7 @@ use std::fmt;
 use hashbrown::HashSet;
 use ipnet::IpNet;
 
-use crate::attribute::{Answer, Evidence, Named, PartyId};
+use crate::attribute::{Answer, Evidence, Named, Parted, PartyId};
 use crate::catalog::Pattern;
 use crate::model::{NameId, TextId};
 
@@ -253,6 +253,16 @@ impl Matcher {
             return Some(Role::Server);
         }
         candidates.any(|candidate| self.names.contains(&candidate.name)).then_some(Role::Possible)
+    }
+
+    /// Whether a connection between these ends can concern the target. Names are known only after the join.
+    pub fn may_concern(&self, evidence: &Evidence, parted: &Parted) -> bool {
+        let at = |address| self.network.is_some_and(|net| net.contains(&evidence.vocabulary.address_of(address)));
+        !self.names.is_empty()
+            || self.is_party(parted.client)
+            || self.is_party(parted.server)
+            || at(parted.server_address)
+            || at(parted.client_address)
     }
 
     /// Whether an answer names the target, or gives its address.

@@ -80,13 +80,19 @@ impl Timeline {
     }
 
     /// Counts a connection; a grade belongs to those that leave the cluster.
-    pub(super) fn count(&mut self, first: Timestamp, last: Timestamp, verdict: Verdict, grade: Option<Grade>) {
+    pub(super) fn count(
+        &mut self,
+        (first, last): (Timestamp, Timestamp),
+        verdict: Verdict,
+        grade: Option<Grade>,
+        times: u64,
+    ) {
         let began = self.number(first);
         if let Some(bucket) = began.and_then(|number| self.buckets.get_mut(number)) {
-            bucket.began += 1;
-            bucket.denied += u64::from(verdict == Verdict::Denied);
+            bucket.began += times;
+            bucket.denied += if verdict == Verdict::Denied { times } else { 0 };
             if let Some(grade) = grade {
-                *bucket.grades.entry(grade).or_default() += 1;
+                *bucket.grades.entry(grade).or_default() += times;
             }
         }
         // A connection may have begun before the asked window.
@@ -94,7 +100,8 @@ impl Timeline {
         let closed = self.number(last).or_else(|| (last > self.from).then_some(self.buckets.len().saturating_sub(1)));
         if let (Some(opened), Some(closed)) = (opened.filter(|_| first.is_known()), closed) {
             let open = self.buckets.iter_mut().take(closed.saturating_add(1)).skip(opened);
-            open.for_each(|bucket| bucket.open += 1);
+            // One that only went on is open, too.
+            open.for_each(|bucket| bucket.open += times.max(1));
         }
     }
 
@@ -141,9 +148,10 @@ mod tests {
     #[test]
     fn a_long_connection_is_open_in_every_bucket_between() {
         let mut timeline = Timeline::over(Some(time("2026-03-02T00:00:00Z")), Some(time("2026-03-02T00:04:00Z")));
-        timeline.count(time("2026-03-02T00:01:10Z"), time("2026-03-02T00:03:00Z"), Verdict::Denied, Some(Grade::Pod));
-        timeline.count(time("2026-03-01T00:01:10Z"), time("2026-03-02T00:01:00Z"), Verdict::Allowed, None);
-        timeline.count(Timestamp::UNKNOWN, Timestamp::UNKNOWN, Verdict::Allowed, None);
+        let span = |first: &str, last: &str| (time(first), time(last));
+        timeline.count(span("2026-03-02T00:01:10Z", "2026-03-02T00:03:00Z"), Verdict::Denied, Some(Grade::Pod), 1);
+        timeline.count(span("2026-03-01T00:01:10Z", "2026-03-02T00:01:00Z"), Verdict::Allowed, None, 1);
+        timeline.count((Timestamp::UNKNOWN, Timestamp::UNKNOWN), Verdict::Allowed, None, 1);
         let seen: Vec<_> = timeline.buckets.iter().map(|bucket| (bucket.began, bucket.open, bucket.denied)).collect();
         assert_eq!(seen, [(0, 1, 0), (1, 2, 1), (0, 1, 0), (0, 1, 0), (0, 0, 0)]);
     }

@@ -2,7 +2,7 @@
 //!
 //! In and out: values of `model`. Every encoding is exact; an unknown word reads as the value that claims least.
 
-use crate::model::{AnswerKind, Certainty, IdentityKind, Initiator, Verdict};
+use crate::model::{AnswerKind, Certainty, Counter, IdentityKind, Initiator, Verdict};
 
 const VERDICTS: [(&str, Verdict); 5] = [
     ("unknown", Verdict::Unknown),
@@ -39,6 +39,9 @@ const IDENTITIES: [(&str, IdentityKind); 10] = [
 const KINDS: [(&str, AnswerKind); 3] =
     [("address", AnswerKind::Address), ("hint", AnswerKind::Hint), ("additional", AnswerKind::Additional)];
 
+const COUNTERS: [(&str, Counter); 3] =
+    [("unknown", Counter::Unknown), ("source", Counter::Source), ("destination", Counter::Destination)];
+
 /// A value that is written as one word.
 pub(super) trait Word: Copy + PartialEq + 'static {
     /// Words and values; the first is what an unknown word reads as.
@@ -70,6 +73,10 @@ impl Word for Certainty {
 
 impl Word for IdentityKind {
     const WORDS: &'static [(&'static str, Self)] = &IDENTITIES;
+}
+
+impl Word for Counter {
+    const WORDS: &'static [(&'static str, Self)] = &COUNTERS;
 }
 
 impl Word for AnswerKind {

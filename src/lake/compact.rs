@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use polars::prelude::{DataFrame, SortMultipleOptions};
 
+use super::count_columns::{has_counts, with_count_columns};
 use super::error::LakeError;
 use super::imports::{Digest, Imports};
 use super::layout::{Partition, Table};
@@ -93,9 +94,16 @@ fn merge_files(paths: &[PathBuf], now: SystemTime, tidied: &mut Tidied) -> Resul
     let Some(folder) = paths.first().and_then(|path| path.parent()) else { return Ok(()) };
     let mut whole: Option<DataFrame> = None;
     for path in paths {
-        let frame = read_whole(path)?;
+        let mut frame = read_whole(path)?;
         match &mut whole {
             Some(whole) => {
+                // Only files with counted records have columns for counts.
+                let level = match (has_counts(whole), has_counts(&frame)) {
+                    (true, false) => with_count_columns(&mut frame, whole),
+                    (false, true) => with_count_columns(whole, &frame),
+                    _ => Ok(()),
+                };
+                level.map_err(|error| LakeError::broken(path, &error))?;
                 whole.vstack_mut(&frame).map_err(|error| LakeError::broken(path, &error))?;
             }
             None => whole = Some(frame),

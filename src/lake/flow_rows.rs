@@ -6,11 +6,13 @@
 use polars::prelude::{DataFrame, Int64Chunked, PolarsResult, StringChunked, UInt32Chunked};
 
 use super::codec::{Word, join_list, split_list};
+use super::count_columns::{CountColumns, count_columns};
 use super::frame::{Columns, numbers, texts, time_at, times};
 use super::rows::{EndColumns, RowReader, address, address_column, chain_text, end_columns, port, rebuilt, text_at};
 use crate::model::columns::{END_PREFIXES, STORED_FLOWS};
 use crate::model::{
     AddressId, Batch, Certainty, ChainId, FlowRow, Initiator, Protocol, RecordId, Timestamp, Verdict, Vocabulary,
+    Volume,
 };
 
 /// One record: its row, and what it says beyond it.
@@ -21,12 +23,14 @@ pub(super) struct FlowRecord {
     began: Timestamp,
     /// Further destinations of the same client.
     also_to: Vec<AddressId>,
+    /// What it counts.
+    volume: Option<Box<Volume>>,
 }
 
 impl FlowRecord {
     /// The rows of one record as one. Rows that differ in anything else than time or destination become records of their
     /// own, which no reader of records makes.
-    pub(super) fn all(rows: &[FlowRow]) -> Vec<Self> {
+    pub(super) fn all(rows: &[FlowRow], volume: Option<Volume>) -> Vec<Self> {
         let mut records: Vec<Self> = Vec::with_capacity(1);
         for row in rows {
             if let Some(last) = records.last_mut() {
@@ -41,7 +45,10 @@ impl FlowRecord {
                     continue;
                 }
             }
-            records.push(Self { row: *row, began: Timestamp::UNKNOWN, also_to: Vec::new() });
+            records.push(Self { row: *row, began: Timestamp::UNKNOWN, also_to: Vec::new(), volume: None });
+        }
+        if let Some(first) = records.first_mut() {
+            first.volume = volume.map(Box::new);
         }
         records
     }
@@ -49,6 +56,9 @@ impl FlowRecord {
     /// Its rows, as they were.
     fn unfold(self, batch: &mut Batch) {
         let row = self.row;
+        if let Some(volume) = self.volume {
+            batch.count_next(*volume);
+        }
         batch.flows.push(row);
         if self.began.is_known() {
             batch.push_further(FlowRow { time: self.began, ..row });
@@ -102,6 +112,10 @@ pub(super) fn flow_frame(records: &[FlowRecord], vocabulary: &Vocabulary) -> Res
     columns.text(reported, names.iter().map(String::as_str));
     let ids: Vec<_> = rows().map(|row| vocabulary.record_id_text(row.id)).collect();
     columns.text(id, ids.iter().map(|id| &**id));
+    let volumes: Vec<Option<&Volume>> = records.iter().map(|record| record.volume.as_deref()).collect();
+    if volumes.iter().any(Option::is_some) {
+        count_columns(&mut columns, &volumes);
+    }
     columns.frame(records.len())
 }
 
@@ -125,6 +139,7 @@ struct FlowColumns<'a> {
     certainty: &'a StringChunked,
     reported: &'a StringChunked,
     id: Option<&'a StringChunked>,
+    counts: Option<CountColumns<'a>>,
 }
 
 impl<'a> FlowColumns<'a> {
@@ -162,6 +177,7 @@ impl<'a> FlowColumns<'a> {
             certainty: text(certainty)?,
             reported: text(reported)?,
             id: if with_ids { Some(text(id)?) } else { None },
+            counts: CountColumns::of(frame)?,
         })
     }
 }
@@ -213,6 +229,7 @@ impl RowReader {
             id: columns.id.map_or(RecordId::NONE, |id| vocabulary.record_id(text_at(id, at))),
         };
         let also_to = also_to.iter().map(|text| address(text, vocabulary)).collect::<Option<_>>()?;
-        Some(FlowRecord { row, began: time_at(began, at), also_to })
+        let volume = columns.counts.as_ref().and_then(|counts| counts.volume(at)).map(Box::new);
+        Some(FlowRecord { row, began: time_at(began, at), also_to, volume })
     }
 }

@@ -48,6 +48,11 @@ impl Columns {
         self.columns.push(Series::new(name.into(), values.collect::<Vec<_>>()).into_column());
     }
 
+    /// Counts, empty where nothing was counted.
+    pub(super) fn optional_count(&mut self, name: &str, values: impl Iterator<Item = Option<u64>>) {
+        self.columns.push(Series::new(name.into(), values.collect::<Vec<_>>()).into_column());
+    }
+
     /// Signed numbers, empty where unknown.
     pub(super) fn signed(&mut self, name: &str, values: impl Iterator<Item = Option<i64>>) {
         self.columns.push(Series::new(name.into(), values.collect::<Vec<_>>()).into_column());

@@ -224,6 +224,17 @@ impl Imports {
         })
     }
 
+    /// All records, in the order of their inputs; a problem only of those that are [`Self::broken_off`].
+    pub fn told(&self) -> Vec<ImportRecord> {
+        let missing: BTreeSet<(u64, &str)> =
+            self.broken_off().map(|record| (record.bytes, record.digest.as_str())).collect();
+        let told = |record: &ImportRecord| ImportRecord {
+            problem: record.problem.clone().filter(|_| missing.contains(&(record.bytes, record.digest.as_str()))),
+            ..record.clone()
+        };
+        self.records().into_iter().map(told).collect()
+    }
+
     /// Lengths at which a known content ends, ascending.
     pub fn lengths(&self) -> Vec<u64> {
         let mut lengths: Vec<u64> = self.records.keys().map(|(bytes, _)| *bytes).collect();

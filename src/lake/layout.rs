@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::model::Timestamp;
+use crate::model::{Timestamp, fnv1a};
 
 /// How many buckets the clients of a day are divided into.
 pub const BUCKETS: u8 = 16;
@@ -136,9 +136,7 @@ pub fn bucket_of(client: IpAddr) -> u8 {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
         IpAddr::V6(address) => address.octets(),
     };
-    let hash = octets
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let hash = fnv1a(&octets);
     let folded = hash ^ (hash >> 32);
     (folded % u64::from(BUCKETS)).try_into().unwrap_or(0)
 }

@@ -10,7 +10,7 @@ use polars::prelude::{DataFrame, PolarsResult};
 use super::error::LakeError;
 use super::frame::{Columns, counts, signed, texts, time_at, times};
 use super::layout::Table;
-use super::scan::{ScanOptions, files, read_whole};
+use super::scan::{Piece, ScanOptions, files, metadata, read_whole};
 use crate::model::columns::STORED_LEDGER;
 use crate::model::{SourceKind, Timestamp};
 
@@ -100,6 +100,33 @@ pub struct Ledger {
     pub broken: Vec<String>,
 }
 
+/// The files of the ledger within a window, each as one piece, and those that cannot be read, with the reason.
+pub fn ledger_pieces(root: &Path, options: &ScanOptions) -> Result<(Vec<Piece>, Vec<String>), LakeError> {
+    let (mut pieces, mut broken) = (Vec::new(), Vec::new());
+    for (partition, path) in files(root, Table::Ledger)? {
+        if !options.asks_for_partition(&partition) {
+            continue;
+        }
+        match metadata(&path) {
+            Ok(metadata) => pieces.push(Piece { table: Table::Ledger, path, rows: (0, metadata.num_rows) }),
+            // Retention took it away since the folder was listed.
+            Err(error) if error.is_gone() => {}
+            Err(error) => broken.push(error.to_string()),
+        }
+    }
+    Ok((pieces, broken))
+}
+
+/// The rows of one file of the ledger that lie within a window.
+pub fn read_ledger_file(path: &Path, options: &ScanOptions) -> Result<Vec<LedgerRow>, LakeError> {
+    // A footer that cannot be read is told as for every other table.
+    metadata(path)?;
+    let mut rows = Vec::new();
+    rows_of(&read_whole(path)?, &mut rows).map_err(|error| LakeError::broken(path, &error))?;
+    rows.retain(|row| options.asks_for(row.minute, row.minute));
+    Ok(rows)
+}
+
 /// The ledger of a store within a window. A store without one has none; a broken file costs only its own rows.
 pub fn read_ledger(root: &Path, options: &ScanOptions) -> Result<Ledger, LakeError> {
     let mut ledger = Ledger::default();
@@ -107,17 +134,13 @@ pub fn read_ledger(root: &Path, options: &ScanOptions) -> Result<Ledger, LakeErr
         if !options.asks_for_partition(&partition) {
             continue;
         }
-        let mut rows = Vec::new();
-        let read = read_whole(&path)
-            .and_then(|frame| rows_of(&frame, &mut rows).map_err(|error| LakeError::broken(&path, &error)));
-        match read {
-            Ok(()) => ledger.rows.append(&mut rows),
+        match read_ledger_file(&path, options) {
+            Ok(mut rows) => ledger.rows.append(&mut rows),
             // Retention took it away since the folder was listed.
             Err(error) if error.is_gone() => {}
             Err(error) => ledger.broken.push(error.to_string()),
         }
     }
-    ledger.rows.retain(|row| options.asks_for(row.minute, row.minute));
     ledger.rows.sort();
     Ok(ledger)
 }

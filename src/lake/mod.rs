@@ -7,6 +7,7 @@
 mod answer_rows;
 mod codec;
 mod compact;
+mod count_columns;
 mod error;
 mod flow_rows;
 mod frame;
@@ -22,7 +23,7 @@ pub use compact::{Tidied, compact};
 pub use error::LakeError;
 pub use imports::{Digest, ImportRecord, Imports, Leftovers};
 pub use layout::{BUCKETS, Partition, Table, bucket_of, is_store};
-pub use ledger::{Ledger, LedgerRow, read_ledger};
+pub use ledger::{Ledger, LedgerRow, ledger_pieces, read_ledger, read_ledger_file};
 pub use retention::{note_retention, retain, retention};
-pub use scan::{Piece, Plan, Reader, ScanOptions, scan};
+pub use scan::{Piece, Plan, Reader, ScanOptions, file_bytes, scan};
 pub use write::{LakeWriter, Written, make_store, write_atomically};

@@ -169,6 +169,11 @@ fn open(path: &Path) -> Result<File, LakeError> {
     }
 }
 
+/// The size of a file of the store in bytes; a file that a compacted one stands for counts as there while it lasts.
+pub fn file_bytes(path: &Path) -> Result<u64, LakeError> {
+    open(path)?.metadata().map(|metadata| metadata.len()).map_err(LakeError::io(path))
+}
+
 /// Reads a whole file.
 pub(super) fn read_whole(path: &Path) -> Result<DataFrame, LakeError> {
     let reader = ParquetReader::new(open(path)?).read_parallel(ParallelStrategy::None);

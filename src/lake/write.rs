@@ -85,7 +85,13 @@ impl LakeWriter {
     /// Takes the rows of a batch. Rows that name no cluster get `cluster`.
     pub fn add(&mut self, batch: &Batch, cluster: TextId) {
         let named = |own: TextId| if own.is_none() { cluster } else { own };
-        for mut record in batch.records().flat_map(FlowRecord::all) {
+        let mut place = 0;
+        let records = batch.records().flat_map(|rows| {
+            let volume = batch.volume_at(place);
+            place += rows.len();
+            FlowRecord::all(rows, volume)
+        });
+        for mut record in records {
             record.row.cluster = named(record.row.cluster);
             let row = record.row;
             // The end that this record alone takes for the client; the bucket is a help for readers, no promise.

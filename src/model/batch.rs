@@ -2,7 +2,7 @@
 
 use super::{
     AddressId, Certainty, ChainId, EndpointId, Initiator, NameId, Protocol, QuestionRow, RecordId, TextId, Timestamp,
-    Verdict,
+    Verdict, Volume,
 };
 
 /// One flow record, as read: ends in packet order, not yet oriented.
@@ -107,6 +107,8 @@ pub struct Batch {
     /// Positions in `flows`, ascending, of rows that come from the same record as the row before them: a connection's
     /// start besides its end, a further address. They are observations and no records.
     pub further: Vec<usize>,
+    /// What records count, with the position in `flows` of their first row, ascending. Most sources count nothing.
+    pub volumes: Vec<(usize, Volume)>,
     /// Questions that got no address.
     pub questions: Vec<QuestionRow>,
     /// Their names, one behind the other.
@@ -118,6 +120,17 @@ impl Batch {
     pub fn push_further(&mut self, row: FlowRow) {
         self.further.push(self.flows.len());
         self.flows.push(row);
+    }
+
+    /// Notes what the record counts whose first row comes next.
+    pub fn count_next(&mut self, volume: Volume) {
+        self.volumes.push((self.flows.len(), volume));
+    }
+
+    /// What the record counts whose first row is at `place`.
+    pub fn volume_at(&self, place: usize) -> Option<Volume> {
+        let found = self.volumes.binary_search_by_key(&place, |(own, _)| *own).ok()?;
+        self.volumes.get(found).map(|(_, volume)| *volume)
     }
 
     /// The flow rows of each record.
@@ -140,6 +153,7 @@ impl Batch {
         self.answers.clear();
         self.losses.clear();
         self.further.clear();
+        self.volumes.clear();
         self.questions.clear();
         self.question_text.clear();
     }

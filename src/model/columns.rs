@@ -22,7 +22,7 @@ pub const ATTRIBUTE: [&str; 17] = [
 ];
 
 /// Columns of `egress.parquet`, in order: one row for each workload, peer, port and protocol.
-pub const EGRESS: [&str; 31] = [
+pub const EGRESS: [&str; 35] = [
     "cluster",
     "namespace",
     "workload_kind",
@@ -54,6 +54,10 @@ pub const EGRESS: [&str; 31] = [
     "suspect",
     "severity",
     "review",
+    "bytes_sent",
+    "bytes_received",
+    "packets_sent",
+    "packets_received",
 ];
 
 /// Columns of `replay --format csv`, in order: one row for each group of connections, and one for each rule.
@@ -115,6 +119,20 @@ pub const DRAFT: [&str; 10] = [
     "questions",
 ];
 
+/// Columns of the summary of `discover`, in order: one row for each namespace.
+pub const SUMMARY: [&str; 10] = [
+    "cluster",
+    "namespace",
+    "destinations",
+    "outside",
+    "unclassified",
+    "open_suspects",
+    "worst",
+    "ip_only",
+    "outside_connections",
+    "named_by_own_answer",
+];
+
 /// Columns of `audit`, in order: one row for each finding.
 pub const AUDIT: [&str; 10] =
     ["severity", "rule", "cluster", "kind", "namespace", "name", "file", "line", "message", "fix"];
@@ -124,7 +142,7 @@ pub const REVIEWS: [&str; 10] =
     ["state", "destination", "cluster", "namespace", "owner", "expires", "severity", "class", "in_use", "reason"];
 
 /// Columns of `investigate --format csv`, in order: one row for each connection of the target.
-pub const INVESTIGATED: [&str; 16] = [
+pub const INVESTIGATED: [&str; 19] = [
     "first",
     "last",
     "role",
@@ -141,6 +159,9 @@ pub const INVESTIGATED: [&str; 16] = [
     "evidence",
     "answered_at",
     "confidence",
+    "connections",
+    "bytes_sent",
+    "bytes_received",
 ];
 
 /// Columns that describe one end of a stored row; each stands behind a prefix such as `source_`.
@@ -165,6 +186,20 @@ pub const STORED_FLOWS: [&str; 15] = [
     "certainty",
     "reported",
     "id",
+];
+
+/// Columns of the store's `flows` that only files with counted records have, in order. "Forward" is from the record's source to its
+/// destination; `counted_since` is the start of the interval, or of the connection where `is_total` says that counts go on.
+pub const STORED_COUNTS: [&str; 9] = [
+    "bytes_forward",
+    "bytes_backward",
+    "packets_forward",
+    "packets_backward",
+    "counted_at",
+    "counted_since",
+    "is_total",
+    "connections_began",
+    "connections_open",
 ];
 
 /// Columns of the store's `answers` beside those of the client's claimed identity, in order.

@@ -32,6 +32,11 @@ impl Distinct {
         }
     }
 
+    /// The hashes that are kept, sorted: added to another set, they make it equal.
+    pub fn hashes(&self) -> &[u64] {
+        &self.smallest
+    }
+
     /// How many different values were added. Beyond [`KEPT_MAX`] within about 6 % (one over the root of `KEPT_MAX`).
     #[expect(
         clippy::cast_possible_truncation,
@@ -55,11 +60,14 @@ impl Distinct {
     }
 }
 
+/// FNV-1a, 64 bits (draft-eastlake-fnv): stable across releases and machines, and no defence against anybody.
+pub fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
 /// A hash of text that is the same in every version of this program: FNV-1a, then the finaliser of `SplitMix64`.
 pub fn stable_hash(text: &str) -> u64 {
-    let folded = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let folded = fnv1a(text.as_bytes());
     let mixed = (folded ^ (folded >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)

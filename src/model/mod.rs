@@ -17,12 +17,13 @@ mod question;
 mod record_id;
 mod time;
 mod vocabulary;
+mod volume;
 
 pub use account::{Account, Excluded, Place, RejectCount, Rejected};
 pub use batch::{AnswerKind, AnswerRow, Batch, FlowRow, Loss};
 pub use category::{Category, Confidence, Severity};
 pub use coverage::{Activity, Gap, SourceKind, minutes_within};
-pub use distinct::{Distinct, stable_hash};
+pub use distinct::{Distinct, fnv1a, stable_hash};
 pub use endpoint::{Endpoint, IdentityKind, Workload, WorkloadKind};
 pub use flow::{Certainty, Initiator, Protocol, Verdict};
 pub use grade::Grade;
@@ -31,3 +32,4 @@ pub use question::{Asking, OTHER_TYPES, QuestionRow, entropy_millibits, left_of}
 pub use record_id::RecordId;
 pub use time::{Timestamp, parse_duration_nanos};
 pub use vocabulary::{AddressId, ChainId, EndpointId, Interner, NameId, StandIn, TextId, Vocabulary, VocabularyMap};
+pub use volume::{Bytes, COUNTER_MAX, Counter, Opened, Volume};

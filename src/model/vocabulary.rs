@@ -81,6 +81,16 @@ impl AddressId {
         Self(STAND_IN | NAMES | (names.0 & !(STAND_IN | NAMES)))
     }
 
+    /// Whether every number in it is one of a vocabulary with so many addresses, ends and lists of names.
+    pub const fn is_within(self, addresses: u32, endpoints: u32, chains: u32) -> bool {
+        let number = self.0 & !(STAND_IN | NAMES);
+        match (self.is_unrecorded(), self.0 & NAMES == 0) {
+            (false, _) => self.0 < addresses,
+            (true, true) => number < endpoints,
+            (true, false) => number < chains,
+        }
+    }
+
     /// Whether the record left the address out.
     pub const fn is_unrecorded(self) -> bool {
         self.0 & STAND_IN != 0

@@ -45,10 +45,6 @@ pub enum Doubt {
     NameEvidenceWeak,
     /// A rule uses something of its dialect that is not modelled.
     NotModelled,
-    /// The baseline keeps too little of a connection (`--baseline`).
-    BaselineDetail,
-    /// The policy object applies or not depending on what the evidence does not tell.
-    SubjectUnknown,
 }
 
 impl Doubt {
@@ -74,8 +70,6 @@ impl Doubt {
             Self::NameAmbiguous => "name-ambiguous",
             Self::NameEvidenceWeak => "name-evidence-weak",
             Self::NotModelled => "not-modelled",
-            Self::BaselineDetail => "baseline-detail",
-            Self::SubjectUnknown => "subject-unknown",
         }
     }
 
@@ -101,8 +95,6 @@ impl Doubt {
             Self::NameAmbiguous => "several names share the address; allow the likeliest one",
             Self::NameEvidenceWeak => "record longer, so that the pod's own questions are in it",
             Self::NotModelled => "test it on the cluster: this is not modelled",
-            Self::BaselineDetail => "replay the traffic itself (--flows) instead of a baseline",
-            Self::SubjectUnknown => "give --kube with pods and namespaces",
         }
     }
 }

@@ -7,20 +7,26 @@
 
 mod doubt;
 pub mod draft;
+mod fingerprint;
 pub mod kyverno;
 pub mod lint;
 mod name_pattern;
 pub mod names;
 mod parse;
 pub mod probe;
+mod probe_result;
 mod problem;
 mod rule;
 mod selector;
 mod set;
 
 pub use doubt::{Doubt, Match};
+pub use fingerprint::{fingerprint, fingerprints};
 pub use name_pattern::{NamePattern, Wildcard};
+pub use probe_result::{ProbeAnswer, ProbeResult, ProbeResultError, probe_results};
 pub use problem::{PolicyError, Problem};
 pub use rule::{Action, Block, Direction, Entity, Peer, PortMatch, PortSpec, Ports, ProtocolSpec, Rule, Section};
 pub use selector::{Key, Labelled, Selector, Value};
-pub use set::{Dialect, Note, ObjectId, Passed, Policy, PolicySet, PolicySource, RuleId, Subject, Tier, TierEnd};
+pub use set::{
+    Dialect, IMPLIED_INGRESS, Note, ObjectId, Passed, Policy, PolicySet, PolicySource, RuleId, Subject, Tier, TierEnd,
+};

@@ -106,9 +106,17 @@ impl Probe {
 
     fn labels(&self, yaml: &mut Yaml, indent: usize) {
         yaml.line(indent, "labels:");
-        yaml.line(indent + 2, &format!("app.kubernetes.io/name: {PROBE_NAME}"));
+        // Each key once: what the user gives replaces ours, and the last of equals counts. `soak` goes by the name of the Job.
+        let mut labels: Vec<(&str, &str)> = vec![("app.kubernetes.io/name", PROBE_NAME)];
         for (key, value) in &self.labels {
-            yaml.line(indent + 2, &format!("{key}: \"{value}\""));
+            match labels.iter_mut().find(|(known, _)| known == key) {
+                Some(known) => known.1 = value,
+                None => labels.push((key, value)),
+            }
+        }
+        for (key, value) in labels {
+            let value = if value == PROBE_NAME { value.to_owned() } else { format!("\"{value}\"") };
+            yaml.line(indent + 2, &format!("{key}: {value}"));
         }
     }
 
@@ -305,6 +313,19 @@ mod tests {
         assert_eq!(container["image"], PROBE_IMAGE);
         assert_eq!(container["env"][0]["value"], "1.1.1.1");
         assert!(container["command"][2].as_str().unwrap().contains("exit 1"));
+    }
+
+    #[test]
+    fn a_label_of_the_user_stands_once() {
+        let pairs = [("app.kubernetes.io/name", "cart"), ("team", "a"), ("team", "b")];
+        let labels = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+        let text = Probe { labels, ..probe() }.manifest().unwrap();
+        // A strict reader refuses a key that stands twice.
+        let value: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        assert_eq!(text.matches("app.kubernetes.io/name:").count(), 2, "once for the Job, once for its pods\n{text}");
+        for labels in [&value["metadata"]["labels"], &value["spec"]["template"]["metadata"]["labels"]] {
+            assert_eq!(*labels, serde_json::json!({"app.kubernetes.io/name": "cart", "team": "b"}));
+        }
     }
 
     #[test]

@@ -5,6 +5,9 @@ use std::fmt;
 
 use super::{Action, Direction, PolicyError, Rule, Section, Selector, parse};
 
+/// The note of a Kubernetes policy that closes ingress of its pods only because it says nothing of `policyTypes`.
+pub const IMPLIED_INGRESS: &str = "closes ingress of its pods too: `policyTypes` is absent";
+
 /// A text of policies, as [`PolicySet::parse`] takes it.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicySource<'a> {

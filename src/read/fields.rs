@@ -6,6 +6,9 @@ use crate::model::{Protocol, Timestamp};
 
 use super::json::Scalar;
 
+/// The note about a counter that no record can have reached.
+pub(super) const BEYOND_BELIEF: &str = "byte or packet counter beyond belief: the record's counts are left out";
+
 /// A time: RFC 3339, `YYYY-MM-DD hh:mm:ss` without a zone (read as UTC), or a number since the epoch in seconds,
 /// milliseconds, microseconds or nanoseconds, told apart by size.
 pub(super) fn instant(value: &Scalar<'_>) -> Option<Timestamp> {

@@ -185,6 +185,23 @@ impl<'s> Evaluator<'s> {
         if agreed { first } else { Judgement::of(Side::Undecidable(Doubt::ServiceAddress), Side::NotSubject) }
     }
 
+    /// Judges a connection into another cluster, over the same policies: each side by the network plugin that is there (`server_side`
+    /// for the server). Both ends are prepared again, since what a rule means for an end depends on the plugin that applies it.
+    pub fn judge_between(&self, server_side: &Self, connection: &Connection<'_>) -> Judgement {
+        if self.profile == server_side.profile {
+            return self.judge(connection);
+        }
+        let client_there = server_side.prepare(connection.client.end.clone());
+        let server_here = self.prepare(connection.server.end.clone());
+        let here = self.judge(&Connection { server: &server_here, ..*connection });
+        let there = server_side.judge(&Connection { client: &client_there, ..*connection });
+        match there.egress {
+            // Nothing about either side: the connection as a whole is in doubt.
+            Side::Undecidable(Doubt::OrientationGuessed | Doubt::ServiceAddress) => there,
+            _ => Judgement::of(here.egress, there.ingress),
+        }
+    }
+
     fn judge_direct(&self, connection: &Connection<'_>) -> Judgement {
         let Connection { client, server, .. } = *connection;
         let egress = self.side(Direction::Egress, client, server, connection);

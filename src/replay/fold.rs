@@ -209,7 +209,7 @@ impl Sink for ReplayFold {
             verdict: named.verdict,
         };
         let time = |time: Timestamp| time.is_known().then_some(time);
-        let seen = Seen { flows: 1, first: time(named.first), last: time(named.last) };
+        let seen = Seen { flows: named.counts.connections, first: time(named.first), last: time(named.last) };
         self.edges.entry(key).or_default().absorb(seen);
     }
 

@@ -11,6 +11,7 @@ mod matching;
 mod miss;
 mod plan;
 mod profile;
+mod reasons;
 mod resolve;
 mod soak;
 mod tally;
@@ -20,7 +21,11 @@ pub use end::{End, EndKind, NameEvidence, Names};
 pub use evaluator::{Connection, Evaluator, Prepared};
 pub use fold::{Observed, Recorded, ReplayEdge, ReplayFold, Seen};
 pub use profile::{Profile, ServiceView};
+pub use reasons::{Because, Reasoned, reasons};
 pub use resolve::{PodNetworks, Resolver};
-pub use soak::{Blocked, Fault, Feed, Leak, NamespaceSoak, Outcome, Phases, Quiet, Soak, SoakInput, Span, soak};
+pub use soak::{
+    BaselineDay, Blocked, EARLIER_DAYS_MAX, EarlierDay, Fault, Feed, Leak, Lingering, NamespaceSoak, Outcome, Phases,
+    Quiet, Scheduled, Soak, SoakInput, Span, soak,
+};
 pub use tally::{Break, Replay, ReplayWorkload, RuleUse, Totals, Undecided, Window, replay};
 pub use verdict::{Citation, Denial, Judgement, Miss, NearestMiss, Side, Verdict};

@@ -144,8 +144,6 @@ pub struct Replay {
     pub windows: BTreeMap<Box<str>, Window>,
     /// Distinct connections that were judged.
     pub distinct: u64,
-    /// Clusters of the traffic that no policy was for.
-    pub clusters_without_policies: BTreeSet<Box<str>>,
 }
 
 /// Whose rows an edge belongs to.
@@ -172,8 +170,10 @@ pub fn replay<'e, 's: 'e>(recorded: &Recorded, of_cluster: impl Fn(&str) -> Opti
     for edge in &recorded.edges {
         let ends = [edge.client, edge.server].map(|place| prepared.get(place).and_then(Option::as_ref));
         let [Some(client), Some(server)] = ends else { continue };
-        let Some(evaluator) = of_cluster(&client.end.cluster) else { continue };
-        tally.edge(evaluator, edge, client, server);
+        let [Some(evaluator), Some(server_side)] = [client, server].map(|one| of_cluster(&one.end.cluster)) else {
+            continue;
+        };
+        tally.edge((evaluator, server_side), edge, client, server);
     }
     for end in &recorded.ends {
         if let Some(evaluator) = of_cluster(&end.cluster) {
@@ -193,7 +193,13 @@ struct Tally {
 }
 
 impl Tally {
-    fn edge(&mut self, evaluator: &Evaluator<'_>, edge: &ReplayEdge, client: &Prepared, server: &Prepared) {
+    fn edge(
+        &mut self,
+        (evaluator, server_side): (&Evaluator<'_>, &Evaluator<'_>),
+        edge: &ReplayEdge,
+        client: &Prepared,
+        server: &Prepared,
+    ) {
         self.outcome.distinct += 1;
         let window = self.outcome.windows.entry(client.end.cluster.clone()).or_default();
         window.first = Timestamp::earliest(window.first, edge.seen.first);
@@ -207,14 +213,15 @@ impl Tally {
                 return;
             }
         };
-        let judgement = evaluator.judge(&Connection {
+        let connection = Connection {
             client,
             server,
             port: edge.port,
             protocol: edge.protocol,
             names: &edge.names,
             guessed: edge.guessed,
-        });
+        };
+        let judgement = evaluator.judge_between(server_side, &connection);
         let denied = edge.recorded == model::Verdict::Denied;
         let owner = (owner.cluster.clone(), owner.namespace.clone(), workload_of(owner));
         let rows = self.rows.entry(owner).or_default();

@@ -6,6 +6,7 @@
 
 mod audit;
 mod collected;
+mod compliance;
 mod coverage;
 mod digest;
 mod document;
@@ -31,6 +32,7 @@ mod review_list;
 mod row;
 mod sarif;
 mod soak;
+mod summary_rows;
 mod summary_text;
 mod table;
 mod tables;
@@ -39,6 +41,10 @@ mod wording;
 
 pub use audit::{AuditView, audit_columns, audit_json, audit_markdown, audit_sarif, audit_text};
 pub use collected::{CollectedRow, collected, collected_text};
+pub use compliance::{
+    Compliance, ComplianceInput, Control, ControlRow, EvidenceError, GateEvidence, Standing, compliance,
+    compliance_json, compliance_markdown,
+};
 pub use draft::{DraftRow, draft_columns, draft_json, draft_markdown, draft_text};
 pub use drift::{
     Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Direction, Drift, drift, drift_csv, drift_json, drift_markdown,
@@ -49,8 +55,8 @@ pub use events::{EventForm, events};
 pub use html::{atlas_page, investigation_page};
 pub use index::index_document;
 pub use investigation::{
-    INVESTIGATION_SCHEMA, InvestigationDocument, InvestigationView, connection_columns, investigation_document,
-    investigation_markdown, investigation_text,
+    EnforcedView, INVESTIGATION_SCHEMA, InvestigationDocument, InvestigationView, ReasonsByEdge, connection_columns,
+    investigation_document, investigation_markdown, investigation_text,
 };
 pub use json::{
     ATLAS_SCHEMA, AtlasDocument, ClusterDocument, EdgeDocument, JudgementDocument, NamespaceDocument, PeerDocument,
@@ -61,7 +67,8 @@ pub use nearest::nearest;
 pub use paint::Paint;
 pub use path::{cluster_folder, document_path};
 pub use plan::{
-    Environment, NamespaceRisk, Plan, PlanInput, PolicyObject, Reason, Step, plan, plan_json, plan_markdown,
+    Environment, Judged, NamespaceRisk, Plan, PlanInput, PolicyObject, Reason, Step, plan, plan_json, plan_markdown,
+    runbook_markdown,
 };
 pub use readiness::{
     COVERAGE_OF_FLOWS, Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json,
@@ -74,6 +81,9 @@ pub use review_list::{
 };
 pub use sarif::sarif;
 pub use soak::{soak_csv, soak_json, soak_markdown, soak_text};
+pub use summary_rows::{
+    SUMMARY_SCHEMA, SummaryDocument, SummaryRow, summary_columns, summary_document, summary_markdown,
+};
 pub use summary_text::summary_text;
 pub use tables::{Column, Columns, egress_columns, ingress_columns};
 pub use view::{AtlasView, FindingView, Judgement, ReviewView, WorkloadFinding};

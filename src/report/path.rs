@@ -3,6 +3,8 @@
 //! Namespaces and clusters may be named by hostile records, so a name becomes one file name component that cannot leave
 //! its folder, and different names become different components, also where file names ignore case.
 
+use crate::model::fnv1a;
+
 /// Longest component before a hash replaces its end, in bytes. File systems allow 255.
 const COMPONENT_BYTES_MAX: usize = 150;
 
@@ -42,14 +44,9 @@ fn component(name: &str) -> String {
     }
     if out.len() > COMPONENT_BYTES_MAX {
         out.truncate(COMPONENT_BYTES_MAX);
-        return format!("{out}_h{:016x}", fingerprint(name));
+        return format!("{out}_h{:016x}", fnv1a(name.as_bytes()));
     }
     out
-}
-
-/// FNV-1a, 64 bits: stable across releases and machines.
-fn fingerprint(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

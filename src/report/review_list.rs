@@ -206,6 +206,12 @@ pub struct DestinationUse {
     pub severity: Option<Severity>,
     /// When nobody talks to it: the destinations of the baseline that look most like it.
     pub nearest: Vec<String>,
+    /// Workloads of other places that talk to it.
+    pub elsewhere: BTreeSet<String>,
+    /// Whether the baseline has no namespace of the given name.
+    pub namespace_is_unknown: bool,
+    /// Then the namespaces that look most like it.
+    pub nearest_namespaces: Vec<String>,
 }
 
 /// Looks a destination up in a baseline, within a cluster and a namespace where they are given.
@@ -225,9 +231,19 @@ pub fn destination_use(
         if meant && in_scope {
             found.workloads.insert(used.workload());
             found.severity = found.severity.max(used.open_findings().map(|(severity, _)| severity).max());
+        } else if meant {
+            found.elsewhere.insert(used.workload());
         } else {
             others.insert(used.text());
         }
+    }
+    found.namespace_is_unknown = namespace.is_some_and(|name| {
+        let mut clusters = baseline.clusters.iter().filter(|(own, _)| cluster.is_none_or(|cluster| cluster == *own));
+        !clusters.any(|(_, content)| content.namespaces.contains_key(name))
+    });
+    if let Some(name) = namespace.filter(|_| found.namespace_is_unknown) {
+        let all = baseline.clusters.values().flat_map(|content| content.namespaces.keys()).map(String::as_str);
+        found.nearest_namespaces = super::nearest::nearest(name, all.collect::<BTreeSet<_>>().into_iter(), 3);
     }
     if found.workloads.is_empty() {
         found.nearest = super::nearest::nearest(&pattern.to_string(), others.iter().map(String::as_str), 3);

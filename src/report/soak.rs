@@ -6,7 +6,8 @@ use super::escape::{code, identifier, prose};
 use super::readiness::hanging;
 use super::table::Table;
 use super::wording::{count, counted, time};
-use crate::replay::{Blocked, Leak, NamespaceSoak, Outcome, Soak};
+use crate::policy::{ProbeAnswer, ProbeResult};
+use crate::replay::{Blocked, Leak, Lingering, NamespaceSoak, Outcome, Quiet, Soak};
 
 /// Lines of one list in the text; the other forms have all.
 const SHOWN_MAX: usize = 12;
@@ -31,7 +32,14 @@ fn row(namespace: &NamespaceSoak, name: impl Fn(&str) -> String) -> [String; 8] 
         sum(namespace.leaks.iter().map(|leak| leak.connections).collect()),
         count(namespace.spanning),
         count(namespace.undecidable),
-        if namespace.explained_denials > 0 { "proven" } else { "assumed" }.to_owned(),
+        if !namespace.leaks.is_empty() || namespace.has_reached_canary() {
+            "NO"
+        } else if namespace.is_enforcement_proven() {
+            "proven"
+        } else {
+            "assumed"
+        }
+        .to_owned(),
     ]
 }
 
@@ -68,7 +76,47 @@ fn leak_text(leak: &Leak) -> String {
     )
 }
 
-/// Everything that is wrong or in doubt with a namespace: a heading word and a sentence each.
+fn lingering_text(lingering: &Lingering) -> String {
+    format!(
+        "{} {} {} {}: {} opened before the change, still in use and stopped by {} once closed: allow it, or close it now",
+        lingering.workload,
+        if lingering.side == "egress" { "to" } else { "from" },
+        lingering.peer,
+        lingering.port,
+        counted(lingering.connections, "connection"),
+        lingering.policies.join(", "),
+    )
+}
+
+fn quiet_text(quiet: &Quiet) -> String {
+    let before = match quiet.connections_before {
+        0 => "in use".to_owned(),
+        connections => counted(connections, "connection"),
+    };
+    let since = quiet
+        .last
+        .map_or_else(|| "none since the change".to_owned(), |last| format!("none since {}", time(Some(last))));
+    format!("{} fell silent towards {} {}: {before} {}, {since}", quiet.workload, quiet.peer, quiet.port, quiet.before)
+}
+
+fn probe_text(probe: &ProbeResult) -> (&'static str, String) {
+    let finished = time(Some(probe.finished));
+    match probe.answer {
+        ProbeAnswer::Blocked => ("proof", format!("the probe {} was blocked, {finished}", probe.pod)),
+        ProbeAnswer::Reachable => (
+            "NO-OP",
+            format!(
+                "the probe {} reached its canary, {finished}: the policies are NOT ENFORCED for its pod",
+                probe.pod
+            ),
+        ),
+        ProbeAnswer::CannotTell => {
+            ("note", format!("the probe {} could not tell, {finished}: its log says why (`kubectl logs`)", probe.pod))
+        }
+    }
+}
+
+/// Everything that is wrong or in doubt with a namespace, or worth knowing: a heading word and a sentence each.
 fn findings(namespace: &NamespaceSoak) -> Vec<(&'static str, String)> {
     let mut found: Vec<(&'static str, String)> = Vec::new();
     if !namespace.leaks.is_empty() {
@@ -81,11 +129,20 @@ fn findings(namespace: &NamespaceSoak) -> Vec<(&'static str, String)> {
     }
     found.extend(namespace.leaks.iter().map(|leak| ("leak", leak_text(leak))));
     found.extend(namespace.blocked.iter().map(|blocked| ("blocked", blocked_text(blocked))));
+    found.extend(namespace.lingering.iter().map(|lingering| ("older", lingering_text(lingering))));
+    found.extend(namespace.quiet.iter().map(|quiet| ("silent", quiet_text(quiet))));
     found.extend(namespace.doubts.iter().map(|doubt| ("doubt", doubt.clone())));
+    found.extend(namespace.probes.iter().map(probe_text));
+    found.extend(namespace.not_tried.iter().map(|job| ("note", job.clone())));
     if namespace.unknown_verdict > 0 {
         let flows = counted(namespace.unknown_verdict, "connection");
         found.push(("note", format!("{flows} without a verdict in the records: no proof of anything")));
     }
+    if !namespace.compared_with.is_empty() {
+        found.push(("note", format!("compared with {}", namespace.compared_with)));
+    }
+    // What is wrong comes before what is worth knowing, and only the first are shown.
+    found.sort_by_key(|(word, _)| !word.chars().all(char::is_uppercase));
     found
 }
 
@@ -101,7 +158,7 @@ pub fn soak_text(soak: &Soak, width: u16) -> String {
         text += "\n";
         text += &table.to_plain(width);
     }
-    for namespace in soak.namespaces.iter().filter(|namespace| namespace.outcome != Outcome::Clean) {
+    for namespace in &soak.namespaces {
         let place = format!("{}/{}", namespace.cluster, namespace.namespace);
         text.extend(["\n", &identifier(&place), ": ", namespace.outcome.as_str(), "\n"]);
         let found = findings(namespace);

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::view::{AtlasView, Judgement};
 use crate::model::columns::{EGRESS, INGRESS};
-use crate::model::{Timestamp, Verdict};
+use crate::model::{Bytes, Timestamp, Verdict};
 use crate::summary::{Edge, Peer};
 
 /// The values of one column.
@@ -21,6 +21,8 @@ pub enum Column {
     Port(Vec<u16>),
     /// Counts.
     Count(Vec<u64>),
+    /// Counts, `None` when nobody counted.
+    Counts(Vec<Option<u64>>),
     /// Numbers between 0 and 1.
     Ratio(Vec<f64>),
     /// Numbers, `None` when unknown.
@@ -37,6 +39,7 @@ impl Column {
             Self::Texts(values) => values.len(),
             Self::Port(values) => values.len(),
             Self::Count(values) => values.len(),
+            Self::Counts(values) => values.len(),
             Self::Ratio(values) => values.len(),
             Self::Ratios(values) => values.len(),
             Self::Time(values) => values.len(),
@@ -92,6 +95,15 @@ pub fn egress_columns(view: &AtlasView<'_>) -> Columns {
         Column::Texts(judged.iter().map(|(_, judgement)| suspect_classes(judgement)).collect()),
         judgement(worst_severity),
         judgement(|judgement| judgement.review.as_str().to_owned()),
+    ]);
+    let counted = |value: fn(Bytes) -> u64| {
+        Column::Counts(places.iter().map(|place| place.edge.seen.behaviour.bytes.map(value)).collect())
+    };
+    columns.extend([
+        counted(|bytes| bytes.sent),
+        counted(|bytes| bytes.received),
+        counted(|bytes| bytes.packets_sent),
+        counted(|bytes| bytes.packets_received),
     ]);
     EGRESS.into_iter().zip(columns).collect()
 }

@@ -1,5 +1,6 @@
 //! Numbers, shares, spans of time and lists in words, the same way in every document.
 
+use super::json::BytesDocument;
 use crate::model::{Protocol, Timestamp, Verdict};
 use crate::summary::EdgeSeen;
 
@@ -84,6 +85,29 @@ pub(super) fn port(port: u16, protocol: Protocol) -> String {
         (0, _) => protocol.to_string(),
         _ => format!("{port}/{protocol}"),
     }
+}
+
+/// Bytes in the unit that fits: `0 B`, `812 B`, `1.2 kB`, `12.3 MB`; thousands, as network people count.
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+pub(super) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if count < 1_000 {
+        return format!("{count} B");
+    }
+    let mut value = count as f64 / 1e3;
+    let mut unit = 0;
+    // What would be shown as a thousand of one unit is one of the next.
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1e3;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS.get(unit).copied().unwrap_or_default())
+}
+
+/// Both directions in words, as the client sees them: `1.2 MB sent, 3.4 kB received`.
+pub(super) fn volume(counted: impl Into<BytesDocument>) -> String {
+    let counted = counted.into();
+    format!("{} sent, {} received", bytes(counted.sent), bytes(counted.received))
 }
 
 /// Connections, with the verdicts spelled out unless all were allowed.

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 use super::edge::LISTED_MAX;
+use super::sizes::Sizes;
 use super::starts::{Histogram, Starts};
 use crate::attribute::{Named, PartyId};
-use crate::model::{Protocol, Verdict};
+use crate::model::{Bytes, Protocol, Verdict};
 
 /// Bins of denials: a week in steps of 17 minutes, a day in steps of two.
 const DENIED_BINS_MAX: u32 = 1_024;
@@ -18,15 +19,6 @@ const DENIED_BINS_MAX: u32 = 1_024;
 const DENIED_NARROWEST_LOG2: u8 = 6;
 /// Seconds of a long connection, for [`Behaviour::long`].
 pub const LONG_SECONDS: u64 = 3_600;
-
-/// Bytes in both directions, for sources that count them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bytes {
-    /// From the workload to the destination.
-    pub sent: u64,
-    /// Back.
-    pub received: u64,
-}
 
 /// How a workload uses one destination over time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,8 +31,13 @@ pub struct Behaviour {
     pub long: u64,
     /// Denied connections over time; `None` when there were none.
     pub denied: Option<Box<Histogram>>,
-    /// Bytes, where the source counts them; no reader does so far.
+    /// Bytes, where the source counts them.
     pub bytes: Option<Bytes>,
+    /// By pod, for destinations outside: when each of the earliest connections began, and the bytes that it sent. Only connections
+    /// that were counted one by one; the pods with the [`LISTED_MAX`] smallest names.
+    pub sizes: BTreeMap<Box<str>, Sizes>,
+    /// Length of the longest interval that a record stands for, in seconds: starts are no finer. 0 for records of single connections.
+    pub interval_seconds: u32,
 }
 
 impl Behaviour {
@@ -60,10 +57,15 @@ impl Behaviour {
             (Some(_), None) => {}
         }
         if let Some(more) = other.bytes {
-            let own = self.bytes.get_or_insert_default();
-            own.sent += more.sent;
-            own.received += more.received;
+            self.bytes.get_or_insert_default().add(more);
         }
+        for (pod, sizes) in other.sizes {
+            self.sizes.entry(pod).or_default().absorb(&sizes);
+        }
+        while self.sizes.len() > LISTED_MAX {
+            self.sizes.pop_last();
+        }
+        self.interval_seconds = self.interval_seconds.max(other.interval_seconds);
     }
 }
 
@@ -71,22 +73,35 @@ impl Behaviour {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watched {
     starts: HashMap<PartyId, Starts>,
+    sizes: HashMap<PartyId, Sizes>,
     rest: Behaviour,
 }
 
 impl Watched {
     /// Adds a connection of a pod. Starts are kept for destinations outside only.
     pub(crate) fn add(&mut self, named: &Named<'_>, is_outside: bool) {
+        self.rest.interval_seconds = self.rest.interval_seconds.max(named.counts.interval_seconds);
+        if let Some(bytes) = named.counts.bytes {
+            self.add_bytes(bytes);
+        }
         let Ok(start) = u32::try_from(named.first.nanos() / 1_000_000_000) else { return };
         if !named.first.is_known() {
             return;
         }
-        if is_outside && let Some(party) = named.client {
+        // An interval in which nothing began is no start.
+        if is_outside
+            && let Some(party) = named.client
+            && named.counts.connections > 0
+        {
             self.starts.entry(party).or_default().add(start);
+            if let (Some(bytes), 1) = (named.counts.bytes, named.counts.connections) {
+                self.sizes.entry(party).or_default().add(start, bytes.sent);
+            }
         }
         if named.verdict == Verdict::Denied {
             let new = || Box::new(Histogram::new(DENIED_BINS_MAX, DENIED_NARROWEST_LOG2));
-            self.rest.denied.get_or_insert_with(new).add(start, 1);
+            let times = u32::try_from(named.counts.connections).unwrap_or(u32::MAX);
+            self.rest.denied.get_or_insert_with(new).add(start, times);
         }
         let open = u64::try_from((named.last.nanos() - named.first.nanos()) / 1_000_000_000).unwrap_or(0);
         // Without the client's port, all connections between the ends are one.
@@ -96,10 +111,21 @@ impl Watched {
         }
     }
 
+    /// Adds bytes, as the workload sees them.
+    pub(crate) const fn add_bytes(&mut self, bytes: Bytes) {
+        match &mut self.rest.bytes {
+            Some(own) => own.add(bytes),
+            own @ None => *own = Some(bytes),
+        }
+    }
+
     /// Adds what another thread watched.
     pub(crate) fn absorb(&mut self, other: Self) {
         for (party, starts) in other.starts {
             self.starts.entry(party).or_default().absorb(&starts);
+        }
+        for (party, sizes) in other.sizes {
+            self.sizes.entry(party).or_default().absorb(&sizes);
         }
         self.rest.absorb(other.rest);
     }
@@ -110,6 +136,11 @@ impl Watched {
         for (party, starts) in self.starts {
             if let Some(pod) = pod(party) {
                 made.starts.entry(pod.into()).or_default().absorb(&starts);
+            }
+        }
+        for (party, sizes) in self.sizes {
+            if let Some(pod) = pod(party) {
+                made.sizes.entry(pod.into()).or_default().absorb(&sizes);
             }
         }
         made.absorb(Behaviour::default());

@@ -152,7 +152,10 @@ impl<'a> Builder<'a> {
 
     fn count(&mut self, key: Key, named: &Named<'_>, party: Option<PartyId>, evidence: &Evidence) {
         let seen = self.edges.entry(key).or_default();
-        *seen.verdicts.entry(named.verdict).or_default() += 1;
+        let times = named.counts.connections;
+        if times > 0 {
+            *seen.verdicts.entry(named.verdict).or_default() += times;
+        }
         if named.first.is_known() {
             seen.first = Timestamp::earliest(seen.first, Some(named.first));
             seen.last = seen.last.max(Some(named.last));
@@ -162,26 +165,32 @@ impl<'a> Builder<'a> {
         let peer_address = if key.ingress { named.client_address } else { named.server_address };
         // What a record leaves out is no address.
         if !peer_address.is_unrecorded() {
-            *seen.addresses.entry(peer_address).or_default() += 1;
+            *seen.addresses.entry(peer_address).or_default() += times;
         }
         seen.pods.extend(party);
         if key.ingress {
+            // The workload is the server here.
+            if let Some(bytes) = named.counts.bytes {
+                seen.behaviour.add_bytes(bytes.swapped());
+            }
             return;
         }
         seen.behaviour.add(named, matches!(key.other, Other::Name(_) | Other::Address(_)));
         let attributed = named.attributed;
-        *seen.grades.entry(attributed.grade).or_default() += 1;
+        if times > 0 {
+            *seen.grades.entry(attributed.grade).or_default() += times;
+        }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a confidence is between 0 and 1")]
         let permille = (attributed.confidence * 1_000.0).round() as u64;
-        seen.confidence_permille += permille;
+        seen.confidence_permille += permille * times;
         for (place, candidate) in attributed.candidates.iter().enumerate() {
             let list =
                 if matches!(key.other, Other::Name(_)) && place > 0 { &mut seen.candidates } else { &mut seen.names };
-            *list.entry(candidate.name).or_default() += 1;
+            *list.entry(candidate.name).or_default() += times;
         }
         for name in named.reported {
             if !attributed.candidates.iter().any(|candidate| candidate.name == *name) {
-                *seen.names.entry(*name).or_default() += 1;
+                *seen.names.entry(*name).or_default() += times;
             }
         }
         if let Some(candidate) = attributed.candidates.first()

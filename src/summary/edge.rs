@@ -151,7 +151,7 @@ impl EdgeSeen {
         self.behaviour.absorb(other.behaviour);
     }
 
-    /// A copy without the behaviour, which is large and needed by detectors only.
+    /// A copy without the behaviour but its bytes: it is large, and needed by detectors only.
     #[must_use]
     pub fn without_behaviour(&self) -> Self {
         Self {
@@ -166,7 +166,7 @@ impl EdgeSeen {
             candidates: self.candidates.clone(),
             names: self.names.clone(),
             chains: self.chains.clone(),
-            behaviour: Behaviour::default(),
+            behaviour: Behaviour { bytes: self.behaviour.bytes, ..Behaviour::default() },
         }
     }
 }

@@ -11,15 +11,17 @@ mod coverage;
 mod domains;
 mod edge;
 mod place;
+mod sizes;
 mod starts;
 
 pub use atlas::{Asked, Atlas, Cluster, InputAccount, Namespace, Totals, WorkloadSeen};
 pub(crate) use behaviour::Watched;
-pub use behaviour::{Behaviour, Bytes, LONG_SECONDS};
+pub use behaviour::{Behaviour, LONG_SECONDS};
 pub use blind_spot::{BlindSpot, Blindness};
 pub use builder::{Builder, build, is_egress};
 pub use coverage::{Activity, Gap, Nodes, Share, SourceCoverage, SourceKind, minutes_of};
 pub use domains::{DomainAsked, Domains};
 pub use edge::{Edge, EdgeKey, EdgeSeen, LISTED_MAX, Peer};
 pub use place::{Networks, is_special};
+pub use sizes::{SIZES_MAX, Sizes};
 pub use starts::{EXACT_MAX, Histogram, Starts};

@@ -3,14 +3,14 @@
 //! A baseline keeps one edge for each workload, peer, port and protocol. In: the document. Out: ends as far as it describes them;
 //! what it does not keep (container ports, labels of namespaces, nodes) is not known, and rules that ask for it cannot be told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::kube::Labels;
 use crate::model::{Protocol, Timestamp, Verdict, Workload, WorkloadKind};
-use crate::replay::{End, EndKind, NameEvidence, Names, Observed, Recorded, Seen};
-use crate::report::AtlasDocument;
+use crate::replay::{BaselineDay, End, EndKind, NameEvidence, Names, Observed, Recorded, Seen};
 use crate::report::json::{EdgeDocument, NamespaceDocument, PeerDocument, WorkloadName};
+use crate::report::{AtlasDocument, ClusterDocument};
 
 /// Labels by cluster, namespace, kind and name of the workload.
 type Known<'a> = BTreeMap<(&'a str, &'a str, &'a str, &'a str), Option<Labels>>;
@@ -35,6 +35,39 @@ pub fn of_baseline(atlas: &AtlasDocument) -> Recorded {
         }
     }
     Recorded::collect(observed)
+}
+
+/// The connections of each day of a baseline. A baseline keeps no counts for single days, so that counts are those of all.
+pub fn of_baseline_days(atlas: &AtlasDocument) -> Vec<BaselineDay> {
+    let namespaces = || atlas.clusters.values().flat_map(|cluster| cluster.namespaces.values());
+    let edges = || namespaces().flat_map(|namespace| namespace.egress.iter().chain(&namespace.ingress));
+    let dates: BTreeSet<&String> = edges().flat_map(|edge| &edge.days).collect();
+    let day = |date: &&String| {
+        let day = Timestamp::parse(format!("{date}T00:00:00Z").as_bytes())?.day();
+        let of_day = |edges: &[EdgeDocument]| edges.iter().filter(|edge| edge.days.contains(*date)).cloned().collect();
+        let mut only = AtlasDocument {
+            schema: atlas.schema.clone(),
+            window: atlas.window.clone(),
+            inputs: Vec::new(),
+            warnings: Vec::new(),
+            clusters: BTreeMap::new(),
+        };
+        for (name, cluster) in &atlas.clusters {
+            let mut copy = ClusterDocument::default();
+            for (name, namespace) in &cluster.namespaces {
+                let own = NamespaceDocument {
+                    workloads: namespace.workloads.clone(),
+                    egress: of_day(&namespace.egress),
+                    ingress: of_day(&namespace.ingress),
+                    ..NamespaceDocument::default()
+                };
+                copy.namespaces.insert(name.clone(), own);
+            }
+            only.clusters.insert(name.clone(), copy);
+        }
+        Some(BaselineDay { day, recorded: of_baseline(&only) })
+    };
+    dates.iter().filter_map(day).collect()
 }
 
 fn read_labels(labels: &[String]) -> Labels {

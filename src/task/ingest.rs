@@ -38,6 +38,7 @@ pub struct Progress {
 }
 
 /// Everything that was read.
+#[derive(Default)]
 pub struct Ingested {
     /// One per worker.
     pub folds: Vec<Fold>,
@@ -70,7 +71,7 @@ struct Shared {
     source: Mutex<Box<dyn ChunkSource>>,
 }
 
-const OUTSIDE_WINDOW: Excluded = Excluded("outside the asked window");
+pub(super) const OUTSIDE_WINDOW: Excluded = Excluded("outside the asked window");
 
 /// One worker: decoders, a fold, and the accounts of what it read.
 struct Worker<'a> {

@@ -3,16 +3,20 @@
 mod audit;
 mod baseline;
 mod draft;
+mod enforced;
+mod feeds;
 mod import;
 mod ingest;
 mod judge;
 mod known;
 mod seal;
+pub mod slices;
 mod store;
 
 pub use audit::lint_cluster;
-pub use baseline::of_baseline;
+pub use baseline::{of_baseline, of_baseline_days};
 pub use draft::{baselines, unproven};
+pub use enforced::enforced;
 pub use import::{ImportError, ImportOptions, Imported, Outcome, import};
 pub use ingest::{IngestError, IngestOptions, Ingested, Progress, ingest};
 pub use judge::{judge, judge_against, worst_open};

@@ -10,12 +10,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::collect::wal::{Record, SegmentReader, segment_number};
+use super::feeds::{Feeds, Told};
+use crate::catalog::FeedKind;
+use crate::collect::wal::{MessageKind, Record, SegmentReader, segment_number};
 use crate::collect::{Clock, Sealed, Sealer};
 use crate::lake::{LakeError, LakeWriter, LedgerRow, compact, note_retention, retain, write_atomically};
-use crate::model::{Account, Batch, Loss, SourceKind, TextId, Timestamp, Vocabulary};
+use crate::model::{Account, Batch, Excluded, Loss, Place, SourceKind, TextId, Timestamp, Vocabulary};
 use crate::read::envelope::Envelope;
-use crate::read::{DnstapDecoder, HubbleDecoder, u32_at};
+use crate::read::feed::{BROKEN_MESSAGE, Event, FeedDecoder, Heard};
+use crate::read::{DnstapDecoder, HubbleDecoder, IpfixDecoder, u32_at};
 
 /// Longer identities are cut, as the decoder does.
 const IDENTITY_BYTES_MAX: usize = 256;
@@ -24,6 +27,8 @@ const SENDERS_MAX: usize = 10_000;
 const MINUTE: i64 = 60_000_000_000;
 /// Where events are lost when a segment is damaged; how many is not known, and one is told.
 const DAMAGED: &str = "collector: damaged segment of its log";
+/// An event that a server sent again after a break.
+const AGAIN: Excluded = Excluded("event sent again after a break");
 
 /// Puts segments into a store.
 pub struct StoreSealer {
@@ -42,6 +47,9 @@ struct Senders {
     sessions: BTreeMap<u64, Connected>,
     /// By cluster and identity.
     known: BTreeMap<String, Sender>,
+    /// Sources that are asked.
+    #[serde(default)]
+    feeds: Feeds,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -55,6 +63,8 @@ struct Connected {
 struct Sender {
     cluster: String,
     identity: String,
+    #[serde(default)]
+    sends_flows: bool,
     open: BTreeSet<u64>,
     /// Last arrival.
     last: i64,
@@ -85,9 +95,11 @@ impl StoreSealer {
             batch: Batch::default(),
             dnstap: DnstapDecoder::new(),
             hubble: HubbleDecoder::new(true),
+            feed: FeedDecoder::default(),
             ledger: BTreeMap::new(),
             senders: self.senders.clone(),
             rejected: 0,
+            lost: 0,
         };
         while let Some(record) = reader.next_record().map_err(LakeError::io(segment))? {
             sealing.take(record)?;
@@ -108,6 +120,7 @@ impl StoreSealer {
             flows: written.flows,
             answers: written.answers,
             rejected: sealing.rejected,
+            lost: sealing.lost,
             cut_bytes: reader.cut_bytes,
             is_damaged: reader.is_damaged,
         })
@@ -152,9 +165,12 @@ struct Sealing {
     batch: Batch,
     dnstap: DnstapDecoder,
     hubble: HubbleDecoder,
+    feed: FeedDecoder,
     ledger: BTreeMap<Line, LedgerRow>,
     senders: Senders,
     rejected: u64,
+    /// Events that the records themselves say are lost.
+    lost: u64,
 }
 
 impl Sealing {
@@ -162,7 +178,7 @@ impl Sealing {
         match record {
             Record::Frames { session, origin, cluster, arrived, frames } => {
                 let identity = first_identity(&frames);
-                let missing = self.senders.spoke(session, &cluster, &identity, &origin, arrived);
+                let missing = self.senders.spoke(session, (&cluster, &identity, false), &origin, arrived);
                 let line = (minute(arrived), cluster.clone(), SourceKind::Dns, identity, origin);
                 let account = self.frames(&frames, &cluster);
                 self.count(line, &account, arrived, missing);
@@ -170,25 +186,40 @@ impl Sealing {
             Record::Lines { origin, cluster, arrived, from, lines, .. } => {
                 let account = self.lines(&lines, from, &cluster);
                 let node = self.batch.flows.first().map_or(TextId::NONE, |row| row.node);
-                let named = self.batch.flows.first().map_or(TextId::NONE, |row| row.cluster);
-                let vocabulary = &self.writer.vocabulary;
-                let own = vocabulary.text_of(named);
-                let cluster = if own.is_empty() { cluster } else { own.to_owned() };
-                let source = vocabulary.text_of(node).to_owned();
+                let source = self.writer.vocabulary.text_of(node).to_owned();
+                let cluster = self.own_cluster(cluster);
                 self.count((minute(arrived), cluster, SourceKind::Flows, source, origin), &account, arrived, 0);
             }
             Record::Opened { session, origin, at } => {
                 let opened = || Connected { opened: at.nanos(), origin, sender: None };
                 self.senders.sessions.entry(session).or_insert_with(opened);
             }
+            Record::Messages {
+                kind: MessageKind::Feed(kind), key, origin, cluster, source, arrived, messages, ..
+            } => {
+                self.feed(kind, key, &messages, (&origin, &cluster, &source), arrived);
+            }
+            Record::Messages {
+                kind: MessageKind::Ipfix, session, origin, cluster, source, arrived, messages, ..
+            } => {
+                let missing = self.senders.spoke(session, (&cluster, &source, true), &origin, arrived);
+                let account = self.ipfix(&messages, &cluster, &source);
+                let cluster = self.own_cluster(cluster);
+                self.count((minute(arrived), cluster, SourceKind::Flows, source, origin), &account, arrived, missing);
+            }
+            Record::Link { key, at, is_up } => self.senders.feeds.link(key, at, is_up),
+            Record::Missed { origin, cluster, source, at, rejected, lost } => {
+                self.batch.clear();
+                self.rejected += rejected;
+                let row = self.row((minute(at), cluster, SourceKind::Flows, source, origin));
+                row.read += rejected;
+                row.rejected += rejected;
+                row.lost += lost;
+            }
             Record::Closed { session, at, lost } => {
                 let closed = self.senders.closed(session, at);
-                if let (Some((cluster, identity, origin)), true) = (closed, lost > 0) {
-                    let line = (minute(at), cluster, SourceKind::Dns, identity, origin);
-                    self.count(line.clone(), &Account::default(), at, 0);
-                    if let Some(row) = self.ledger.get_mut(&line) {
-                        row.lost += lost;
-                    }
+                if let (Some((cluster, identity, origin, kind)), true) = (closed, lost > 0) {
+                    self.row((minute(at), cluster, kind, identity, origin)).lost += lost;
                 }
             }
             Record::Started { .. } => self.senders.restarted(),
@@ -199,6 +230,7 @@ impl Sealing {
             // The decoder remembers numbers of the vocabulary: both begin anew.
             self.writer.vocabulary = Vocabulary::default();
             self.hubble = HubbleDecoder::new(true);
+            self.feed = FeedDecoder::default();
         }
         Ok(())
     }
@@ -209,7 +241,79 @@ impl Sealing {
         let place = self.writer.vocabulary.text(DAMAGED);
         self.batch.clear();
         self.batch.losses.push(Loss { time, cluster: TextId::NONE, node: TextId::NONE, place, events: 1 });
+        self.lost = self.lost.saturating_add(1);
         self.writer.add(&self.batch, TextId::NONE);
+    }
+
+    /// The cluster that the rows of the batch name themselves, else the configured one.
+    fn own_cluster(&self, configured: String) -> String {
+        let named = self.batch.flows.first().map_or(TextId::NONE, |row| row.cluster);
+        let own = self.writer.vocabulary.text_of(named);
+        if own.is_empty() { configured } else { own.to_owned() }
+    }
+
+    /// Messages of a gRPC server: an account for each node.
+    fn feed(&mut self, kind: FeedKind, key: u64, messages: &[u8], of: (&str, &str, &str), arrived: Timestamp) {
+        let (origin, cluster, source) = of;
+        let mut nodes: BTreeMap<String, Vec<Event>> = BTreeMap::new();
+        let (mut rest, mut broken) = (messages, Account::default());
+        while let Some((message, next)) = first_message(rest) {
+            match Heard::read(kind, message) {
+                Ok(heard) => {
+                    if let Some((state, nodes)) = &heard.status {
+                        self.senders.feeds.status(key, *state, nodes, arrived);
+                    }
+                    for event in heard.events {
+                        nodes.entry(event.node.clone()).or_default().push(event);
+                    }
+                }
+                Err(_) => broken.reject(BROKEN_MESSAGE, Place::Byte((messages.len() - rest.len()) as u64)),
+            }
+            rest = next;
+        }
+        let number = self.writer.vocabulary.text(cluster);
+        for (node, events) in nodes {
+            let (mut account, mut missing) = (Account::default(), 0);
+            self.batch.clear();
+            for event in &events {
+                let told = Told { node: &event.node, time: event.time, key: event.key };
+                let judged = self.senders.feeds.judge(key, told, arrived);
+                missing += judged.missing_nanos;
+                if judged.is_again {
+                    account.exclude(AGAIN);
+                } else {
+                    let place = Place::Byte(0);
+                    self.feed.decode(event, place, &mut self.writer.vocabulary, &mut self.batch, &mut account);
+                }
+            }
+            self.writer.add(&self.batch, number);
+            let own = self.own_cluster(cluster.to_owned());
+            // Cilium writes `cluster/node`; rows have the node alone.
+            let node = node.split_once('/').map_or(node.as_str(), |(_, node)| node);
+            let name = if node.is_empty() { source } else { node };
+            let line = (minute(arrived), own, SourceKind::Flows, name.to_owned(), origin.to_owned());
+            self.count(line, &account, arrived, missing);
+        }
+        if broken.read > 0 {
+            self.batch.clear();
+            let line = (minute(arrived), cluster.to_owned(), SourceKind::Flows, source.to_owned(), origin.to_owned());
+            self.count(line, &broken, arrived, 0);
+        }
+    }
+
+    fn ipfix(&mut self, chunk: &[u8], cluster: &str, source: &str) -> Account {
+        let mut account = Account::default();
+        self.batch.clear();
+        let vocabulary = &mut self.writer.vocabulary;
+        let mut decoder = IpfixDecoder::new().with_cluster_ids(cluster.is_empty());
+        decoder.decode(chunk, 0, vocabulary, &mut self.batch, &mut account);
+        let source = vocabulary.text(source);
+        for loss in &mut self.batch.losses {
+            loss.node = source;
+        }
+        let cluster = vocabulary.text(cluster);
+        self.writer.add(&self.batch, cluster);
+        account
     }
 
     fn frames(&mut self, frames: &[u8], cluster: &str) -> Account {
@@ -237,6 +341,19 @@ impl Sealing {
         let delays = times.filter(|time| time.is_known()).map(|time| arrived.nanos().saturating_sub(time.nanos()));
         let delay = if account.read > 0 { delays.min() } else { None };
         self.rejected += account.rejected_total();
+        let lost = self.batch.losses.iter().map(|loss| loss.events).fold(0, u64::saturating_add);
+        self.lost = self.lost.saturating_add(lost);
+        let row = self.row(line);
+        row.read += account.read;
+        row.used += account.used;
+        row.rejected += account.rejected_total();
+        row.excluded += account.excluded_total();
+        row.lost = row.lost.saturating_add(lost);
+        row.missing_nanos += missing;
+        row.delay_nanos = [row.delay_nanos, delay].into_iter().flatten().min();
+    }
+
+    fn row(&mut self, line: Line) -> &mut LedgerRow {
         let (minute, cluster, kind, source, origin) = line.clone();
         let empty = || LedgerRow {
             minute,
@@ -252,20 +369,15 @@ impl Sealing {
             missing_nanos: 0,
             delay_nanos: None,
         };
-        let row = self.ledger.entry(line).or_insert_with(empty);
-        row.read += account.read;
-        row.used += account.used;
-        row.rejected += account.rejected_total();
-        row.excluded += account.excluded_total();
-        row.missing_nanos += missing;
-        row.delay_nanos = [row.delay_nanos, delay].into_iter().flatten().min();
+        self.ledger.entry(line).or_insert_with(empty)
     }
 }
 
 impl Senders {
     /// A sender spoke; for how long it had been away before that connection, in nanoseconds.
-    fn spoke(&mut self, session: u64, cluster: &str, identity: &str, origin: &str, arrived: Timestamp) -> u64 {
-        let key = format!("{cluster}/{identity}");
+    fn spoke(&mut self, session: u64, of: (&str, &str, bool), origin: &str, arrived: Timestamp) -> u64 {
+        let (cluster, identity, sends_flows) = of;
+        let key = format!("{cluster}/{}{identity}", if sends_flows { "flows of " } else { "" });
         let connected = self.sessions.entry(session).or_insert_with(|| Connected {
             opened: arrived.nanos(),
             origin: origin.to_owned(),
@@ -279,6 +391,7 @@ impl Senders {
         let sender = self.known.entry(key).or_insert_with(|| Sender {
             cluster: cluster.to_owned(),
             identity: identity.to_owned(),
+            sends_flows,
             ..Sender::default()
         });
         sender.open.insert(session);
@@ -287,7 +400,7 @@ impl Senders {
     }
 
     /// A connection ended; whose it was.
-    fn closed(&mut self, session: u64, at: Timestamp) -> Option<(String, String, String)> {
+    fn closed(&mut self, session: u64, at: Timestamp) -> Option<(String, String, String, SourceKind)> {
         let connected = self.sessions.remove(&session)?;
         // Behind one connection there may be several resolvers.
         for sender in self.known.values_mut() {
@@ -296,12 +409,14 @@ impl Senders {
             }
         }
         let sender = self.known.get(&connected.sender?)?;
-        Some((sender.cluster.clone(), sender.identity.clone(), connected.origin))
+        let kind = if sender.sends_flows { SourceKind::Flows } else { SourceKind::Dns };
+        Some((sender.cluster.clone(), sender.identity.clone(), connected.origin, kind))
     }
 
     /// The collector began anew: nothing is connected, and nothing was since the last arrival.
     fn restarted(&mut self) {
         self.sessions.clear();
+        self.feeds.restarted();
         for sender in self.known.values_mut() {
             if !sender.open.is_empty() {
                 sender.open.clear();
@@ -309,6 +424,12 @@ impl Senders {
             }
         }
     }
+}
+
+/// The first of several messages, each with its length before it.
+fn first_message(messages: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = u32_at(messages, 0)? as usize;
+    messages.get(4..)?.split_at_checked(length)
 }
 
 fn minute(time: Timestamp) -> Timestamp {
@@ -334,12 +455,15 @@ mod tests {
     #[test]
     fn a_connection_with_two_resolvers_behind_it_ends_for_both() {
         let mut senders = Senders::default();
-        senders.spoke(1, "c", "dns-1", "tcp", at(10));
-        senders.spoke(1, "c", "dns-2", "tcp", at(11));
-        assert_eq!(senders.closed(1, at(20)), Some(("c".to_owned(), "dns-1".to_owned(), "tcp".to_owned())));
+        senders.spoke(1, ("c", "dns-1", false), "tcp", at(10));
+        senders.spoke(1, ("c", "dns-2", false), "tcp", at(11));
+        assert_eq!(
+            senders.closed(1, at(20)),
+            Some(("c".to_owned(), "dns-1".to_owned(), "tcp".to_owned(), SourceKind::Dns))
+        );
         assert!(senders.known.values().all(|sender| sender.open.is_empty()));
-        assert_eq!(senders.spoke(2, "c", "dns-2", "tcp", at(27)), 7_000_000_000);
-        assert_eq!(senders.spoke(2, "c", "dns-1", "tcp", at(28)), 7_000_000_000);
+        assert_eq!(senders.spoke(2, ("c", "dns-2", false), "tcp", at(27)), 7_000_000_000);
+        assert_eq!(senders.spoke(2, ("c", "dns-1", false), "tcp", at(28)), 7_000_000_000);
     }
 
     #[test]
@@ -363,7 +487,8 @@ mod tests {
     #[test]
     fn absence_is_measured_from_the_last_connection_to_the_next() {
         let mut senders = Senders::default();
-        let spoke = |senders: &mut Senders, session, second| senders.spoke(session, "c", "dns-1", "tcp", at(second));
+        let spoke =
+            |senders: &mut Senders, session, second| senders.spoke(session, ("c", "dns-1", false), "tcp", at(second));
         assert_eq!(spoke(&mut senders, 1, 10), 0);
         assert_eq!(spoke(&mut senders, 2, 11), 0);
         senders.closed(1, at(20));

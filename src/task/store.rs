@@ -11,8 +11,8 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::ingest::{IngestOptions, Progress, exclude_outside};
-use crate::attribute::Fold;
-use crate::lake::{LakeError, LedgerRow, Plan, Reader, ScanOptions, Table, read_ledger, scan};
+use crate::attribute::{Fold, FoldLimits};
+use crate::lake::{LakeError, LedgerRow, Piece, Plan, Reader, ScanOptions, Table, read_ledger, scan};
 use crate::model::{Account, Batch, Place, Rejected, TextId};
 use crate::summary::InputAccount;
 
@@ -39,7 +39,7 @@ pub enum StoreError {
     Park(io::Error),
 }
 
-const BROKEN_ROW: Rejected = Rejected("row of the store with an address that does not parse");
+pub(super) const BROKEN_ROW: Rejected = Rejected("row of the store with an address that does not parse");
 
 /// Reads the store at `root`, which outputs call `name`.
 pub fn read_store(
@@ -52,7 +52,7 @@ pub fn read_store(
     let mut plan = scan(root, options)?;
     let next = AtomicUsize::new(0);
     let broken: Mutex<Vec<String>> = Mutex::new(Vec::new());
-    let workers: Vec<io::Result<(Fold, BTreeMap<Table, Account>)>> = std::thread::scope(|scope| {
+    let workers: Vec<Result<PieceReader, StoreError>> = std::thread::scope(|scope| {
         let running: Vec<_> = (0..ingest.threads.max(1))
             .map(|_| scope.spawn(|| work(&plan, &next, options, ingest, progress, &broken)))
             .collect();
@@ -62,11 +62,11 @@ pub fn read_store(
             .collect()
     });
     let mut folds = Vec::new();
-    let mut accounts = BTreeMap::from([(Table::Flows, Account::default()), (Table::Answers, Account::default())]);
+    let mut accounts: BTreeMap<Table, Account> = BTreeMap::new();
     for worker in workers {
-        let (fold, parts) = worker.map_err(StoreError::Park)?;
-        folds.push(fold);
-        for (table, part) in parts {
+        let worker = worker?;
+        folds.push(worker.fold);
+        for (table, part) in worker.accounts {
             accounts.entry(table).or_default().absorb(&part);
         }
     }
@@ -75,11 +75,18 @@ pub fn read_store(
     plan.broken.extend(ledger.broken);
     plan.broken.extend(broken.into_inner().unwrap_or_else(PoisonError::into_inner));
     plan.broken.sort();
-    let mut problem = plan
-        .broken
-        .first()
-        .map(|first| format!("{} of its files cannot be read, the first: {first}", plan.broken.len()));
-    let inputs = accounts
+    let inputs = inputs_of(accounts, &plan.broken, name);
+    Ok(StoreRead { folds, inputs, ledger: ledger.rows, plan })
+}
+
+/// One input for each table, as outputs tell them.
+pub(super) fn inputs_of(mut accounts: BTreeMap<Table, Account>, broken: &[String], name: &str) -> Vec<InputAccount> {
+    for table in [Table::Flows, Table::Answers] {
+        accounts.entry(table).or_default();
+    }
+    let mut problem =
+        broken.first().map(|first| format!("{} of its files cannot be read, the first: {first}", broken.len()));
+    accounts
         .into_iter()
         .filter(|(table, account)| account.read > 0 || matches!(table, Table::Flows | Table::Answers))
         .map(|(table, account)| InputAccount {
@@ -88,8 +95,7 @@ pub fn read_store(
             account,
             problem: problem.take().map(Into::into),
         })
-        .collect();
-    Ok(StoreRead { folds, inputs, ledger: ledger.rows, plan })
+        .collect()
 }
 
 fn work(
@@ -99,22 +105,49 @@ fn work(
     ingest: &IngestOptions,
     progress: &Progress,
     broken: &Mutex<Vec<String>>,
-) -> io::Result<(Fold, BTreeMap<Table, Account>)> {
-    let mut fold = Fold::new(ingest.limits);
-    let mut accounts: BTreeMap<Table, Account> = BTreeMap::new();
-    let mut reader = Reader::default();
-    let mut batch = Batch::default();
+) -> Result<PieceReader, StoreError> {
+    let mut reader = PieceReader::new(ingest.limits);
     while let Some(piece) = plan.pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
-        batch.clear();
-        let unreadable = match reader.read(piece, options, &mut fold.vocabulary, &mut batch) {
-            Ok(unreadable) => unreadable,
-            // Retention took it away since the store was listed.
-            Err(error) if error.is_gone() => continue,
-            Err(error) => {
-                broken.lock().unwrap_or_else(PoisonError::into_inner).push(error.to_string());
-                continue;
+        match reader.read(piece, options) {
+            Ok(rows) => {
+                progress.records.fetch_add(rows, Ordering::Relaxed);
             }
-        };
+            // Retention took it away since the store was listed.
+            Err(StoreError::Lake(error)) if error.is_gone() => {}
+            Err(StoreError::Lake(error)) => {
+                broken.lock().unwrap_or_else(PoisonError::into_inner).push(error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(reader)
+}
+
+/// Reads pieces of a store into a fold, and keeps account of their rows.
+pub(super) struct PieceReader {
+    pub(super) fold: Fold,
+    pub(super) accounts: BTreeMap<Table, Account>,
+    limits: FoldLimits,
+    reader: Reader,
+    batch: Batch,
+}
+
+impl PieceReader {
+    pub(super) fn new(limits: FoldLimits) -> Self {
+        Self {
+            fold: Fold::new(limits),
+            accounts: BTreeMap::new(),
+            limits,
+            reader: Reader::default(),
+            batch: Batch::default(),
+        }
+    }
+
+    /// Folds the rows of a piece; how many there were. A piece that cannot be read changes nothing.
+    pub(super) fn read(&mut self, piece: &Piece, options: &ScanOptions) -> Result<u64, StoreError> {
+        let Self { fold, accounts, limits, reader, batch } = self;
+        batch.clear();
+        let unreadable = reader.read(piece, options, &mut fold.vocabulary, batch)?;
         let account = accounts.entry(piece.table).or_default();
         for _ in 0..unreadable {
             account.reject(BROKEN_ROW, Place::Byte(0));
@@ -124,10 +157,9 @@ fn work(
         account.read += rows;
         account.used += rows;
         // Here a question is a row of its own.
-        let questions = batch.questions.iter().filter(|row| !ingest.limits.asks_for(row.time)).count();
-        exclude_outside(&batch, &ingest.limits, questions, account);
-        fold.add(&batch, TextId::NONE)?;
-        progress.records.fetch_add(rows, Ordering::Relaxed);
+        let questions = batch.questions.iter().filter(|row| !limits.asks_for(row.time)).count();
+        exclude_outside(batch, limits, questions, account);
+        fold.add(batch, TextId::NONE).map_err(StoreError::Park)?;
+        Ok(rows)
     }
-    Ok((fold, accounts))
 }

@@ -578,3 +578,20 @@ fn the_documentation_lists_every_rule_with_its_severity() {
     }
     assert!(LINT_RULES.iter().all(|rule| rule.severity >= Severity::Low));
 }
+
+#[test]
+fn a_list_of_egress_without_policy_types_closes_ingress_too() {
+    let spec = |types: &str| {
+        kubernetes("web", &format!("{{podSelector: {{}}, {types}egress: [{{to: [{{podSelector: {{}}}}]}}]}}"))
+    };
+    check("ingress-implied/medium", &spec(""), &spec("policyTypes: [Egress], "));
+    check("ingress-implied/medium", &spec(""), &spec("policyTypes: [Ingress, Egress], "));
+    check("ingress-implied/medium", &spec(""), &spec("ingress: [{from: [{podSelector: {}}]}], "));
+    let set = PolicySet::parse(&[PolicySource { file: "p.yaml", text: &spec(""), cluster: None }]).unwrap();
+    let cluster = lint_cluster("c", &Profile::GENERIC, &Inventory::default(), None);
+    let found = lint(&set, &[cluster], &Catalog::embedded().unwrap()).findings;
+    let renamed =
+        |finding: &&egress_atlas::policy::lint::LintFinding| finding.message.contains("closes ingress of `shop`");
+    assert_eq!(found.iter().find(renamed), None, "its name is not the matter");
+    assert!(found.iter().any(|finding| finding.fix.contains("policyTypes: [Egress]")));
+}

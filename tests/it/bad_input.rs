@@ -260,3 +260,16 @@ fn a_folder_of_a_pattern_that_cannot_be_read_is_told() {
     assert_eq!(ran.status.code(), Some(2), "{told}");
     assert!(told.contains(&format!("`{}`: ", closed.display())), "{told}");
 }
+
+#[test]
+fn objects_in_utf_16_and_missing_settings_say_what_to_do() {
+    let utf16: Vec<u8> =
+        [0xff, 0xfe].into_iter().chain("{\"kind\": \"List\"}".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let folder = crate::support::folder(&[("kube.json", &utf16), ("flows.log", b"{}\n")]);
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let ran = crate::support::run(&["preflight", "--flows", &at("flows.log"), "--kube", &at("kube.json")]);
+    assert!(ran.status == 2 && ran.err.contains("UTF-16") && ran.err.contains("utf8"), "{}", ran.err);
+    let ran = crate::support::run(&["preflight", "--flows", &at("flows.log"), "--config", &at("nope.toml")]);
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("nope.toml`: the settings cannot be read") && ran.err.contains("--config"), "{}", ran.err);
+}

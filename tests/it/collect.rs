@@ -11,7 +11,14 @@ use egress_atlas::simulate::{Scenario, Sink, dnstap, generate};
 
 use crate::support::run;
 
+mod cilium;
 mod coredns;
+mod exporters;
+mod go;
+mod overload;
+mod server;
+mod streams;
+mod wire;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -350,6 +357,19 @@ fn overload_waits_and_counts_and_stays_small() {
 }
 
 #[test]
+fn a_short_overload_ends_with_an_exact_account() {
+    let seconds = std::env::var("ATLAS_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let outcome = overload::overload(Duration::from_secs(seconds));
+    if seconds > 10 {
+        writeln!(std::io::stderr(), "{outcome:#?}").unwrap();
+    }
+    outcome.check();
+    assert!(outcome.frames_sent > 1_000 && outcome.flows_sent > 1_000, "{outcome:?}");
+    assert!(outcome.frames_lost > 0, "the sender that leaves in the middle of a frame");
+    assert!(outcome.peak_kib < 700 << 10, "{outcome:?}");
+}
+
+#[test]
 fn a_store_that_cannot_be_written_keeps_the_log_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
@@ -455,4 +475,23 @@ fn mistakes_are_told_before_anything_begins() {
     let ran = run(&["collect", "--config", &folder.path().join("taken.toml").display().to_string()]);
     assert_eq!(ran.status, 2);
     assert!(ran.err.contains("cannot listen") && ran.err.contains("is another program there"), "{}", ran.err);
+}
+
+/// Help is wrapped to the terminal, and a comment that is wrapped is no comment.
+#[test]
+fn the_settings_that_help_prints_can_be_loaded() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_egress-atlas"))
+        .args(["collect", "--help"])
+        .env("COLUMNS", "80")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let example = help.split_once("A complete collect.toml:\n").unwrap().1;
+    let folder = crate::support::folder(&[("collect.toml", example.as_bytes())]);
+    let file = folder.path().join("collect.toml");
+    let ran = crate::support::run(&["collect", "--config", file.to_str().unwrap(), "--check"]);
+    assert_eq!(ran.status, 0, "{}\n{help}", ran.err);
+    for line in example.lines() {
+        assert!(line.chars().count() < 80, "{line}");
+    }
 }

@@ -78,3 +78,17 @@ fn the_demo_tells_its_story() {
     let index = read("index.md");
     assert!(index.contains("prod-eu/shop.md") && index.contains("prod-us/payments.md"));
 }
+
+/// What the README prints is what the program prints; `...` stands for lines left out.
+#[test]
+fn the_readme_shows_what_the_demo_prints() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run(&["demo", "--out", folder.path().to_str().unwrap()]);
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let shown = readme.split_once("It prints what needs a look:\n\n```text\n").unwrap().1.split_once("```").unwrap().0;
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let printed: Vec<String> = ran.out.lines().map(words).collect();
+    for line in shown.lines().filter(|line| *line != "...") {
+        assert!(printed.contains(&words(line)), "`{line}` is not in\n{}", ran.out);
+    }
+}

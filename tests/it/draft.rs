@@ -438,6 +438,158 @@ fn the_demo_drafts_are_the_committed_ones() {
     }
 }
 
+/// Between two backticks-fences of shell commands behind a heading.
+fn commands<'t>(readme: &'t str, heading: &str) -> Vec<&'t str> {
+    let section = readme.split_once(heading).unwrap().1;
+    let section = section.split("\n## ").next().unwrap();
+    section.split("```sh\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect()
+}
+
+/// One policy of these dialects alone closes its pods to what the others open: no step of the README may leave it so.
+#[test]
+fn no_step_of_the_readme_breaks_more_than_the_whole_draft() {
+    let settings = settings("pod_to_pod = true");
+    let world = demo_world(&settings);
+    for (dialect, profile) in ENFORCERS {
+        for draft in drafts(&world, &settings, dialect) {
+            let files = bundle(&draft).unwrap().files;
+            let text = |name: &str| &files.iter().find(|file| file.name == name).unwrap().text;
+            let all = manifests(&draft);
+            let verdicts = |texts: &[&str]| {
+                let texts: Vec<PolicySource<'_>> =
+                    texts.iter().map(|text| PolicySource { file: "p", text, cluster: None }).collect();
+                let set = PolicySet::parse(&texts).unwrap();
+                breaks(&world.recorded, &set, profile.clone())
+            };
+            let yaml: Vec<String> = all.iter().map(Manifest::yaml).collect();
+            let yaml: Vec<&str> = yaml.iter().map(String::as_str).collect();
+            let whole = verdicts(&yaml);
+            let steps = commands(text("README.md"), "## Apply");
+            let mut before: Vec<&str> = Vec::new();
+            for step in &steps {
+                assert!(!step.contains("kubectl apply -f default") && !step.contains("-f egress"), "{step}");
+                if let Some((_, rest)) = step.split_once("<<'EOF'\n") {
+                    before.push(rest.split_once("EOF").unwrap().0);
+                    assert_eq!(verdicts(&before), 0, "{dialect} {}: learning names closes nothing", draft.namespace);
+                }
+            }
+            assert_eq!(steps.iter().filter(|step| step.contains("kubectl apply -k .")).count(), 1);
+            assert_eq!(before.len(), usize::from(dialect == Dialect::Cilium));
+            let together: Vec<&str> = before.iter().chain(&yaml).copied().collect();
+            assert_eq!(verdicts(&together), whole, "{dialect} {}", draft.namespace);
+            let rollback = commands(text("README.md"), "## Roll back everything");
+            // One command; and where denies are rules, they are the first to go.
+            let names: Vec<&str> = rollback[0].split_whitespace().collect();
+            let place = |part: &str| names.iter().position(|name| name.starts_with(part));
+            match dialect {
+                Dialect::Antrea | Dialect::ClusterNetworkPolicy => {
+                    assert!(
+                        place("default-deny-ingress") < place("egress-allowlist") && rollback.len() == 1,
+                        "{rollback:?}"
+                    );
+                    assert!(place("default-deny-ingress").is_some());
+                }
+                _ => assert_eq!(rollback, ["kubectl delete -k . --ignore-not-found\n"]),
+            }
+            // Where denies are rules, whoever applies one by one must find them last.
+            let order = text("kustomization.yaml");
+            let of = |part: &str| order.rfind(part).unwrap_or(0);
+            assert!(of("- default-deny-egress") > of("- egress-allowlist"), "{order}");
+        }
+    }
+}
+
+fn breaks(recorded: &Recorded, set: &PolicySet, profile: Profile) -> usize {
+    let evaluator = Evaluator::new(set, profile);
+    let prepared: Vec<_> = recorded.ends.iter().map(|end| evaluator.prepare(end.clone())).collect();
+    let broken = recorded.edges.iter().filter(|edge| {
+        let connection = Connection {
+            client: &prepared[edge.client],
+            server: &prepared[edge.server],
+            port: edge.port,
+            protocol: edge.protocol,
+            names: &edge.names,
+            guessed: edge.guessed,
+        };
+        edge.recorded != Recording::Denied && evaluator.judge(&connection).verdict == Verdict::WouldBreak
+    });
+    broken.count()
+}
+
+#[test]
+fn an_approval_that_has_expired_admits_nothing() {
+    let out = folder(&[("egress-atlas.toml", b"")]);
+    let place = |name: &str| out.path().join(name).to_str().unwrap().to_owned();
+    run(&["demo", "--out", &place("demo")]);
+    let (baseline, reviews, config) =
+        (place("demo/discovery"), place("demo/data/reviews.toml"), place("egress-atlas.toml"));
+    let drafted = |more: &[&str]| {
+        let drafts = place("d");
+        let fixed = ["draft", "--baseline", &baseline, "--dialect", "cilium", "--out", &drafts, "--config", &config];
+        let ran = run(&[&fixed, ["--cluster", "prod-eu", "--namespace", "platform"].as_slice(), more].concat());
+        assert!(matches!(ran.status, 0 | 1), "{}", ran.err);
+        let read = |name: &str| std::fs::read_to_string(place(&format!("d/prod-eu/platform/{name}"))).unwrap();
+        (read("PENDING.md").contains("to 169.254.169.254 "), ran.err.contains("ended on 2026-08-20"), ran.status)
+    };
+    assert!(!drafted(&[]).0, "in force on the day of the run");
+    assert!(!drafted(&["--today", "2026-08-20"]).0, "in force on its last day");
+    assert_eq!(drafted(&["--today", "2026-08-21"]), (true, true, 1));
+    assert_eq!(drafted(&["--today", "2026-08-21", "--reviews", &reviews]), (true, true, 1));
+}
+
+#[test]
+fn a_namespace_or_cluster_that_is_not_there_is_named_with_those_that_are() {
+    let out = folder(&[("egress-atlas.toml", b"")]);
+    let place = |name: &str| out.path().join(name).to_str().unwrap().to_owned();
+    let baseline = Path::new(env!("CARGO_MANIFEST_DIR")).join("discovery").to_str().unwrap().to_owned();
+    let check = |more: &[&str], expected: &str| {
+        let (drafts, config) = (place("d"), place("egress-atlas.toml"));
+        let fixed = ["draft", "--baseline", &baseline, "--dialect", "cilium", "--out", &drafts, "--config", &config];
+        let ran = run(&[&fixed, more].concat());
+        assert_eq!(ran.status, 2);
+        assert!(ran.err.contains(expected), "{}", ran.err);
+    };
+    check(
+        &["--namespace", "nosuch", "--cluster", "prod-us"],
+        "no namespace `nosuch` in the baseline of cluster `prod-us`; it has `kube-system`, `payments`, `platform`, `shop`",
+    );
+    check(&["--namespace", "nosuch"], "it has `prod-eu/kube-system`, `prod-eu/payments`, ");
+    check(&["--cluster", "prod-eo"], "no cluster `prod-eo` in the baseline; it has `prod-eu`, `prod-us`");
+}
+
+#[test]
+fn drafts_of_several_clusters_are_read_back_as_they_were_written() {
+    let out = folder(&[("egress-atlas.toml", b"")]);
+    let place = |name: &str| out.path().join(name).to_str().unwrap().to_owned();
+    let baseline = Path::new(env!("CARGO_MANIFEST_DIR")).join("discovery").to_str().unwrap().to_owned();
+    let (drafts, config) = (place("d"), place("egress-atlas.toml"));
+    run(&["draft", "--baseline", &baseline, "--dialect", "kubernetes", "--out", &drafts, "--config", &config]);
+    let replayed = |policies: &[&str]| {
+        let mut args = vec!["replay", "--baseline", &baseline, "--format", "json", "--config", &config];
+        for path in policies {
+            args.extend(["--policies", path]);
+        }
+        let ran = run(&args);
+        assert!(matches!(ran.status, 1 | 3), "{}", ran.err);
+        ran.out
+    };
+    let (eu, us) = (format!("prod-eu={drafts}/prod-eu"), format!("prod-us={drafts}/prod-us"));
+    assert_eq!(replayed(&[&drafts]), replayed(&[&eu, &us]));
+    let ran = run(&["audit", "--policies", &drafts, "--config", &config]);
+    assert!(ran.status < 2, "{}", ran.err);
+    // Without the list nobody says that two clusters are meant, and the remedy is named.
+    std::fs::remove_file(place("d/egress-atlas-drafts.list")).unwrap();
+    let ran = run(&["audit", "--policies", &drafts, "--config", &config]);
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("give each as NAME=PATH"), "{}", ran.err);
+    std::fs::write(place("d/egress-atlas-drafts.list"), "something else\n").unwrap();
+    let ran = run(&["audit", "--policies", &drafts, "--config", &config]);
+    assert!(ran.status == 2 && ran.err.contains("not the list that `draft` writes"), "{}", ran.err);
+    std::fs::create_dir(place("empty")).unwrap();
+    let ran = run(&["audit", "--policies", &place("empty")]);
+    assert!(ran.status == 2 && ran.err.contains("--policies takes YAML or JSON of policies"), "{}", ran.err);
+}
+
 #[test]
 fn a_rule_explains_itself() {
     let settings = settings("pod_to_pod = true");

@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use egress_atlas::model::{Account, Batch, EndpointId, Vocabulary};
 use egress_atlas::read::hubble::{Framing, HubbleDecoder, sniff};
+use egress_atlas::read::{Decoders, Format, Layout};
 
 /// What a decoding gave, in texts.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -352,4 +353,83 @@ fn a_decoder_that_meets_another_vocabulary_starts_afresh() {
     let mut decoder = HubbleDecoder::new(true);
     let first = decode_with(&mut decoder, As::Lines, TCP.as_bytes());
     assert_eq!(decode_with(&mut decoder, As::Lines, TCP.as_bytes()), first);
+}
+
+/// A response of Cilium's DNS proxy to pod `cart` for a name, with this rest of its `dns` object.
+fn dns_response(name: &str, rest: &str) -> String {
+    format!(
+        r#"{{"flow":{{"time":"2026-03-02T10:00:00Z","verdict":"FORWARDED","IP":{{"source":"10.0.0.53","destination":"10.0.1.5","ipVersion":"IPv4"}},"l4":{{"UDP":{{"source_port":53,"destination_port":40000}}}},"source":{{"identity":9,"namespace":"kube-system","pod_name":"coredns-x"}},"destination":{{"identity":4001,"namespace":"shop","pod_name":"cart-7d9f6b5c4d-x2x4z","labels":["k8s:app=cart"],"workloads":[{{"name":"cart","kind":"Deployment"}}]}},"Type":"L7","node_name":"node-a","l7":{{"type":"RESPONSE","dns":{{"query":"{name}","observation_source":"proxy"{rest}}}}},"event_type":{{"type":129}},"traffic_direction":"EGRESS","is_reply":true}},"node_name":"node-a","time":"2026-03-02T10:00:00Z"}}
+"#
+    )
+}
+
+/// Responses without an address are questions that got none, as they are in dnstap: the name does not exist, or has no such record.
+#[test]
+fn responses_without_addresses_are_questions() {
+    let check = |name: &str, rest: &str, expected: Option<(&str, u16, bool)>| {
+        let (mut vocabulary, mut batch, mut account) = (Vocabulary::default(), Batch::default(), Account::default());
+        let line = dns_response(name, rest);
+        let framing = egress_atlas::read::Framing::Lines;
+        let layout = Layout { format: Format::Hubble, framing, header: None, with_cluster_ids: true };
+        Decoders::new(false, None).decode(layout, (line.as_bytes(), 0), &mut vocabulary, &mut batch, &mut account);
+        assert_eq!((account.used, batch.flows.len()), (1, 1), "{account:?}");
+        let seen: Vec<(String, u16, bool, String)> = batch
+            .questions
+            .iter()
+            .map(|row| {
+                let name = batch.question_text.get(row.start as usize..row.end as usize).unwrap();
+                let client = vocabulary.address_of(row.client).to_string();
+                (name.to_owned(), row.kind, row.is_missing, client)
+            })
+            .collect();
+        let expected: Vec<_> = expected
+            .map(|(name, kind, is_missing)| (name.to_owned(), kind, is_missing, "10.0.1.5".to_owned()))
+            .into_iter()
+            .collect();
+        assert_eq!(seen, expected, "{name} {rest}");
+    };
+    let no_ttl = r#","ttl":4294967295"#;
+    check(
+        "Kx3.Tunnel.example.org.",
+        &format!(r#"{no_ttl},"rcode":3,"qtypes":["A"]"#),
+        Some(("kx3.tunnel.example.org", 1, true)),
+    );
+    check("kx3.example.org.", r#","rcode":"3","qtypes":["TXT"]"#, Some(("kx3.example.org", 16, true)));
+    check("api.example.org.", &format!(r#"{no_ttl},"qtypes":["AAAA"]"#), Some(("api.example.org", 28, false)));
+    check(
+        "api.example.org.",
+        r#","cnames":["edge.example.net."],"qtypes":["HTTPS"]"#,
+        Some(("api.example.org", 65, false)),
+    );
+    check("api.example.org.", r#","qtypes":["TYPE65399"]"#, Some(("api.example.org", 65_399, false)));
+    // A refusal says nothing about the name; search paths, reverse lookups and broken names are no questions.
+    check("api.example.org.", r#","rcode":2,"qtypes":["A"]"#, None);
+    check("api.github.com.shop.svc.cluster.local.", r#","rcode":3,"qtypes":["A"]"#, None);
+    check("4.3.2.1.in-addr.arpa.", r#","rcode":3,"qtypes":["PTR"]"#, None);
+    check("", r#","rcode":3"#, None);
+    check("api.example.org.", r#","ips":["203.0.113.9"],"ttl":30,"qtypes":["A"]"#, None);
+}
+
+#[test]
+fn a_tunnel_shows_in_records_of_the_dns_proxy() {
+    let mut lines = String::new();
+    let mut state = 7_u64;
+    for _ in 0..60 {
+        let label: String = (0..44)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::try_from(state >> 59).unwrap()])
+            })
+            .collect();
+        lines += &dns_response(&format!("{label}.t.carrier.example.net."), r#","rcode":3,"qtypes":["TXT"]"#);
+    }
+    let folder = crate::support::folder(&[("flows.json", lines.as_bytes())]);
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let ran = crate::support::run(&["discover", "--flows", &at("flows.json"), "--out", &at("out"), "--format", "json"]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let atlas = std::fs::read_to_string(at("out/atlas.json")).unwrap();
+    assert!(atlas.contains("dns_tunnel") && atlas.contains("carrier.example.net"), "{}", ran.out);
+    let summary: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let shop = summary["namespaces"].as_array().unwrap().iter().find(|row| row["namespace"] == "shop").unwrap();
+    assert!(shop["open_suspects"].as_u64() > Some(0), "{summary}");
 }

@@ -130,7 +130,7 @@ fn sums_agree_with_each_other_and_with_the_baseline() {
                 && pair["namespace"] == "shop"
         });
         let same = same.unwrap_or_else(|| panic!("no pair for {}", edge["peer"]));
-        for key in ["connections", "grades", "verdicts", "first", "last", "addresses", "candidates", "chains"] {
+        for key in ["connections", "grades", "verdicts", "first", "last", "days", "addresses", "candidates", "chains"] {
             assert_eq!(same["edge"][key], edge[key], "{key} of {}", edge["peer"]);
         }
         // How sure a finding is may rest on what else the namespace asked, which an investigation does not read.
@@ -210,4 +210,159 @@ fn real_captures_are_investigated_too() {
     let ran = run(&["investigate", "kube-system", "--flows", &file.path().display().to_string()]);
     assert!(matches!(ran.status, 0 | 3), "{}", ran.err);
     assert!(ran.out.contains("kube-system"), "{}", ran.out);
+}
+
+/// A namespace that may ask DNS, and one workload of it that may call one name at one port.
+const IN_FORCE: &str = r#"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: default-deny-egress, namespace: payments}
+spec: {podSelector: {}, policyTypes: [Egress]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: dns, namespace: payments}
+spec:
+  podSelector: {}
+  policyTypes: [Egress]
+  egress:
+  - to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}}]
+    ports: [{port: 53, protocol: UDP}]
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: partners, namespace: payments}
+spec:
+  endpointSelector: {matchLabels: {app: settlement-worker}}
+  egress:
+  - toEndpoints: [{matchLabels: {k8s-app: kube-dns, "k8s:io.kubernetes.pod.namespace": kube-system}}]
+    toPorts: [{ports: [{port: "53", protocol: ANY}], rules: {dns: [{matchPattern: "*"}]}}]
+  - toFQDNs: [{matchName: fx.rates.example.org}]
+    toPorts: [{ports: [{port: "443", protocol: TCP}]}]
+  - toFQDNs: [{matchName: sftp.nordbank.example.net}]
+    toPorts: [{ports: [{port: "2222", protocol: TCP}]}]
+"#;
+
+#[test]
+fn policies_in_force_are_asked_about_every_pair() {
+    let demo = Demo::new();
+    let file = demo.0.path().join("in-force.yaml");
+    std::fs::write(&file, IN_FORCE).unwrap();
+    let policies = ["--policies", file.to_str().unwrap(), "--profile", "cilium"];
+    let target = "payments/Deployment/settlement-worker";
+    let document = demo.json(&[&[target, "--in-cluster", "prod-eu"], &policies[..]].concat());
+    let answers: std::collections::BTreeMap<String, Vec<String>> = document["pairs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pair| {
+            let reasons = pair["policies"].as_array().unwrap().iter();
+            let words = reasons.map(|reason| {
+                let text = |key: &str| reason[key].as_str().unwrap_or_default();
+                format!("{} {} {}", text("answer"), text("nearest"), reason["rules"]).replace("prod-eu:", "")
+            });
+            (pair["edge"]["peer"]["name"].as_str().unwrap().to_owned(), words.collect())
+        })
+        .collect();
+    let check = |peer: &str, expected: &[&str]| {
+        let seen = answers.get(peer).unwrap_or_else(|| panic!("{peer}: {answers:?}"));
+        assert!(expected.iter().all(|text| seen.iter().any(|seen| seen.contains(text))), "{peer}: {seen:?}");
+    };
+    check("fx.rates.example.org", &["allowed", "CiliumNetworkPolicy payments/partners"]);
+    check("sftp.nordbank.example.net", &["would-break", "add 22/TCP"]);
+    check("webhook.site", &["would-break"]);
+    check("coredns", &["allowed", "NetworkPolicy payments/dns"]);
+    // Every connection has exactly one answer.
+    let sum = |values: &serde_json::Value| {
+        values.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!(sum(&document["policies"]["answers"]), document["totals"]["connections"].as_u64().unwrap());
+    assert!(demo.json(&[target])["policies"].is_null());
+    // Without the labels of pods nothing is certain.
+    let unsure = demo.json(&[&["webhook.site"], &["--policies", file.to_str().unwrap()][..]].concat());
+    assert_eq!(unsure["policies"]["profiles"]["prod-eu"], "generic");
+
+    let text = demo.investigate(&[&[target, "--in-cluster", "prod-eu", "--limit", "3"], &policies[..]].concat()).out;
+    let (_, section) = text.split_once("Do the policies allow it\n").unwrap();
+    let (section, _) = section.split_once("\n\n").unwrap();
+    insta::assert_snapshot!(section, @r"
+3 policies, profile cilium: 13 not allowed (3 denied when recorded); 13 allowed by a rule.
+would-break payments/settlement-worker to webhook.site 443/TCP: 2 connections
+  egress: no rule comes near; isolated by CiliumNetworkPolicy payments/partners, NetworkPolicy
+    payments/default-deny-egress, NetworkPolicy payments/dns
+would-break payments/settlement-worker to payments/ledger 5432/TCP: 4 connections
+  egress: no rule comes near; isolated by CiliumNetworkPolicy payments/partners, NetworkPolicy
+    payments/default-deny-egress, NetworkPolicy payments/dns
+would-break payments/settlement-worker to sftp.nordbank.example.net 22/TCP: 4 connections
+  egress: CiliumNetworkPolicy payments/partners egress rule 3 allows this peer at another port: add
+    22/TCP; isolated by CiliumNetworkPolicy payments/partners, NetworkPolicy
+    payments/default-deny-egress, NetworkPolicy payments/dns
+showing 3 of 6 answers; --limit N shows more, --format json all that are held
+");
+    let markdown = demo.investigate(&[&[target, "--format", "markdown"], &policies[..]].concat()).out;
+    assert!(markdown.contains("## Do the policies allow it\n") && markdown.contains("| would-break | "), "{markdown}");
+    let page = demo.0.path().join("page.html");
+    let ran = demo.investigate(&[&[target, "--html", page.to_str().unwrap()], &policies[..]].concat());
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("\"answers\":{") && page.contains("Do the policies allow it"));
+
+    std::fs::write(&file, "apiVersion: v1\nkind: ConfigMap\n").unwrap();
+    let ran = demo.investigate(&[&[target], &policies[..]].concat());
+    assert_eq!((ran.status, ran.err.contains("no network policy in --policies")), (2, true), "{}", ran.err);
+}
+
+/// Every file below a folder.
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let (mut waiting, mut found) = (vec![folder.to_owned()], Vec::new());
+    while let Some(next) = waiting.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { waiting.push(path) } else { found.push(path) }
+        }
+    }
+    found
+}
+
+/// Whatever a question cannot concern is not even opened: garbage there goes unnoticed.
+#[test]
+fn of_a_store_only_what_is_asked_for_is_opened() {
+    use crate::lake::{demo_files, go, path, words};
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| path(folder.path(), name);
+    let (traffic, kube) = demo_files(folder.path());
+    assert_eq!(go(&[&words(&["import", "--store", &at("lake")]), &traffic]).status, 0);
+    let ask = |more: &[&str]| {
+        let question = words(&["investigate", "webhook.site", "--store", &at("lake"), "--format", "json"]);
+        go(&[&question, &kube, &words(more)])
+    };
+    let (eu, day) = (
+        ["--in-cluster", "prod-eu"],
+        ["--in-cluster", "prod-eu", "--since", "2026-03-02T00:30:00Z", "--until", "2026-03-02T23:00:00Z"],
+    );
+    let before = (ask(&eu).out, ask(&day).out);
+    assert!(before.0.contains("\"to_target\": 2"), "{}", before.0);
+    let mut spoilt = 0;
+    for table in ["flows", "answers", "questions", "losses"] {
+        let Ok(clusters) = std::fs::read_dir(folder.path().join("lake").join(table)) else { continue };
+        for cluster in clusters {
+            let cluster = cluster.unwrap().path();
+            if cluster.ends_with("cluster=prod-us") {
+                for file in files(&cluster) {
+                    std::fs::write(file, "no Parquet").unwrap();
+                    spoilt += 1;
+                }
+            } else {
+                let earlier = cluster.join("date=2026-02-20/bucket=00");
+                std::fs::create_dir_all(&earlier).unwrap();
+                std::fs::write(earlier.join("old-0000.parquet"), "no Parquet").unwrap();
+            }
+        }
+    }
+    assert!(spoilt > 4);
+    let asked = ask(&day);
+    assert_eq!((asked.status, asked.out.as_str()), (0, before.1.as_str()), "{}", asked.err);
+    assert!(!asked.err.contains("cannot be read") && asked.err.contains("files not opened"), "{}", asked.err);
+    // Without the window the broken day of the same cluster is in the way, and is told.
+    assert!(ask(&eu).err.contains("cannot be read"), "{}", ask(&eu).err);
 }

@@ -1,7 +1,7 @@
 //! IPFIX: published and constructed messages, cut in every way, and what breaks them.
 
 use egress_atlas::model::{Account, Batch, Vocabulary};
-use egress_atlas::read::{ChunkSource, IpfixChunks, IpfixDecoder, ipfix};
+use egress_atlas::read::{ChunkSource, IpfixChunks, IpfixDecoder, IpfixRelay, ipfix};
 use proptest::prelude::*;
 
 use crate::decoding::{Outcome, accounts, shown};
@@ -50,6 +50,52 @@ fn captured(bytes: &[u8]) -> (Outcome, Option<String>) {
         }
     };
     (shown(&vocabulary, &all, account), problem)
+}
+
+/// Through a live session, whose chunks each worker decodes on its own; a chunk is taken after every so many pieces.
+fn relayed(bytes: &[u8], lengths: &[usize], every: usize) -> Outcome {
+    let (mut vocabulary, mut account, mut all) = (Vocabulary::default(), Account::default(), Batch::default());
+    let mut relay = IpfixRelay::new();
+    let (mut rest, mut lengths, mut pieces) = (bytes, lengths.iter().cycle(), 0);
+    let mut take = |relay: &mut IpfixRelay| {
+        let mut batch = Batch::default();
+        IpfixDecoder::new().decode(&relay.take().0, 0, &mut vocabulary, &mut batch, &mut account);
+        let start = all.flows.len();
+        all.flows.append(&mut batch.flows);
+        all.further.extend(batch.further.iter().map(|at| at + start));
+        all.losses.append(&mut batch.losses);
+    };
+    while !rest.is_empty() {
+        let (piece, next) = rest.split_at((*lengths.next().unwrap()).clamp(1, rest.len()));
+        relay.push(piece).unwrap();
+        (rest, pieces) = (next, pieces + 1);
+        if pieces % every == 0 {
+            take(&mut relay);
+        }
+    }
+    take(&mut relay);
+    assert!(relay.is_between_messages());
+    shown(&vocabulary, &all, account)
+}
+
+proptest! {
+    #[test]
+    fn a_live_session_may_be_cut_and_logged_anywhere(lengths in prop::collection::vec(1_usize..90, 1..20), every in 1_usize..9) {
+        let record = |sequence, id| message(sequence, 7, &[(id, &RECORD)]);
+        // Another template of the same number later on, a gap, and a set that nobody knows.
+        let more = [message(0, 7, &[(2, &template(256))]), record(0, 256), record(1, 256), record(5, 256), record(6, 999),
+            message(7, 7, &[(2, &[1, 0, 0, 2, 0, 8, 0, 4, 0, 12, 0, 4]), (256, &RECORD[..8])]), record(8, 256)];
+        let bytes = [antrea(), more.concat()].concat();
+        let mut one = pushed(&bytes, &[usize::MAX]);
+        let mut two = relayed(&bytes, &lengths, every);
+        // Places count from the chunk.
+        for account in [&mut one.account, &mut two.account] {
+            for count in account.rejected.values_mut() {
+                count.first = egress_atlas::model::Place::Byte(0);
+            }
+        }
+        prop_assert_eq!(two, one);
+    }
 }
 
 fn message(sequence: u32, domain: u32, sets: &[(u16, &[u8])]) -> Vec<u8> {

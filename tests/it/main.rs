@@ -3,6 +3,8 @@
 
 /// How right the names are, on clusters whose truth is known.
 mod accuracy;
+/// What a draft lets in, leaves out and asks.
+mod admission;
 /// Antrea's text forms.
 mod antrea;
 /// Lints of policies, each with a case that fires and one that does not.
@@ -17,6 +19,8 @@ mod calico;
 mod catalog;
 /// The live collector, as a process: senders, files, crashes.
 mod collect;
+/// Evidence for controls.
+mod compliance;
 /// The account of records over every fixture.
 mod conservation;
 mod coverage;
@@ -60,13 +64,21 @@ mod report;
 mod review;
 /// Generated data.
 mod simulate;
+/// Discovery in slices: any slicing, in any order, gives the same bytes.
+mod slices;
 /// The gate after a change.
 mod soak;
 /// Every source, end to end.
 mod sources;
+/// Slices as tasks of Spark: a fake one always, the real one where it is.
+mod spark;
 /// Every format and every command, through the store.
 mod stored;
+/// A rollout over simulated weeks, and the walk-through made from it.
+mod story;
 /// Runs commands in this process.
 mod support;
 /// House rules.
 mod tidy;
+/// Bytes, packets and numbers of connections.
+mod volumes;

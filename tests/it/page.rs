@@ -8,8 +8,8 @@ use std::process::Command;
 
 use egress_atlas::model::{Category, Confidence, Severity};
 use egress_atlas::report::json::{
-    AtlasDocument, ClusterDocument, EdgeDocument, FindingDocument, JudgementDocument, NamespaceDocument, PeerDocument,
-    ReviewDocument, Source, TotalsDocument, Window, WorkloadName,
+    AtlasDocument, BytesDocument, ClusterDocument, EdgeDocument, FindingDocument, JudgementDocument, NamespaceDocument,
+    PeerDocument, ReviewDocument, Source, TotalsDocument, Window, WorkloadName,
 };
 use egress_atlas::report::{ATLAS_SCHEMA, atlas_page};
 use sha2::{Digest, Sha256};
@@ -69,6 +69,9 @@ fn edge(number: u32, name: &str) -> EdgeDocument {
         candidates: BTreeMap::new(),
         names: BTreeMap::new(),
         chains: Vec::new(),
+        bytes: number
+            .is_multiple_of(3)
+            .then(|| BytesDocument { sent: u64::from(number) * 1_000, ..BytesDocument::default() }),
         judgement: Some(JudgementDocument {
             category: Category::ALL[number as usize % Category::ALL.len()],
             rule: "catalog".into(),
@@ -206,6 +209,13 @@ try {
   const suspects = [...destinations.querySelectorAll("label.check")].find((label) => label.textContent.includes("suspects")).querySelector("input");
   result.suspectTime = ms(() => suspects.click());
   result.suspects = status();
+  result.opener = open.getAttribute("aria-label");
+  const links = [...document.querySelectorAll("nav.contents a")];
+  result.sections = links.length === document.querySelectorAll("main > section").length && links.every((link) => document.querySelector(link.getAttribute("href")));
+  const focusable = [...document.querySelectorAll("a[href], button, input, select, [tabindex='0']")].filter((node) => !node.disabled && !node.hidden);
+  result.order = focusable[0].className + " " + focusable.some((node) => Number(node.getAttribute("tabindex")) > 0);
+  result.regions = [...document.querySelectorAll("[role=region], section")].every((node) => node.getAttribute("aria-label") || document.getElementById(node.getAttribute("aria-labelledby")));
+  result.captions = [...document.querySelectorAll("table")].every((node) => node.querySelector("caption").textContent && node.querySelectorAll("thead th[scope=col]").length > 1);
   result.unlabelled = [...document.querySelectorAll("button, input, select, svg[role=img]")].filter((node) => !node.textContent.trim() && !node.getAttribute("aria-label") && !node.closest("label")).length;
   result.ribbons = document.querySelectorAll("svg .ribbon").length > 0;
 } catch (error) { result.errors.push(String(error.stack || error)); }
@@ -233,6 +243,11 @@ fn fifty_thousand_edges_load_filter_and_sort() {
     assert_eq!(text("ascending"), "ascending 1");
     assert_eq!(text("page"), "51 to 100 of 50,000 connection pairs");
     assert_eq!(text("detail"), "1 true");
+    // For keyboards and screen readers: the first stop leaves the head, links lead to every section, nothing jumps the order of the page, and
+    // every table, region and button says what it is.
+    assert!(text("opener").starts_with("Evidence: app-") || text("opener").contains(" to "), "{}", text("opener"));
+    assert_eq!((text("order").as_str(), seen["sections"].as_bool()), ("skip false", Some(true)));
+    assert_eq!((seen["regions"].as_bool(), seen["captions"].as_bool()), (Some(true), Some(true)));
     assert_eq!(text("suspects"), "1 to 50 of 200 connection pairs");
     assert_eq!(
         (seen["images"].as_u64(), seen["dir"].as_bool(), seen["unlabelled"].as_u64()),

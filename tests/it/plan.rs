@@ -72,12 +72,46 @@ fn commands_name_the_objects_of_the_drafts() {
         "## Step 1: The least risky namespace",
         "kubectl --context prod-eu delete networkpolicies.networking.k8s.io -n shop default-deny-egress --ignore-not-found",
         "kubectl --context prod-us delete networkpolicies.networking.k8s.io -n platform egress-allowlist-build-runner --ignore-not-found",
-        "egress-atlas soak --policies drafts/prod-eu/shop --since \"$APPLIED\" --for 48h",
-        "kubectl --context prod-us apply -f drafts/prod-us/payments/egress-baseline-allow.yaml",
+        "egress-atlas soak --policies prod-eu=drafts/prod-eu/shop --since \"$APPLIED\" --for 48h",
+        "kubectl --context prod-us apply -k drafts/prod-us/payments\n",
         "Decide first",
     ] {
         assert!(text.contains(part), "`{part}` is missing in\n{text}");
     }
+}
+
+#[test]
+fn a_cluster_with_a_hostile_name_keeps_its_folder_and_its_objects() {
+    let atlas = std::fs::read_to_string(Path::new(&discovery()).join("atlas.json")).unwrap();
+    let mut atlas: Value = serde_json::from_str(&atlas).unwrap();
+    let clusters = atlas["clusters"].as_object_mut().unwrap();
+    for (old, new) in [("prod-eu", "../eu=[x]"), ("prod-us", "arn:aws:us")] {
+        let content = clusters.remove(old).unwrap();
+        clusters.insert(new.to_owned(), content);
+    }
+    let folder = crate::support::folder(&[("atlas.json", atlas.to_string().as_bytes())]);
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (baseline, drafts) = (at(""), at("drafts"));
+    let drafted = run(&["draft", "--baseline", &baseline, "--dialect", "cilium", "--out", &drafts]);
+    assert!(matches!(drafted.status, 0 | 1 | 3), "{}", drafted.err);
+    let ran = run(&["plan", "--baseline", &baseline, "--policies", &drafts]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let text = ran.out.replace(&drafts, "drafts").replace(&baseline, "BASE");
+    for part in [
+        "kubectl --context '../eu=[x]' apply -k drafts/_2e._2feu_3d_5bx_5d/shop\n",
+        "kubectl --context '../eu=[x]' delete -k drafts/_2e._2feu_3d_5bx_5d/shop --ignore-not-found\n# egress",
+        "kubectl --context '../eu=[x]' delete ciliumnetworkpolicies.cilium.io -n shop default-deny-egress --ignore-not-found",
+        "egress-atlas replay --policies drafts/arn_3aaws_3aus/shop --profile cilium --flows",
+        "--baseline BASE --flows",
+        "drafts/arn_3aaws_3aus/shop/README.md",
+    ] {
+        assert!(text.contains(part), "`{part}` is missing in\n{text}");
+    }
+    for wrong in ["\\`", "\\.", " 1 workloads", " 1 gaps", "| 1 workloads", "BASELINE"] {
+        assert!(!text.contains(wrong), "`{wrong}` in\n{text}");
+    }
+    let ran = run(&["replay", "--policies", &drafts, "--baseline", &baseline, "--profile", "cilium"]);
+    assert!(matches!(ran.status, 1 | 3), "{}", ran.err);
 }
 
 #[test]
@@ -95,4 +129,60 @@ fn bad_words_are_refused() {
         check(&["--kube", &kube], "no Kubernetes objects in it; --kube takes what `kubectl get");
     }
     check(&["--policies", "/nowhere/at/all"], "no folder of any cluster of the baseline");
+}
+
+#[test]
+fn what_a_replay_cannot_tell_and_what_it_breaks_is_weighed() {
+    let folder = tempfile::tempdir().unwrap();
+    let drafts = folder.path().join("drafts").to_str().unwrap().to_owned();
+    let baseline = discovery();
+    run(&["draft", "--baseline", &baseline, "--dialect", "cilium", "--out", &drafts]);
+    let plan = plan(&["--policies", &drafts]);
+    let of_cluster = format!("{drafts}/prod-eu");
+    let replayed = run(&["replay", "--baseline", &baseline, "--policies", &of_cluster, "--format", "json"]);
+    let replayed: Value = serde_json::from_str(&replayed.out).unwrap();
+    let of_shop = |key: &str| -> u64 {
+        let rows = replayed["workloads"].as_array().unwrap().iter();
+        let own = rows.filter(|row| row["cluster"] == "prod-eu" && row["namespace"] == "shop");
+        own.map(|row| row["totals"][key].as_u64().unwrap()).sum()
+    };
+    let judged = &plan["judged"]["prod-eu/shop"];
+    assert_eq!(judged["undecidable"], of_shop("undecidable"));
+    assert_eq!(judged["would_break"], of_shop("would_break"));
+    assert!(of_shop("undecidable") > 0 && of_shop("would_break") > 0, "{replayed}");
+    let ranking = plan["ranking"].as_array().unwrap();
+    let shop = ranking.iter().find(|risk| risk["cluster"] == "prod-eu" && risk["namespace"] == "shop").unwrap();
+    assert!(shop["reasons"].to_string().contains("of its connections cannot be told by a replay"), "{shop}");
+    assert!(shop["blockers"].to_string().contains("of the baseline would break"), "{shop}");
+    assert!(shop["unknown"].to_string().contains("Deployment/flash-sale: scaled to zero"), "{shop}");
+}
+
+#[test]
+fn settings_say_what_namespaces_are_for_and_who_is_called() {
+    let settings = "[plan]\nstaging = [\"pay*\"]\ncontacts = [\"shop=team shop | #shop\"]\n";
+    let folder = crate::support::folder(&[("egress-atlas.toml", settings.as_bytes())]);
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let plan = plan(&["--config", &at("egress-atlas.toml"), "--runbook", &at("runbook.md")]);
+    assert_eq!(steps(&plan)[0], "One staging namespace: prod-us/payments");
+    // What is said on the command line comes first.
+    let other = self::plan(&["--config", &at("egress-atlas.toml"), "--environment", "production=payments"]);
+    assert!(steps(&other)[0].starts_with("The least risky namespace"), "{:?}", steps(&other));
+    let runbook = std::fs::read_to_string(at("runbook.md")).unwrap();
+    for part in [
+        "## Layout",
+        "## Rollout",
+        "## Escalation",
+        "team shop",
+        "team-platform",
+        "**nobody named**",
+        "Roll back egress:",
+        "Roll back ingress:",
+        "kubectl --context prod-eu delete networkpolicies.networking.k8s.io -n shop default-deny-ingress --ignore-not-found",
+        "kubectl --context prod-eu get networkpolicies.networking.k8s.io -n shop",
+    ] {
+        assert!(runbook.contains(part), "`{part}` is missing in\n{runbook}");
+    }
+    // The deny goes before the allow-lists: the other way round, each would close what it should open.
+    let shop = runbook.split("### `prod-eu/shop`").nth(1).unwrap();
+    assert!(shop.find("default-deny-egress").unwrap() < shop.find("egress-allowlist").unwrap());
 }

@@ -109,3 +109,36 @@ fn nonsense_is_refused_and_changes_nothing() {
     check(&["a.example", "--owner", " ", "--reason", "b"], "--owner is empty");
     check(&[&["a.example", "--baseline", &file][..], &good].concat(), "not an atlas.json");
 }
+
+#[test]
+fn an_approval_for_a_namespace_that_is_not_there_is_noticed() {
+    let folder = demo();
+    let (baseline, file) = (text(&folder.path().join("discovery")), text(&folder.path().join("own.toml")));
+    let said = |namespace: &str| {
+        let ran = run(&[
+            "review",
+            "approve",
+            "pastebin.com",
+            "--namespace",
+            namespace,
+            "--owner",
+            "o",
+            "--reason",
+            "r",
+            "--baseline",
+            &baseline,
+            "--reviews",
+            &file,
+        ]);
+        assert_eq!(ran.status, 0, "{}", ran.err);
+        ran.err
+    };
+    let wrong = said("platfrom");
+    assert!(wrong.contains("the baseline has no namespace `platfrom`; did you mean `platform`?"), "{wrong}");
+    assert!(wrong.contains("elsewhere it is in use by prod-eu:platform/"), "{wrong}");
+    assert!(!wrong.contains("did you mean `pastebin.com`"), "{wrong}");
+    let other = said("shop");
+    assert!(other.contains("nothing in the baseline talks to `pastebin.com` there; elsewhere"), "{other}");
+    assert!(!other.contains("no namespace"), "{other}");
+    assert!(!said("platform").contains("warning"));
+}

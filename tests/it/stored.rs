@@ -8,8 +8,8 @@ use clap::Parser as _;
 use egress_atlas::cli::Cli;
 use egress_atlas::lake::{Imports, LakeWriter, Reader, ScanOptions, scan};
 use egress_atlas::model::{
-    AddressId, Batch, Certainty, ChainId, Endpoint, EndpointId, FlowRow, Initiator, Protocol, QuestionRow, RecordId,
-    TextId, Timestamp, Verdict, Vocabulary,
+    AddressId, Batch, Bytes, Certainty, ChainId, Counter, Endpoint, EndpointId, FlowRow, Initiator, Opened, Protocol,
+    QuestionRow, RecordId, TextId, Timestamp, Verdict, Vocabulary, Volume,
 };
 use proptest::prelude::*;
 
@@ -269,8 +269,13 @@ fn told(batch: &Batch, vocabulary: &Vocabulary) -> Vec<String> {
         let texts = ([row.cluster, row.node].map(|id| vocabulary.text_of(id)), vocabulary.record_id_text(row.id));
         format!("{:?} {ends:?} {rest:?} {texts:?} {:?}", row.time, names(row.reported))
     };
-    let mut told: Vec<String> =
-        batch.records().map(|rows| rows.iter().map(flow).collect::<Vec<_>>().join(" and ")).collect();
+    let mut place = 0;
+    let record = |rows: &[FlowRow]| {
+        let counted = batch.volume_at(place);
+        place += rows.len();
+        format!("{} {counted:?}", rows.iter().map(flow).collect::<Vec<_>>().join(" and "))
+    };
+    let mut told: Vec<String> = batch.records().map(record).collect();
     told.extend(batch.questions.iter().map(|row| {
         let name = batch.question_text.get(row.start as usize..row.end as usize).unwrap();
         let texts = (vocabulary.text_of(row.cluster), vocabulary.name_of(row.domain), name);
@@ -285,6 +290,19 @@ fn told(batch: &Batch, vocabulary: &Vocabulary) -> Vec<String> {
     }));
     told.sort();
     told
+}
+
+/// Counters of every kind.
+fn counted(shape: u8, number: u8, since: Timestamp) -> Volume {
+    let count = u64::from(number);
+    let bytes = Bytes { sent: count, received: count * 7, packets_sent: 1, packets_received: u64::from(u32::MAX) + 1 };
+    Volume {
+        bytes: (shape & 1 == 0).then_some(bytes),
+        counter: [Counter::Unknown, Counter::Source, Counter::Destination][usize::from(shape % 3)],
+        since,
+        is_total: shape & 2 != 0,
+        connections: (shape & 4 != 0).then(|| Opened { began: number.into(), open: u32::MAX }),
+    }
 }
 
 /// Records of every shape: one row, a beginning, further destinations, addresses left out.
@@ -319,6 +337,9 @@ fn shaped(records: &[(u8, u8, i64, Vec<u8>)], vocabulary: &mut Vocabulary) -> Ba
             reported,
             id: RecordId::NONE,
         };
+        if shape & 128 != 0 {
+            batch.count_next(counted(*shape, *number, time));
+        }
         batch.flows.push(row);
         if shape & 16 != 0 && time.is_known() {
             batch.push_further(FlowRow { time: time.plus_nanos(-200_000_000_000_000), ..row });
@@ -365,6 +386,42 @@ proptest! {
         }
         prop_assert_eq!(told(&batch, &vocabulary), expected);
     }
+}
+
+/// A store of sources that count nothing has no columns for counts, as older ones have none; where such files are merged with
+/// others, nothing is lost.
+#[test]
+fn files_with_and_without_counts_become_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = |number: u8| {
+        vec![(if number.is_multiple_of(2) { 128 } else { 0 }, 7, 1_772_000_000 + i64::from(number), vec![])]
+    };
+    let all: Vec<_> = (0..10).flat_map(part).collect();
+    let mut whole = Vocabulary::default();
+    let expected = told(&shaped(&all, &mut whole), &whole);
+    for number in 0..10 {
+        let mut writer = LakeWriter::new(folder.path(), &format!("part-{number}")).unwrap();
+        let batch = shaped(&part(number), &mut writer.vocabulary);
+        writer.add(&batch, TextId::NONE);
+        writer.commit().unwrap();
+    }
+    let read = || {
+        let options = ScanOptions { with_ids: true, ..ScanOptions::default() };
+        let (mut reader, mut vocabulary, mut batch) = (Reader::default(), Vocabulary::default(), Batch::default());
+        let pieces = scan(folder.path(), &options).unwrap().pieces;
+        for piece in &pieces {
+            assert_eq!(reader.read(piece, &options, &mut vocabulary, &mut batch).unwrap(), 0);
+        }
+        let columns = pieces.iter().filter(|piece| {
+            let bytes = std::fs::read(&piece.path).unwrap();
+            bytes.windows(13).any(|window| window == b"bytes_forward")
+        });
+        (columns.count(), told(&batch, &vocabulary))
+    };
+    assert_eq!(read(), (5, expected.clone()));
+    let tidied = egress_atlas::lake::compact(folder.path(), std::time::SystemTime::now()).unwrap();
+    assert!(tidied.merged > 0, "{tidied:?}");
+    assert_eq!(read(), (1, expected));
 }
 
 /// A capture of one pod that asks 200 long names below one domain, which have no addresses.

@@ -40,7 +40,7 @@ fn manifest(draft: &Draft, policy: PolicyName) -> Option<Manifest> {
             )]
         }
         PolicyName::EgressBaselineAllow => {
-            draft.baseline.iter().filter_map(|own| allow(own, way, everyone.clone(), None)).collect()
+            draft.baseline.iter().filter_map(|own| allow(own, way, everyone.clone())).collect()
         }
         PolicyName::EgressAllowlist => of_subjects(draft, way, |subject| &subject.egress),
         PolicyName::IngressAllowlist => of_subjects(draft, way, |subject| &subject.ingress),
@@ -63,7 +63,7 @@ fn of_subjects(draft: &Draft, way: Direction, of: impl Fn(&Subject) -> &Vec<Rule
     let mut found = Vec::new();
     for subject in &draft.subjects {
         let applied = list([map([("podSelector", match_labels(subject.selector.labels()))])]);
-        let own = of(subject).iter().filter_map(|rule| allow(rule, way, applied.clone(), Some(subject)));
+        let own = of(subject).iter().filter_map(|rule| allow(rule, way, applied.clone()));
         for (index, mut rule) in own.enumerate() {
             if index == 0 {
                 rule.comments.insert(0, selected(subject));
@@ -74,14 +74,14 @@ fn of_subjects(draft: &Draft, way: Direction, of: impl Fn(&Subject) -> &Vec<Rule
     found
 }
 
-fn allow(rule: &Rule, way: Direction, applied: Node, subject: Option<&Subject>) -> Option<Item> {
+fn allow(rule: &Rule, way: Direction, applied: Node) -> Option<Item> {
     let peers = peers(&rule.peer, way);
     if peers.is_empty() {
         return None;
     }
     let side = if way == Direction::Egress { "to" } else { "from" };
     let mut entries = vec![
-        entry("name", name(rule, subject).into()),
+        entry("name", name(rule).into()),
         entry("action", "Allow".into()),
         entry("appliedTo", applied),
         entry(side, list(peers)),
@@ -97,7 +97,7 @@ fn allow(rule: &Rule, way: Direction, applied: Node, subject: Option<&Subject>) 
 }
 
 /// A name for logs: unique within the policy, at most 63 characters.
-fn name(rule: &Rule, _subject: Option<&Subject>) -> String {
+fn name(rule: &Rule) -> String {
     let plain: String = rule.id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
     if plain.len() <= 63 {
         return plain;

@@ -2,6 +2,7 @@
 //!
 //! In: addresses and ranges. Out: blocks whose holes lie strictly inside them and are of the same family.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -22,6 +23,24 @@ pub(super) fn host(address: IpAddr) -> Block {
 pub(super) fn public_internet(excluded: &[IpNet]) -> Vec<Block> {
     let everything = [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0))];
     everything.into_iter().map(|range| Block { range, except: holes(range, excluded) }).collect()
+}
+
+/// `excluded`, and the same IPv4 ranges as NAT64 carries them: `64:ff9b::/96` of RFC 6052, and all of the local-use
+/// `64:ff9b:1::/48` of RFC 8215 where anything is excluded, since sites choose their own part of it.
+pub(super) fn with_nat64(excluded: impl IntoIterator<Item = IpNet>) -> Vec<IpNet> {
+    const WELL_KNOWN: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0);
+    const LOCAL_USE: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0);
+    let mut all = BTreeSet::new();
+    for net in excluded {
+        if let IpNet::V4(v4) = net.trunc() {
+            let bits = WELL_KNOWN.to_bits() | u128::from(v4.network().to_bits());
+            let carried = Ipv6Net::new(Ipv6Addr::from_bits(bits), v4.prefix_len().saturating_add(96));
+            all.extend(carried.ok().map(IpNet::V6));
+            all.extend(Ipv6Net::new(LOCAL_USE, 48).ok().map(IpNet::V6));
+        }
+        all.insert(net.trunc());
+    }
+    all.into_iter().collect()
 }
 
 /// The parts of `excluded` strictly inside `range`, without those inside one another.
@@ -79,10 +98,17 @@ fn subtract(range: IpNet, hole: IpNet) -> Vec<IpNet> {
 pub(super) fn is_public(address: IpAddr, excluded: &[IpNet]) -> bool {
     let address = address.to_canonical();
     let local = match address {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4 == Ipv4Addr::UNSPECIFIED,
+        IpAddr::V4(v4) => {
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4 == Ipv4Addr::UNSPECIFIED || is_shared(v4)
+        }
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified(),
     };
     !local && !excluded.iter().any(|net| net.contains(&address))
+}
+
+/// Behind carriers' NAT, and inside clouds: `100.64.0.0/10` (RFC 6598).
+fn is_shared(address: Ipv4Addr) -> bool {
+    matches!(address.octets(), [100, 64..=127, ..])
 }
 
 /// Whether an address is link-local: node-local DNS caches and cloud metadata live there.
@@ -114,6 +140,29 @@ mod tests {
         let blocks = public_internet(&excluded);
         assert_eq!(blocks[0].except, vec!["10.0.0.0/8".parse::<IpNet>().unwrap()]);
         assert_eq!(blocks[1].except, vec!["fc00::/7".parse::<IpNet>().unwrap()]);
+    }
+
+    #[test]
+    fn excluded_ranges_stay_out_through_nat64_too() {
+        let excluded = with_nat64(["10.0.0.0/8", "169.254.0.0/16"].map(|text| text.parse().unwrap()));
+        let blocks = public_internet(&excluded);
+        let open = |address: &str| {
+            let address: IpAddr = address.parse().unwrap();
+            blocks.iter().flat_map(without_holes).any(|net| net.contains(&address))
+        };
+        for (address, expected) in [
+            ("64:ff9b::169.254.169.254", false),
+            ("64:ff9b::10.1.2.3", false),
+            ("64:ff9b:1::10.1.2.3", false),
+            ("64:ff9b::192.0.2.1", true),
+            ("2001:db8::1", true),
+            ("10.1.2.3", false),
+        ] {
+            assert_eq!(open(address), expected, "{address}");
+            assert_eq!(is_public(address.parse().unwrap(), &excluded), expected, "{address}");
+        }
+        let whole = public_internet(&with_nat64(crate::catalog::DraftSettings::default().excluded));
+        assert!(whole[1].except.contains(&"64:ff9b::/96".parse().unwrap()), "{whole:?}");
     }
 
     #[test]

@@ -47,9 +47,12 @@ pub fn bundle(draft: &Draft) -> Result<Bundle, CheckError> {
         };
         files.push(DraftFile { name: policy.file(), text });
     }
+    // What opens before what closes: where denies are rules of their own, the order of application matters.
+    resources.sort_by_key(|file| file.starts_with("default-deny"));
     let kustomization = map([
         ("apiVersion", "kustomize.config.k8s.io/v1beta1".into()),
         ("kind", "Kustomization".into()),
+        ("sortOptions", map([("order", "fifo".into())])),
         ("resources", list(resources.into_iter().map(Into::into))),
     ]);
     files.push(DraftFile { name: "kustomization.yaml".to_owned(), text: kustomization.document(&[]) });

@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 
 use super::dialect::Dialect;
 use super::manifest::{Manifest, object, purpose, selected};
-use super::model::{Block, Draft, NamePattern, Rule, RulePeer, Subject};
+use super::model::{Block, Draft, Evidence, NamePattern, Rule, RulePeer, Subject};
 use super::yaml::{Entry, Item, Node, entry, item, list, map};
 use crate::policy::Direction;
 use crate::policy::names::PolicyName;
 
 /// Ports of one `toPorts` element (the CRD's limit).
 const PORTS_MAX: usize = 40;
+/// The object of the phase in which the DNS proxy only learns.
+pub(super) const DNS_VISIBILITY: &str = "dns-visibility";
 const NAMESPACE_LABEL: &str = "k8s:io.kubernetes.pod.namespace";
 
 pub(super) fn manifests(draft: &Draft) -> Vec<Manifest> {
@@ -47,6 +49,25 @@ fn manifest(draft: &Draft, policy: PolicyName) -> Option<Manifest> {
         subject: String::new(),
         comments: purpose(policy, None),
         tree: object(Dialect::Cilium, Some(&draft.namespace), policy.as_str(), content),
+    })
+}
+
+/// DNS through the proxy, and nothing closed: what comes before the draft. `None` when the draft has no DNS rule.
+pub(super) fn dns_visibility(draft: &Draft) -> Option<Manifest> {
+    let bare = |own: &Rule| Rule { evidence: Evidence::default(), remarks: Vec::new(), ..own.clone() };
+    let dns: Vec<Rule> = draft.baseline.iter().filter(|own| own.is_dns).map(bare).collect();
+    let mut items: Vec<Item> = dns.iter().flat_map(|own| rules(own, Direction::Egress)).collect();
+    for own in &mut items {
+        own.comments.clear();
+    }
+    let open = map([("egress", false.into()), ("ingress", false.into())]);
+    let spec = map([("endpointSelector", map([])), ("enableDefaultDeny", open), ("egress", Node::List(items))]);
+    (!dns.is_empty()).then(|| Manifest {
+        policy: PolicyName::EgressBaselineAllow,
+        name: DNS_VISIBILITY.to_owned(),
+        subject: String::new(),
+        comments: Vec::new(),
+        tree: object(Dialect::Cilium, Some(&draft.namespace), DNS_VISIBILITY, ("spec", spec)),
     })
 }
 

@@ -38,6 +38,7 @@ pub(super) fn outside(
     excluded: &[IpNet],
     namespace: &str,
     edge: &SeenEdge,
+    is_approved: bool,
 ) -> Result<Covered, Out> {
     let draft = &input.settings.draft;
     let seen = addresses(edge);
@@ -75,7 +76,7 @@ pub(super) fn outside(
     match name {
         Some(name) if input.dialect.has_names() => by_name(input, name, edge, &seen).map(Covered::from),
         Some(name) => without_names(input, excluded, name, edge, &seen),
-        None => by_address(input, edge, &seen).map(Covered::from),
+        None => by_address(input, edge, &seen, is_approved).map(Covered::from),
     }
 }
 
@@ -174,7 +175,7 @@ fn without_names(
 }
 
 /// A destination without a name that the gate let through: reviewed, or inside.
-fn by_address(input: &DraftInput<'_>, edge: &SeenEdge, seen: &[IpAddr]) -> Result<Seed, Out> {
+fn by_address(input: &DraftInput<'_>, edge: &SeenEdge, seen: &[IpAddr], is_approved: bool) -> Result<Seed, Out> {
     let cluster = input.baseline.cluster.as_str();
     let Peer::Address(address) = edge.peer else {
         return Err(Out::new(
@@ -195,6 +196,13 @@ fn by_address(input: &DraftInput<'_>, edge: &SeenEdge, seen: &[IpAddr]) -> Resul
             PendingKind::Unknown,
             "an address of pods or services that no record assigns to one; rules select pods, never their addresses",
             "--kube with the pods and services of that time",
+        ));
+    }
+    if !is_approved && !blocks::is_public(address, &[]) && input.settings.network(cluster, address).is_none() {
+        return Err(Out::new(
+            PendingKind::Unknown,
+            "a private address without a name, which no record, object or setting explains",
+            "`internal = [...]` in `[networks]` or a `[[draft.database]]` in egress-atlas.toml, or an owner's `[[review]]` with `decision = \"approved\"`",
         ));
     }
     let mut proposal = Seed::new(&address.to_string(), RulePeer::Blocks(vec![blocks::host(address)]), ports(edge));

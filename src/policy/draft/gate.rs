@@ -62,13 +62,17 @@ pub(super) fn admits(input: &DraftInput<'_>, namespace: &str, edge: &SeenEdge) -
         return Ok(approval);
     }
     let draft = &input.settings.draft;
-    let best =
-        edge.grades.iter().filter(|(_, count)| **count > 0).map(|(grade, _)| *grade).min().unwrap_or(Grade::None);
-    if best > draft.min_grade {
+    let usual = usual_grade(edge);
+    if usual > draft.min_grade {
+        let good = edge.grades.iter().filter(|(grade, _)| **grade <= draft.min_grade).map(|(_, count)| *count);
+        let good = good.fold(0_u64, u64::saturating_add);
         return Err(Out::new(
             PendingKind::WeakEvidence,
-            format!("the best evidence for the name is `{best}`, below `{}`", draft.min_grade),
-            format!("record the DNS answers of these pods, or set `min_grade = \"{best}\"` in `[draft]`"),
+            format!(
+                "the usual evidence for the name is `{usual}`, below `{}`, which {good} of the connections reach",
+                draft.min_grade
+            ),
+            format!("record the DNS answers of these pods, or set `min_grade = \"{usual}\"` in `[draft]`"),
         ));
     }
     if edge.confidence < draft.min_confidence {
@@ -83,6 +87,19 @@ pub(super) fn admits(input: &DraftInput<'_>, namespace: &str, edge: &SeenEdge) -
         ));
     }
     Ok(approval)
+}
+
+/// The weakest grade that at least half of the connections reach: one good connection says nothing about a thousand others.
+fn usual_grade(edge: &SeenEdge) -> Grade {
+    let all = edge.grades.values().copied().fold(0, u64::saturating_add);
+    let mut reached = 0_u64;
+    for (grade, count) in &edge.grades {
+        reached = reached.saturating_add(*count);
+        if *count > 0 && reached >= all.div_ceil(2) {
+            return *grade;
+        }
+    }
+    Grade::None
 }
 
 /// The approval that is in force, if one was needed; an error where one is missing.
@@ -102,7 +119,7 @@ fn reviewed(input: &DraftInput<'_>, namespace: &str, edge: &SeenEdge) -> Result<
     let suspicions = || {
         let each: Vec<String> =
             judgement.open.iter().map(|finding| format!("{}: {}", finding.class, finding.why)).collect();
-        if each.is_empty() { "an owner decided against it".to_owned() } else { each.join("; ") }
+        if each.is_empty() { "the owner's decision does not admit it (any more)".to_owned() } else { each.join("; ") }
     };
     match state {
         SeenReview::Approved(by) => Ok(Some(by)),

@@ -4,10 +4,11 @@
 //! name of a known rule joins it: ports and evidence add up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::baseline::SeenEdge;
 use super::gate::Out;
-use super::model::{Citation, Draft, Evidence, Pending, PendingKind, Rule, Subject};
+use super::model::{Citation, Draft, Evidence, NamePattern, Pending, PendingKind, Rule, RulePeer, Subject};
 use super::plan::{DraftInput, Seed};
 use super::subjects::Template;
 use super::wildcard;
@@ -47,15 +48,22 @@ impl<'p> Growing<'p> {
         }
     }
 
-    /// Adds a rule for every pod; it may be there already.
-    pub(super) fn plant(&mut self, seed: Seed) {
-        if let Some((_, rule)) = self.baseline.iter_mut().find(|(slug, _)| *slug == seed.slug) {
-            rule.ports.extend(seed.ports);
-            return;
+    /// Adds a rule for every pod, and says under which name it stands. It may be there already: then ports and ranges add up.
+    pub(super) fn plant(&mut self, mut seed: Seed) -> String {
+        let mut number = 2_u32;
+        let wanted = seed.slug.clone();
+        while let Some((_, rule)) = self.baseline.iter_mut().find(|(slug, _)| *slug == seed.slug) {
+            if joined(&mut rule.peer, &seed.peer) {
+                rule.ports.extend(seed.ports);
+                return seed.slug;
+            }
+            seed.slug = format!("{wanted}-{number}");
+            number = number.saturating_add(1);
         }
         let slug = seed.slug.clone();
         let id = format!("baseline/{slug}");
-        self.baseline.push((slug, rule(id, seed)));
+        self.baseline.push((slug.clone(), rule(id, seed)));
+        slug
     }
 
     /// Cites a rule for every pod.
@@ -120,6 +128,41 @@ impl<'p> Growing<'p> {
         });
     }
 
+    /// Whether an edge was left out because a policy in force denies it.
+    pub(super) fn is_left_as_denied(&self, direction: Direction, edge: &SeenEdge) -> bool {
+        let cited = cite(direction, edge);
+        self.pending.iter().any(|one| one.kind == PendingKind::Denied && one.edge.as_ref() == Some(&cited))
+    }
+
+    /// Adds to the entry of a denied edge what the draft makes of it; `pods` is the rule's peer where the other side is in the cluster.
+    pub(super) fn tell_of_denied(
+        &mut self,
+        direction: Direction,
+        edge: &SeenEdge,
+        index: Option<usize>,
+        pods: Option<&RulePeer>,
+    ) {
+        let opens = |rule: &&Rule| {
+            let at_port = rule.ports.is_empty() || rule.ports.contains(&(edge.protocol, edge.port));
+            at_port && covers(&rule.peer, edge, pods)
+        };
+        let own = match direction {
+            Direction::Egress => &self.egress,
+            Direction::Ingress => &self.ingress,
+        };
+        let own = own.iter().filter(|((subject, _), _)| Some(*subject) == index).map(|(_, rule)| rule);
+        let shared = self.baseline.iter().filter(|_| direction == Direction::Egress).map(|(_, rule)| rule);
+        let fate = match shared.chain(own).find(opens) {
+            Some(rule) => format!("this side of the draft would open it, by rule `{}`", rule.id),
+            None => "the draft keeps it closed".to_owned(),
+        };
+        let cited = cite(direction, edge);
+        let entries = self.pending.iter_mut().filter(|one| one.edge.as_ref() == Some(&cited));
+        for entry in entries.filter(|one| one.kind == PendingKind::Denied) {
+            entry.why = format!("{}; {fate}", entry.why);
+        }
+    }
+
     /// Asks something that changes no traffic of the baseline.
     pub(super) fn ask(&mut self, who: &str, what: &str, out: &Out) {
         self.questions.insert(Pending {
@@ -158,6 +201,44 @@ impl<'p> Growing<'p> {
             subjects: self.subjects,
             pending: self.pending,
         }
+    }
+}
+
+/// Whether a rule's peer means the other side of an edge.
+fn covers(peer: &RulePeer, edge: &SeenEdge, pods: Option<&RulePeer>) -> bool {
+    let in_cluster = matches!(&edge.peer, Peer::Workload { cluster, .. } if cluster.is_empty())
+        || matches!(edge.peer, Peer::Service { .. });
+    match peer {
+        RulePeer::EveryPod => in_cluster,
+        RulePeer::Pods { .. } => pods == Some(peer),
+        RulePeer::Name(NamePattern::Exact(name)) => matches!(&edge.peer, Peer::Name(own) if **own == **name),
+        RulePeer::Name(NamePattern::OneLabelBelow(parent)) => {
+            matches!(&edge.peer, Peer::Name(own) if own.split_once('.').is_some_and(|(_, rest)| rest == parent))
+        }
+        RulePeer::Blocks(blocks) => {
+            !in_cluster
+                && edge.addresses.keys().map(IpAddr::to_canonical).any(|address| {
+                    blocks.iter().any(|block| {
+                        block.range.contains(&address) && !block.except.iter().any(|hole| hole.contains(&address))
+                    })
+                })
+        }
+        RulePeer::ApiServer(_) => edge.peer == Peer::KubeApiserver,
+        RulePeer::Nodes(_) => edge.peer == Peer::Node,
+        RulePeer::Gateway => edge.peer == Peer::Ingress,
+    }
+}
+
+/// Lets `known` stand for `other` too; `false` where one peer cannot say both.
+fn joined(known: &mut RulePeer, other: &RulePeer) -> bool {
+    match (known, other) {
+        (RulePeer::Blocks(own), RulePeer::Blocks(more)) | (RulePeer::Nodes(own), RulePeer::Nodes(more)) => {
+            own.extend(more.iter().cloned());
+            own.sort();
+            own.dedup();
+            true
+        }
+        (known, other) => known == other,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What nearly every pod needs and nobody lists: DNS, time, the API server, nodes.
+//! What nearly every pod needs and nobody lists: DNS, the API server, nodes.
 //!
 //! In: the baseline of the whole cluster, its objects, the settings. Out: seeds of rules, and questions where neither records nor
 //! objects nor settings know. Cluster DNS is looked for in this order: the service `kube-dns`, workloads that serve port 53
@@ -7,17 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
 use super::baseline::{Baseline, SeenEdge};
 use super::blocks;
 use super::gate::Out;
 use super::inside::pod_port;
 use super::labels::{self, Selector};
-use super::model::{Block, NamePattern, PendingKind, Ports, RulePeer};
+use super::model::{Block, PendingKind, Ports, RulePeer};
 use super::plan::{DraftInput, Seed};
 use super::subjects::Templates;
-use crate::catalog::{Ntp, Pattern};
 use crate::kube::{Inventory, Service};
 use crate::model::{Protocol, Workload};
 use crate::summary::Peer;
@@ -26,7 +23,7 @@ use crate::summary::Peer;
 const DNS_NAMESPACES: [&str; 3] = ["kube-dns", "kube-system", "openshift-dns"];
 /// Ports of DNS servers in pods; `OpenShift`'s listen on the second.
 const DNS_PORTS: [u16; 2] = [53, 5353];
-const NTP_PORT: u16 = 123;
+pub(super) const NTP_PORT: u16 = 123;
 
 /// The DNS servers of a cluster.
 #[derive(Clone, Debug)]
@@ -178,79 +175,6 @@ pub(super) fn link_local_dns(edge: &SeenEdge) -> Option<Seed> {
 /// Whether an edge asks a time server outside.
 pub(super) fn is_time(edge: &SeenEdge) -> bool {
     edge.port == NTP_PORT && edge.protocol == Protocol::UDP && matches!(edge.peer, Peer::Name(_) | Peer::Address(_))
-}
-
-/// The rules for time servers, and questions about them; `closed` are addresses that nobody approved.
-pub(super) fn time(input: &DraftInput<'_>, excluded: &[IpNet], closed: &[IpNet]) -> (Vec<Seed>, Vec<Out>) {
-    let port: Ports = BTreeSet::from([(Protocol::UDP, NTP_PORT)]);
-    let mut questions = Vec::new();
-    let seeds = match &input.settings.draft.ntp {
-        Ntp::None => Vec::new(),
-        Ntp::Public => {
-            let holes: Vec<IpNet> = excluded.iter().chain(closed).copied().collect();
-            let mut proposal = Seed::new("ntp", RulePeer::Blocks(blocks::public_internet(&holes)), port);
-            proposal.remarks.push(
-                "any public time server, UDP/123 only; narrow it with `ntp = [\"10.0.0.123\"]`, or `\"none\"`, in `[draft]`"
-                    .to_owned(),
-            );
-            questions.push(Out::new(
-                PendingKind::Question,
-                "time servers are not configured, so UDP/123 is open to the public internet for every pod",
-                "`ntp = [\"10.0.0.123\"]` or `ntp = \"none\"` in `[draft]` of egress-atlas.toml",
-            ));
-            vec![proposal]
-        }
-        Ntp::Servers(servers) => configured_time(input, servers, &port, &mut questions),
-    };
-    (seeds, questions)
-}
-
-fn configured_time(input: &DraftInput<'_>, servers: &[Pattern], port: &Ports, questions: &mut Vec<Out>) -> Vec<Seed> {
-    let (mut ranges, mut seeds) = (Vec::new(), Vec::new());
-    for server in servers {
-        match server {
-            Pattern::Network(net) => ranges.push(blocks::whole(*net)),
-            Pattern::Exact(name) if input.dialect.has_names() => {
-                let peer = RulePeer::Name(NamePattern::Exact(name.as_str().to_owned()));
-                seeds.push(Seed::new(&format!("ntp/{name}"), peer, port.clone()));
-            }
-            _ => questions.push(Out::new(
-                PendingKind::Question,
-                format!("the time server `{server}` is not in the draft: {} holds no such name", input.dialect),
-                "name the addresses of your time servers in `ntp`",
-            )),
-        }
-    }
-    if !ranges.is_empty() {
-        ranges.sort();
-        seeds.insert(0, Seed::new("ntp", RulePeer::Blocks(ranges), port.clone()));
-    }
-    seeds
-}
-
-/// The baseline rule that an edge to a time server falls under, if one does.
-pub(super) fn time_rule(input: &DraftInput<'_>, excluded: &[IpNet], edge: &SeenEdge) -> Option<String> {
-    match &input.settings.draft.ntp {
-        Ntp::None => None,
-        Ntp::Public => {
-            let public = edge.addresses.keys().all(|address| blocks::is_public(*address, excluded));
-            (public && !edge.addresses.is_empty()).then(|| "ntp".to_owned())
-        }
-        Ntp::Servers(servers) => {
-            let inside = !edge.addresses.is_empty()
-                && edge.addresses.keys().all(|address| {
-                    servers.iter().any(|server| matches!(server, Pattern::Network(net) if net.contains(address)))
-                });
-            let named = match &edge.peer {
-                Peer::Name(name) if input.dialect.has_names() => servers
-                    .iter()
-                    .any(|server| matches!(server, Pattern::Exact(exact) if exact.as_str() == &**name))
-                    .then(|| format!("ntp/{name}")),
-                _ => None,
-            };
-            if inside { Some("ntp".to_owned()) } else { named }
-        }
-    }
 }
 
 /// The API server: a word of the dialect, configured or published addresses, or those that were seen.

@@ -31,6 +31,7 @@ mod plan;
 mod readme;
 mod shape;
 mod subjects;
+mod time;
 mod wildcard;
 mod yaml;
 

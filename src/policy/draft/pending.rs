@@ -13,7 +13,7 @@ pub(super) fn document(draft: &Draft) -> String {
     let kept: u64 = draft.rules().map(|(_, rule)| rule.evidence.connections).fold(0, u64::saturating_add);
     let mut out = vec![format!("# {}: what this draft leaves out", draft.namespace), String::new()];
     out.push(format!(
-        "Dialect `{}`. The rules cite {kept} connections of the baseline; {left} are not allowed by them. {}",
+        "Dialect `{}`. The rules cite {kept} connections of the baseline; {left} were left out. {}",
         draft.dialect,
         match draft.decisions() {
             0 => "Nothing waits for a decision.".to_owned(),
@@ -53,7 +53,10 @@ fn section(out: &mut Vec<String>, kind: PendingKind, own: &[&Pending]) {
             "Registries behind the proxy",
             "Not allowed any more: the clients have to use the proxy before this is applied.",
         ),
-        PendingKind::Denied => ("Denied already", "A policy in force denied these; the draft keeps it that way."),
+        PendingKind::Denied => (
+            "Denied already",
+            "A policy in force denied these, so they are evidence for no rule. Whether a rule for something else opens them stands in each row.",
+        ),
         PendingKind::Question => {
             ("Questions", "In the draft as it says, or nothing seen; somebody who knows should confirm it.")
         }

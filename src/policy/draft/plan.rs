@@ -13,14 +13,16 @@ use super::callers;
 use super::destination::{self, Covered, outside};
 use super::dialect::Dialect;
 use super::gate::{self, Out};
-use super::growing::Growing;
+use super::growing::{Growing, peer_text};
 use super::infrastructure::{self, DnsServers};
 use super::inside;
 use super::labels::is_valid;
 use super::model::{Draft, PendingKind, Ports, RulePeer};
 use super::subjects::{Template, Templates};
+use super::time::TimeServers;
 use crate::catalog::{Catalog, Date, Reviews, Settings};
 use crate::kube::Inventory;
+use crate::model::Category;
 use crate::policy::Direction;
 use crate::summary::Peer;
 
@@ -85,6 +87,7 @@ struct Planner<'a> {
     templates: Templates,
     dns: DnsServers,
     excluded: Vec<IpNet>,
+    time: Vec<(&'a str, &'a SeenEdge)>,
 }
 
 impl<'a> Planner<'a> {
@@ -96,8 +99,12 @@ impl<'a> Planner<'a> {
         let own = shared.into_iter().flatten().flat_map(|networks| {
             [&networks.pods, &networks.services, &networks.nodes, &networks.internal].into_iter().flatten().copied()
         });
-        let excluded = input.settings.draft.excluded.iter().copied().chain(own).collect();
-        Self { input, templates, dns, excluded }
+        let excluded = blocks::with_nat64(input.settings.draft.excluded.iter().copied().chain(own));
+        let time = (input.baseline.namespaces.iter())
+            .flat_map(|(name, seen)| seen.egress.iter().map(move |edge| (name.as_str(), edge)))
+            .filter(|(_, edge)| infrastructure::is_time(edge))
+            .collect();
+        Self { input, templates, dns, excluded, time }
     }
 
     fn refuses(&self, namespace: &str, only: &[String]) -> Option<String> {
@@ -125,7 +132,7 @@ impl<'a> Planner<'a> {
 
     fn draft(&self, namespace: &str, seen: &SeenNamespace) -> Draft {
         let mut growing = Growing::new(namespace, self.templates.of_namespace(namespace));
-        let time = self.time_edges(namespace, seen);
+        let time = TimeServers::new(&self.input, &self.excluded, &self.time, namespace);
         growing.plant(self.dns.seed());
         if self.dns.is_assumed {
             growing.ask(
@@ -138,7 +145,7 @@ impl<'a> Planner<'a> {
                 ),
             );
         }
-        let (seeds, questions) = infrastructure::time(&self.input, &self.excluded, &time);
+        let (seeds, questions) = time.rules(&self.input);
         for proposal in seeds {
             growing.plant(proposal);
         }
@@ -154,35 +161,25 @@ impl<'a> Planner<'a> {
             growing.plant(proposal);
         }
         for edge in &seen.egress {
-            self.egress(&mut growing, edge);
+            self.egress(&mut growing, &time, edge);
         }
         for edge in &seen.ingress {
             self.ingress(&mut growing, edge);
         }
         self.registry_proxy(&mut growing);
         self.ask_about_templates(&mut growing, seen);
+        self.tell_of_denied(&mut growing, seen);
         growing.finish(&self.input)
     }
 
-    /// Addresses at UDP/123 that nobody approved: a rule for public time servers must not let them in.
-    fn time_edges(&self, namespace: &str, seen: &SeenNamespace) -> Vec<IpNet> {
-        let time = seen.egress.iter().filter(|edge| infrastructure::is_time(edge));
-        time.filter(|edge| gate::admits(&self.input, namespace, edge).is_err())
-            .filter_map(|edge| match edge.peer {
-                Peer::Address(address) => Some(blocks::host(address).range),
-                _ => None,
-            })
-            .collect()
-    }
-
-    fn egress(&self, growing: &mut Growing<'_>, edge: &SeenEdge) {
-        match self.route_egress(growing, edge) {
+    fn egress(&self, growing: &mut Growing<'_>, time: &TimeServers, edge: &SeenEdge) {
+        match self.route_egress(growing, time, edge) {
             Ok(()) => {}
             Err(out) => growing.leave(Direction::Egress, edge, edge.connections, out),
         }
     }
 
-    fn route_egress(&self, growing: &mut Growing<'_>, edge: &SeenEdge) -> Result<(), Out> {
+    fn route_egress(&self, growing: &mut Growing<'_>, time: &TimeServers, edge: &SeenEdge) -> Result<(), Out> {
         let in_cluster = matches!(&edge.peer, Peer::Workload { cluster, .. } if cluster.is_empty())
             || matches!(edge.peer, Peer::Service { .. });
         if self.dns.serves(edge) {
@@ -199,12 +196,11 @@ impl<'a> Planner<'a> {
         gate::passes(edge)?;
         let approval = gate::admits(&self.input, growing.namespace, edge)?;
         if let Some(proposal) = infrastructure::link_local_dns(edge) {
-            let slug = proposal.slug.clone();
-            growing.plant(proposal);
+            let slug = growing.plant(proposal);
             return growing.cite_baseline(&slug, edge);
         }
         if infrastructure::is_time(edge)
-            && let Some(slug) = infrastructure::time_rule(&self.input, &self.excluded, edge)
+            && let Some(slug) = time.rule_of(&self.input, edge)
         {
             return growing.cite_baseline(&slug, edge);
         }
@@ -219,7 +215,8 @@ impl<'a> Planner<'a> {
             }
             Peer::Node => infrastructure::nodes(&self.input, edge)?,
             Peer::Name(_) | Peer::Address(_) => {
-                let covered = outside(&self.input, &self.excluded, growing.namespace, edge)?;
+                let covered = outside(&self.input, &self.excluded, growing.namespace, edge, approval.is_some())?;
+                ask_what_it_is(growing, edge, approval.as_deref());
                 if let Some((connections, out)) = covered.rest {
                     growing.leave(Direction::Egress, edge, connections, out);
                 }
@@ -319,6 +316,24 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Says of what is denied today whether a rule of the draft opens it: rules are for peers, and a peer may be denied at one port only.
+    fn tell_of_denied(&self, growing: &mut Growing<'_>, seen: &SeenNamespace) {
+        let sides = [(Direction::Egress, &seen.egress), (Direction::Ingress, &seen.ingress)];
+        for (direction, edge) in sides.into_iter().flat_map(|(way, edges)| edges.iter().map(move |edge| (way, edge))) {
+            if !growing.is_left_as_denied(direction, edge) {
+                continue;
+            }
+            let index = self.template(growing.namespace, edge).ok();
+            let pods = match &edge.peer {
+                Peer::Workload { .. } | Peer::Service { .. } => {
+                    inside::peer(&self.input, &self.templates, edge).ok().map(|proposal| proposal.peer)
+                }
+                _ => None,
+            };
+            growing.tell_of_denied(direction, edge, index, pods.as_ref());
+        }
+    }
+
     fn ask_about_templates(&self, growing: &mut Growing<'_>, seen: &SeenNamespace) {
         for template in self.templates.of_namespace(growing.namespace) {
             if !template.also.is_empty() {
@@ -345,6 +360,23 @@ impl<'a> Planner<'a> {
                 "a baseline that covers a scrape, if metrics are collected by calling the pods",
             ));
         }
+    }
+}
+
+/// A destination that nobody classified is allowed, and somebody should say what it is.
+fn ask_what_it_is(growing: &mut Growing<'_>, edge: &SeenEdge, approval: Option<&str>) {
+    let unclassified = edge.judgement.as_ref().is_some_and(|judged| judged.category == Category::Unclassified);
+    if unclassified && approval.is_none() {
+        let what = format!("{} {}/{}", peer_text(&edge.peer), edge.protocol, edge.port);
+        growing.ask(
+            &edge.workload.to_string(),
+            &what,
+            &Out::new(
+                PendingKind::Question,
+                "no rule says what this destination is for; nothing is suspect about it, so it is in the draft as it was seen",
+                "a `[[category]]` in egress-atlas.toml, or an owner's `[[review]]` in `reviews.toml`",
+            ),
+        );
     }
 }
 

@@ -12,6 +12,7 @@ use super::evidence::printable;
 pub(super) enum Node {
     Text(String),
     Number(i64),
+    Flag(bool),
     List(Vec<Item>),
     Map(Vec<Entry>),
 }
@@ -49,6 +50,12 @@ impl From<u16> for Node {
     }
 }
 
+impl From<bool> for Node {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
 /// A map of these entries.
 pub(super) fn map<const N: usize>(entries: [(&str, Node); N]) -> Node {
     Node::Map(entries.into_iter().map(|(key, node)| entry(key, node)).collect())
@@ -75,6 +82,7 @@ impl Node {
         match self {
             Self::Text(text) => Value::String(text.clone()),
             Self::Number(number) => Value::from(*number),
+            Self::Flag(flag) => Value::from(*flag),
             Self::List(items) => Value::Array(items.iter().map(|item| item.node.json()).collect()),
             Self::Map(entries) => {
                 Value::Object(entries.iter().map(|entry| (entry.key.clone(), entry.node.json())).collect::<Map<_, _>>())
@@ -169,6 +177,7 @@ fn write_list(out: &mut String, items: &[Item], depth: usize) {
 fn scalar(node: &Node) -> String {
     match node {
         Node::Number(number) => number.to_string(),
+        Node::Flag(flag) => flag.to_string(),
         Node::Text(content) => text(content),
         Node::List(_) => "[]".to_owned(),
         Node::Map(_) => "{}".to_owned(),

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::cover::{closes, is_catch_all, is_everything};
 use super::facts::{AnyPodOf, LintCluster, PodKnowledge};
-use super::finding::{DENY_MISSING, DENY_RENAMED, DENY_WEAK, DRIFTED_NAME, LintFinding};
-use super::ground::{DIRECTIONS, Ground, is_about_all};
+use super::finding::{DENY_MISSING, DENY_RENAMED, DENY_WEAK, DRIFTED_NAME, INGRESS_IMPLIED, LintFinding};
+use super::ground::{DIRECTIONS, Ground, is_about_all, is_for};
 use crate::model::Severity;
 use crate::policy::names::PolicyName;
-use crate::policy::{Direction, Policy};
+use crate::policy::{Direction, IMPLIED_INGRESS, Policy, PolicySet};
 
 /// Namespaces of the platform itself, where closing everything stops the cluster.
 const PLATFORM: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
@@ -32,6 +32,41 @@ pub(super) fn check(ground: &mut Ground<'_>) {
         ground.not_checked("namespaces without any policy: give --kube with namespaces (or --baseline)");
     }
     drifted(ground);
+    implied(ground);
+}
+
+/// Policies that were written for egress and close ingress by default.
+fn implied(ground: &mut Ground<'_>) {
+    let set = ground.set;
+    for policy in set.policies.iter().filter(|policy| is_implied(policy, Direction::Ingress)) {
+        ground.policy(
+            &INGRESS_IMPLIED,
+            Severity::Medium,
+            policy,
+            format!(
+                "lists egress alone and no `policyTypes`, and so closes all ingress of pods `{}`",
+                policy.subject.pods
+            ),
+            "add `policyTypes: [Egress]`, or `[Ingress, Egress]` if ingress is meant to be closed",
+        );
+    }
+}
+
+fn is_implied(policy: &Policy, direction: Direction) -> bool {
+    direction == Direction::Ingress && policy.notes.iter().any(|note| **note == *IMPLIED_INGRESS)
+}
+
+/// The policies that close a direction of a namespace for certain, under whatever name.
+pub fn closing<'a>(
+    set: &'a PolicySet,
+    cluster: &LintCluster,
+    namespace: &str,
+    direction: Direction,
+) -> Vec<&'a Policy> {
+    let labels = cluster.namespaces.get(namespace).and_then(|labels| labels.as_deref());
+    let any = AnyPodOf { namespace, labels };
+    let in_force = set.policies.iter().filter(|policy| is_for(policy, cluster));
+    in_force.filter(|policy| closes(policy, direction) && is_about_all(policy, &any)).collect()
 }
 
 fn missing(cluster: &LintCluster, policies: &[&Policy], namespace: &str, direction: Direction) -> Option<LintFinding> {
@@ -53,7 +88,11 @@ fn missing(cluster: &LintCluster, policies: &[&Policy], namespace: &str, directi
         let fix = format!("select every pod, name {} alone, and allow nothing in it", pinned.policy_type());
         return Some(LintFinding::new(&DENY_WEAK, severity, &policy.id, policy.id.line, (message, fix)));
     }
-    if let Some(policy) = closing.first() {
+    // What closes by default alone has a finding of its own: its name is not the matter.
+    if !closing.is_empty() && closing.iter().all(|policy| is_implied(policy, direction)) {
+        return None;
+    }
+    if let Some(policy) = closing.iter().find(|policy| !is_implied(policy, direction)) {
         let message = format!("closes {} of `{namespace}` under another name than `{pinned}`", direction.as_str());
         let fix = format!("rename it to `{pinned}`: apply the new object before the old one is deleted");
         return Some(LintFinding::new(&DENY_RENAMED, Severity::Low, &policy.id, policy.id.line, (message, fix)));

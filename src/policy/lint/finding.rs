@@ -50,6 +50,7 @@ rules! {
     DENY_MISSING = "default-deny-missing", Medium, "no default-deny", "pods that no policy selects may reach everything";
     DENY_WEAK = "default-deny-ineffective", High, "a default-deny that does not close the namespace", "its name promises what it does not do";
     DENY_RENAMED = "default-deny-other-name", Low, "a default-deny under another name", "rollback commands go by the pinned name";
+    INGRESS_IMPLIED = "ingress-implied", Medium, "ingress closed without a word", "without `policyTypes` a list of egress alone closes all ingress of its pods too";
     DRIFTED_NAME = "drifted-name", Medium, "a name close to a pinned one", "rollback commands and checks go by the exact name";
     DNS_CLOSED = "dns-closed", Medium, "egress closed without DNS", "names no longer resolve, and everything that uses names breaks";
     DNS_WITHOUT_TCP = "dns-one-transport", Low, "DNS over one transport only", "large answers need TCP, ordinary questions UDP";

@@ -113,7 +113,8 @@ pub(super) fn place(rule: &Rule) -> String {
     }
 }
 
-fn is_for(policy: &Policy, cluster: &LintCluster) -> bool {
+/// Whether a policy decides something in a cluster.
+pub(super) fn is_for(policy: &Policy, cluster: &LintCluster) -> bool {
     policy.is_enforced
         && policy.id.cluster.as_ref().is_none_or(|own| *own == cluster.name)
         && cluster.enforces.contains(&policy.dialect)

@@ -19,6 +19,7 @@ mod order;
 mod reach;
 mod undone;
 
+pub use default_deny::closing;
 pub use facts::{LintCluster, LintPod, PodKnowledge};
 pub use finding::{LINT_RULES, LintFinding, LintRule};
 pub use ground::{Lint, lint};

@@ -8,8 +8,8 @@ use super::labels;
 use super::object::{frame, identity};
 use crate::model::Protocol;
 use crate::policy::{
-    Action, Block, Dialect, Direction, Key, Peer, Policy, PortMatch, PortSpec, Ports, Problem, ProtocolSpec, Rule,
-    Section, Selector, Subject, Tier,
+    Action, Block, Dialect, Direction, IMPLIED_INGRESS, Key, Peer, Policy, PortMatch, PortSpec, Ports, Problem,
+    ProtocolSpec, Rule, Section, Selector, Subject, Tier,
 };
 
 /// Reads one object.
@@ -26,6 +26,7 @@ fn of_kind(item: &Item<'_>, kind: &str, more: &[&str], cluster: Option<&str>) ->
     let (fields, metadata) = frame(item, &["spec", "status"], true)?;
     let id = identity(item, kind, &metadata, cluster);
     let mut pods = Selector::everything();
+    let mut notes = Vec::new();
     let (mut egress, mut ingress) = (None, Some(Section { isolates: true, rules: Vec::new() }));
     if let Some(spec) = fields.get("spec") {
         let known = ["podSelector", "policyTypes", "ingress", "egress"];
@@ -35,6 +36,10 @@ fn of_kind(item: &Item<'_>, kind: &str, more: &[&str], cluster: Option<&str>) ->
             pods = labels::selector(selector, &|key| Key::Pod(key.into()))?;
         }
         let (has_ingress, has_egress) = types(&spec)?;
+        let is_stated = !spec.items("policyTypes")?.is_empty() || !spec.items("ingress")?.is_empty();
+        if has_egress && !is_stated {
+            notes.push(IMPLIED_INGRESS);
+        }
         let section = |direction, wanted: bool| -> Result<Option<Section>, Problem> {
             let rules = rules(&spec, direction, &metadata.namespace)?;
             Ok(wanted.then_some(Section { isolates: true, rules }))
@@ -50,7 +55,7 @@ fn of_kind(item: &Item<'_>, kind: &str, more: &[&str], cluster: Option<&str>) ->
         is_enforced: true,
         egress,
         ingress,
-        notes: Vec::new(),
+        notes,
     })
 }
 

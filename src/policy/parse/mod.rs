@@ -204,7 +204,10 @@ impl Reader {
                     document: id.document,
                     object: id.to_string().into(),
                     path: "".into(),
-                    message: format!("the same object stands in {file} line {line}; which one is in force?").into(),
+                    message: format!(
+                        "the same object stands in {file} line {line}; which one is in force? If they are of two clusters, give each as NAME=PATH"
+                    )
+                    .into(),
                 });
             }
         }

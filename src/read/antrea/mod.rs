@@ -7,6 +7,7 @@ mod audit;
 mod csv;
 mod decoder;
 mod flow_log;
+pub(super) mod message;
 pub(super) mod record;
 
 pub(super) use audit::{PARTIAL, is_audit_line};

@@ -8,11 +8,11 @@
 use std::net::IpAddr;
 
 use crate::model::{
-    Account, Batch, Certainty, ChainId, Endpoint, EndpointId, FlowRow, IdentityKind, Initiator, Protocol, RecordId,
-    Rejected, TextId, Timestamp, Verdict, Vocabulary,
+    Account, Batch, Bytes, Certainty, ChainId, Counter, Endpoint, EndpointId, FlowRow, IdentityKind, Initiator,
+    Protocol, RecordId, Rejected, TextId, Timestamp, Verdict, Vocabulary, Volume,
 };
 
-use super::super::fields::{epoch, labels, protocol, zoneless};
+use super::super::fields::{BEYOND_BELIEF, epoch, labels, protocol, zoneless};
 
 /// One end, as texts.
 #[derive(Debug, Default)]
@@ -48,6 +48,10 @@ pub(in crate::read) struct Record {
     pub(in crate::read) is_flow: bool,
     /// Whether a time had no zone.
     pub(in crate::read) zoneless: bool,
+    /// Counts since the connection began.
+    pub(in crate::read) total: Option<Bytes>,
+    /// Counts since the record before.
+    pub(in crate::read) delta: Option<Bytes>,
 }
 
 const BROKEN_TIME: Rejected = Rejected("time that does not parse or fit");
@@ -93,6 +97,14 @@ impl Record {
             "flowType" => self.flow_type = value.parse().unwrap_or(0),
             "ingressNetworkPolicyRuleAction" => self.ingress_action = action(value),
             "egressNetworkPolicyRuleAction" => self.egress_action = action(value),
+            "octetTotalCount" => self.total.get_or_insert_default().sent = count(value),
+            "reverseOctetTotalCount" => self.total.get_or_insert_default().received = count(value),
+            "packetTotalCount" => self.total.get_or_insert_default().packets_sent = count(value),
+            "reversePacketTotalCount" => self.total.get_or_insert_default().packets_received = count(value),
+            "octetDeltaCount" => self.delta.get_or_insert_default().sent = count(value),
+            "reverseOctetDeltaCount" => self.delta.get_or_insert_default().received = count(value),
+            "packetDeltaCount" => self.delta.get_or_insert_default().packets_sent = count(value),
+            "reversePacketDeltaCount" => self.delta.get_or_insert_default().packets_received = count(value),
             "clusterId" | "clusterUUID" => self.cluster = value.into(),
             _ => return false,
         }
@@ -184,6 +196,9 @@ impl Record {
             reported: ChainId::NONE,
             id: RecordId::NONE,
         };
+        if let Some(volume) = self.volume(start, account) {
+            batch.count_next(volume);
+        }
         batch.flows.push(row);
         match start {
             Some(start) if start < row.time => batch.push_further(FlowRow { time: start, ..row }),
@@ -191,6 +206,24 @@ impl Record {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What the record counts. Totals need no other record, and two nodes that report one connection agree on them.
+    fn volume(&self, start: Option<Timestamp>, account: &mut Account) -> Option<Volume> {
+        let is_believed = |bytes: &Bytes| *bytes != Bytes::default() && !bytes.is_broken();
+        let any_broken = [self.total, self.delta].into_iter().flatten().any(|bytes| bytes.is_broken());
+        if any_broken {
+            account.note(BEYOND_BELIEF);
+        }
+        let total = self.total.filter(is_believed);
+        let bytes = total.or(self.delta.filter(is_believed))?;
+        Some(Volume {
+            bytes: Some(bytes),
+            counter: Counter::Unknown,
+            since: start.unwrap_or(Timestamp::UNKNOWN),
+            is_total: total.is_some(),
+            connections: None,
+        })
     }
 
     fn endpoint(end: &End, is_outside: bool, vocabulary: &mut Vocabulary) -> EndpointId {
@@ -220,6 +253,11 @@ impl Record {
             _ => Verdict::Unknown,
         }
     }
+}
+
+/// A counter; a negative number or none reads as nothing counted.
+fn count(value: &str) -> u64 {
+    value.parse().unwrap_or(0)
 }
 
 /// An action by number or by the word that logs print.

@@ -6,14 +6,15 @@
 //! reporter's view; source and destination are client and server whoever reports.
 
 use crate::model::{
-    Account, AddressId, Batch, Certainty, ChainId, FlowRow, Initiator, Place, RecordId, Rejected, TextId, Timestamp,
-    Verdict, Vocabulary,
+    Account, AddressId, Batch, Certainty, ChainId, Counter, FlowRow, Initiator, Place, RecordId, Rejected, TextId,
+    Timestamp, Verdict, Vocabulary, Volume,
 };
 
 use super::super::fields::{instant, labels, protocol};
 use super::super::json::{Scalar, Texts, loose_object};
 use super::super::json_records::{FOREIGN_OBJECT, TakeRecord, each_record};
 use super::super::open::Framing;
+use super::counts::{InOut, opened};
 use super::ends::{End, EndType, address, address_of};
 use crate::read::json::LooseObject;
 
@@ -108,6 +109,11 @@ loose_object! {
         reporter: Scalar<'de> = "reporter",
         policies: Policies<'de> = "policies",
         num_flows: Scalar<'de> = "num_flows",
+        num_flows_started: Scalar<'de> = "num_flows_started",
+        bytes_in: Scalar<'de> = "bytes_in",
+        bytes_out: Scalar<'de> = "bytes_out",
+        packets_in: Scalar<'de> = "packets_in",
+        packets_out: Scalar<'de> = "packets_out",
         host: Scalar<'de> = "host",
     }
 }
@@ -121,9 +127,6 @@ const NO_SOURCE_ADDRESS: &str = "aggregated record without the client's address"
 pub(in crate::read) const NO_DESTINATION_ADDRESS: &str =
     "aggregated record without the destination's address: only the names that Calico reports can name it";
 const NO_SOURCE_PORT: &str = "aggregated record without the client's port";
-/// Connections that one record stands for, beyond the one that is counted.
-pub(super) const MORE_CONNECTIONS: &str =
-    "connections that aggregated records stand for, beyond the one each is counted as";
 const NAMES_AT_LIMIT: &str = "dest_domains with five names or more: the list may be cut";
 const DOMAINS_LIMIT: usize = 5;
 
@@ -161,6 +164,9 @@ impl TakeRecord for Taker<'_> {
         }
         match self.row(record, host, account) {
             Ok(row) => {
+                if let Some(volume) = volume(record, account) {
+                    self.batch.count_next(volume);
+                }
                 self.batch.flows.push(row);
                 account.accept();
             }
@@ -261,6 +267,30 @@ fn time(record: &FlowLog<'_>) -> Result<Timestamp, Rejected> {
     Ok(Timestamp::UNKNOWN)
 }
 
+/// What the record counts: differences over its interval, in the view of the reporter.
+fn volume(record: &FlowLog<'_>, account: &mut Account) -> Option<Volume> {
+    let counter = match text(&record.reporter) {
+        "src" => Counter::Source,
+        "dst" => Counter::Destination,
+        // A host that forwards counts between two interfaces of its own.
+        _ => return None,
+    };
+    let counts =
+        InOut { bytes: [&record.bytes_in, &record.bytes_out], packets: [&record.packets_in, &record.packets_out] };
+    let open = record.num_flows.number();
+    // Without the number of those that began, all count as begun: no fewer than there were.
+    let began = record.num_flows_started.number().or(open);
+    let since = if record.start.is_absent() { None } else { instant(&record.start) };
+    let volume = Volume {
+        bytes: counts.bytes(counter, account),
+        counter,
+        since: since.unwrap_or(Timestamp::UNKNOWN),
+        is_total: false,
+        connections: opened(began, open),
+    };
+    (volume.bytes.is_some() || volume.connections.is_some()).then_some(volume)
+}
+
 /// A port; null, `-` and 0 are none.
 fn port(scalar: &Scalar<'_>) -> Result<u16, Rejected> {
     match scalar {
@@ -308,11 +338,6 @@ fn note(record: &FlowLog<'_>, time: Timestamp, [has_source, has_destination]: [b
     }
     if record.dest_domains.0.len() >= DOMAINS_LIMIT {
         account.note(NAMES_AT_LIMIT);
-    }
-    let more = record.num_flows.number().unwrap_or(0).saturating_sub(1);
-    if more > 0 {
-        let noted = account.notes.entry(MORE_CONNECTIONS).or_default();
-        *noted = noted.saturating_add(more);
     }
 }
 

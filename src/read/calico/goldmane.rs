@@ -9,17 +9,21 @@
 
 use std::net::IpAddr;
 
+use prost::Message;
+
 use crate::model::{
-    Account, Batch, Certainty, ChainId, Excluded, FlowRow, Initiator, Place, RecordId, Rejected, TextId, Timestamp,
-    Verdict, Vocabulary,
+    Account, Batch, Certainty, ChainId, Counter, Excluded, FlowRow, Initiator, Place, RecordId, Rejected, TextId,
+    Timestamp, Verdict, Vocabulary, Volume,
 };
 
 use super::super::fields::{instant, labels, protocol};
 use super::super::json::{LooseObject, ObjectVisitor, Scalar, Texts, loose_object};
 use super::super::json_records::{FOREIGN_OBJECT, TakeRecord, each_record};
 use super::super::open::Framing;
+use super::counts::{InOut, opened};
 use super::ends::{End, EndType, address_of};
-use super::flows::{Labels, MORE_CONNECTIONS};
+use super::flows::Labels;
+use super::goldmane_wire::{self, wire};
 
 loose_object! {
     /// `PolicyHit`.
@@ -31,7 +35,7 @@ loose_object! {
 
 /// A list of hits; Whisker may write texts in it, which say nothing here.
 #[derive(Debug, Default)]
-pub(super) struct Hits<'de>(Vec<Hit<'de>>);
+pub(super) struct Hits<'de>(pub(super) Vec<Hit<'de>>);
 
 impl<'de> serde::Deserialize<'de> for Hits<'de> {
     fn deserialize<D: serde::de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -65,16 +69,20 @@ loose_object! {
 
 /// `Flow`, or what stands for one: the key may be an object of its own or its fields among the flow's.
 #[derive(Debug, Default)]
-struct Record<'de> {
-    key: Option<FlowKey<'de>>,
-    own: FlowKey<'de>,
-    start: Scalar<'de>,
-    end: Scalar<'de>,
-    source_labels: Labels<'de>,
-    dest_labels: Labels<'de>,
-    started: Scalar<'de>,
-    source_ips: Texts<'de>,
-    dest_ips: Texts<'de>,
+pub(super) struct Record<'de> {
+    pub(super) key: Option<FlowKey<'de>>,
+    pub(super) own: FlowKey<'de>,
+    pub(super) start: Scalar<'de>,
+    pub(super) end: Scalar<'de>,
+    pub(super) source_labels: Labels<'de>,
+    pub(super) dest_labels: Labels<'de>,
+    pub(super) started: Scalar<'de>,
+    pub(super) completed: Scalar<'de>,
+    pub(super) live: Scalar<'de>,
+    pub(super) bytes: [Scalar<'de>; 2],
+    pub(super) packets: [Scalar<'de>; 2],
+    pub(super) source_ips: Texts<'de>,
+    pub(super) dest_ips: Texts<'de>,
 }
 
 impl<'de> LooseObject<'de> for Record<'de> {
@@ -86,6 +94,12 @@ impl<'de> LooseObject<'de> for Record<'de> {
             "source_labels" | "sourceLabels" => self.source_labels = map.next_value()?,
             "dest_labels" | "destLabels" => self.dest_labels = map.next_value()?,
             "num_connections_started" | "numConnectionsStarted" => self.started = map.next_value()?,
+            "num_connections_completed" | "numConnectionsCompleted" => self.completed = map.next_value()?,
+            "num_connections_live" | "numConnectionsLive" => self.live = map.next_value()?,
+            "bytes_in" | "bytesIn" => self.bytes[0] = map.next_value()?,
+            "bytes_out" | "bytesOut" => self.bytes[1] = map.next_value()?,
+            "packets_in" | "packetsIn" => self.packets[0] = map.next_value()?,
+            "packets_out" | "packetsOut" => self.packets[1] = map.next_value()?,
             "source_ips" | "sourceIps" => self.source_ips = map.next_value()?,
             "dest_ips" | "destIps" => self.dest_ips = map.next_value()?,
             _ => return self.own.take(key, map),
@@ -102,12 +116,14 @@ impl<'de> serde::Deserialize<'de> for Record<'de> {
 
 const BROKEN_TIME: Rejected = Rejected("time that does not parse or fit");
 const BROKEN_PORT: Rejected = Rejected("port that is no 16-bit number");
+const BROKEN_PROTOBUF: Rejected = Rejected("broken protobuf");
 const TOTALS: Excluded = Excluded("page totals");
 const NO_TIME: &str = "record without a time";
 const NO_ADDRESS: &str =
     "Goldmane record: it has no addresses, so an outside destination is known only as public or private";
 const NETWORK_SET: &str = "destination that is a set of networks, whose name is no domain name";
 const BROKEN_ADDRESS: &str = "listed address that does not parse";
+const SHARED_COUNTS: &str = "counts of a record with several addresses: nobody knows which of them they belong to";
 /// Upstream lists at most so many addresses per flow.
 const LISTED_MAX: usize = 100;
 
@@ -127,6 +143,20 @@ impl GoldmaneDecoder {
         account: &mut Account,
     ) {
         each_record(chunk, base, framing, &mut Taker { vocabulary, batch }, account);
+    }
+
+    /// Decodes one flow of the gRPC stream.
+    pub(in crate::read) fn message(
+        flow: &[u8],
+        place: Place,
+        vocabulary: &mut Vocabulary,
+        batch: &mut Batch,
+        account: &mut Account,
+    ) {
+        match wire::Flow::decode(flow) {
+            Ok(flow) => Taker { vocabulary, batch }.take(&goldmane_wire::spelled(&flow), None, place, account),
+            Err(_) => account.reject(BROKEN_PROTOBUF, place),
+        }
     }
 }
 
@@ -174,11 +204,6 @@ impl Taker<'_> {
         if destination_kind == EndType::NetworkSet {
             account.note(NETWORK_SET);
         }
-        let more = record.started.number().unwrap_or(0).saturating_sub(1);
-        if more > 0 {
-            let noted = account.notes.entry(MORE_CONNECTIONS).or_default();
-            *noted = noted.saturating_add(more);
-        }
         // Of several clients nobody knows which one called whom.
         let source_address = if let [only] = sources.as_slice() { Some(*only) } else { None };
         let row = FlowRow {
@@ -198,6 +223,13 @@ impl Taker<'_> {
             reported: ChainId::NONE,
             id: RecordId::NONE,
         };
+        if let Some(volume) = volume(record, key, account) {
+            if destinations.len() > 1 {
+                account.note(SHARED_COUNTS);
+            } else {
+                self.batch.count_next(volume);
+            }
+        }
         let Some((first, rest)) = destinations.split_first() else {
             self.batch.flows.push(row);
             return Ok(());
@@ -248,6 +280,33 @@ fn end_type<'a>(scalar: &Scalar<'_>, name: &'a str) -> (EndType, &'a str) {
         (EndType::Unknown, "PRIVATE NETWORK") => (EndType::Network, "pvt"),
         other => other,
     }
+}
+
+/// What the record counts in its window, in the view of the reporter. Protobuf leaves out zeros.
+fn volume(record: &Record<'_>, key: &FlowKey<'_>, account: &mut Account) -> Option<Volume> {
+    let counter = match &key.reporter {
+        Scalar::Number(1) => Counter::Source,
+        Scalar::Number(2) => Counter::Destination,
+        Scalar::Text(word) if word.eq_ignore_ascii_case("src") => Counter::Source,
+        Scalar::Text(word) if word.eq_ignore_ascii_case("dst") => Counter::Destination,
+        _ => return None,
+    };
+    let counts = InOut { bytes: record.bytes.each_ref(), packets: record.packets.each_ref() };
+    let count = |scalar: &Scalar<'_>| scalar.number().unwrap_or(0);
+    let states_connections =
+        [&record.started, &record.completed, &record.live].iter().any(|scalar| !scalar.is_absent());
+    // Those that ended in the window are not live any more.
+    let open = count(&record.live).saturating_add(count(&record.completed));
+    let began = states_connections.then(|| count(&record.started));
+    let since = instant(&record.start).filter(|_| record.start.number() != Some(0));
+    let volume = Volume {
+        bytes: counts.bytes(counter, account),
+        counter,
+        since: since.unwrap_or(Timestamp::UNKNOWN),
+        is_total: false,
+        connections: opened(began, Some(open)),
+    };
+    (volume.bytes.is_some() || volume.connections.is_some()).then_some(volume)
 }
 
 fn time(record: &Record<'_>) -> Result<Timestamp, Rejected> {

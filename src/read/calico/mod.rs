@@ -3,10 +3,12 @@
 //! In: chunks of lines or objects. Out: flow rows and answers. Each source has its own holes, and none is filled:
 //! aggregated records lack addresses, Goldmane has none, log lines lack verdicts and pods.
 
+mod counts;
 mod dns;
 mod ends;
 mod flows;
 mod goldmane;
+mod goldmane_wire;
 mod kernel_line;
 mod log;
 
@@ -15,5 +17,6 @@ pub(super) use dns::NO_CLIENT;
 pub use flows::CalicoDecoder;
 pub(super) use flows::NO_DESTINATION_ADDRESS;
 pub use goldmane::GoldmaneDecoder;
+pub(super) use goldmane_wire::{Piece as GoldmanePiece, request as goldmane_request};
 pub use log::CalicoLogDecoder;
 pub(super) use log::{NO_VERDICT, is_log_line};

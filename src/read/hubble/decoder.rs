@@ -10,6 +10,7 @@ use crate::model::{Account, Batch, Place, Rejected, Vocabulary};
 use super::facts::Memory;
 use super::line::{Content, content};
 use super::objects::{Piece, pieces};
+use super::response::Response;
 use super::{parse, rows, scan};
 
 const BROKEN_UTF8: Rejected = Rejected("invalid UTF-8");
@@ -87,6 +88,20 @@ impl HubbleDecoder {
                 Piece::Foreign => account.exclude(parse::FOREIGN_LINE),
             }
         }
+        self.memory.leave(vocabulary);
+    }
+
+    /// Decodes one message of a relay's or an agent's stream.
+    pub(in crate::read) fn response(
+        &mut self,
+        response: &Response,
+        place: Place,
+        vocabulary: &mut Vocabulary,
+        batch: &mut Batch,
+        account: &mut Account,
+    ) {
+        self.memory.enter(vocabulary);
+        response.add(place, &mut self.memory, vocabulary, batch, account);
         self.memory.leave(vocabulary);
     }
 

@@ -1,14 +1,15 @@
 //! Answers that Cilium's DNS proxy saw: one row per address of a response.
 //!
-//! In: the `l7` object of a record. Out: answer rows; requests and responses without addresses give none. In a response
+//! In: the `l7` object of a record. Out: answer rows; a good response without an address is a question that got none. Requests give nothing. In a response
 //! the record's source is the server and its destination the client. `ttl` is the lowest of the answer, 4294967295 means
 //! that there was none (`pkg/fqdn/dnsproxy` of Cilium).
 
 use crate::model::{
-    Account, AddressId, AnswerKind, AnswerRow, Batch, ChainId, EndpointId, NameId, TextId, Timestamp, Vocabulary,
-    is_search_expansion,
+    Account, AddressId, AnswerKind, AnswerRow, Batch, ChainId, DomainName, EndpointId, NameId, OTHER_TYPES,
+    QuestionRow, TextId, Timestamp, Vocabulary, is_search_expansion,
 };
 
+use super::super::unanswered::add_question;
 use super::record::{Dns, Layer7};
 
 /// `flow.L7FlowType`.
@@ -57,10 +58,13 @@ pub(super) fn add_answers(
     account: &mut Account,
 ) {
     let Some(dns) = &layer7.dns else { return };
-    if message_kind(Some(layer7)) != MessageKind::Response || dns.ips.0.is_empty() {
+    if message_kind(Some(layer7)) != MessageKind::Response {
         return;
     }
     let query = dns.query.text().unwrap_or_default();
+    if dns.ips.0.is_empty() {
+        return add_unanswered(query, dns, answered, vocabulary, batch);
+    }
     let Some(query) = vocabulary.spelled_name(query).filter(|name| !name.is_none()) else {
         return account.note(BROKEN_NAME);
     };
@@ -91,6 +95,61 @@ pub(super) fn add_answers(
             resolver,
         });
     }
+}
+
+/// Keeps the question of a response that says that the name does not exist, or that it has no such record. Other codes say nothing
+/// about the name.
+fn add_unanswered(query: &str, dns: &Dns<'_>, answered: &Answered, vocabulary: &mut Vocabulary, batch: &mut Batch) {
+    let is_missing = match dns.rcode.number() {
+        Some(NXDOMAIN) => true,
+        // Protobuf leaves out zeros.
+        Some(0) => false,
+        None if dns.rcode.is_absent() => false,
+        _ => return,
+    };
+    // Names of a tunnel are as many as its questions: they are counted, and not remembered.
+    let Ok(name) = DomainName::parse(query) else { return };
+    let row = QuestionRow {
+        time: answered.time,
+        cluster: answered.cluster,
+        client: answered.client,
+        client_hint: answered.client_hint,
+        domain: NameId::NONE,
+        kind: dns.qtypes.0.first().map_or(OTHER_TYPES, |name| type_number(name)),
+        is_missing,
+        start: 0,
+        end: 0,
+    };
+    add_question(name.as_str(), row, vocabulary, batch);
+}
+
+/// The name does not exist (RFC 1035 section 4.1.1).
+const NXDOMAIN: u64 = 3;
+
+/// The number of a record type (IANA DNS parameters) as Cilium spells it; [`OTHER_TYPES`] for names that are not known.
+fn type_number(name: &str) -> u16 {
+    const TYPES: [(&str, u16); 17] = [
+        ("A", 1),
+        ("NS", 2),
+        ("CNAME", 5),
+        ("SOA", 6),
+        ("NULL", 10),
+        ("PTR", 12),
+        ("HINFO", 13),
+        ("MX", 15),
+        ("TXT", 16),
+        ("AAAA", 28),
+        ("SRV", 33),
+        ("NAPTR", 35),
+        ("SVCB", 64),
+        ("HTTPS", 65),
+        ("SPF", 99),
+        ("ANY", 255),
+        ("CAA", 257),
+    ];
+    let known = TYPES.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
+    let written = || name.strip_prefix("TYPE").unwrap_or(name).parse().ok();
+    known.or_else(written).unwrap_or(OTHER_TYPES)
 }
 
 fn ttl(dns: &Dns<'_>) -> u32 {

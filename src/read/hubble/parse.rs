@@ -92,7 +92,13 @@ fn clock(flow: &Scalar<'_>, outer: &Scalar<'_>) -> Clock {
     }
 }
 
-fn facts<'a>(flow: Flow<'a>, outer: &Flow<'_>, memory: &mut Memory, vocabulary: &mut Vocabulary) -> Facts<'a> {
+/// The facts of a flow, with what its wrapper says besides.
+pub(super) fn facts<'a>(
+    flow: Flow<'a>,
+    outer: &Flow<'_>,
+    memory: &mut Memory,
+    vocabulary: &mut Vocabulary,
+) -> Facts<'a> {
     let node_name = if flow.node_name.is_absent() { &outer.node_name } else { &flow.node_name };
     let described = flow.drop_reason_desc.member(DropReason::named, DropReason::numbered);
     let ip = flow.ip.unwrap_or_default();
@@ -166,12 +172,27 @@ fn add_loss(
     batch: &mut Batch,
     account: &mut Account,
 ) {
-    let time = match clock(&outer.time, &Scalar::Absent) {
+    add_loss_at(clock(&outer.time, &Scalar::Absent), lost, &outer.node_name, place, memory, vocabulary, batch, account);
+}
+
+/// Accounts for a report of lost events at a time that was read before.
+#[expect(clippy::too_many_arguments, reason = "what every decoder takes, and the three parts of a report")]
+pub(super) fn add_loss_at(
+    time: Clock,
+    lost: &LostEvents<'_>,
+    node_name: &Scalar<'_>,
+    place: Place,
+    memory: &mut Memory,
+    vocabulary: &mut Vocabulary,
+    batch: &mut Batch,
+    account: &mut Account,
+) {
+    let time = match time {
         Clock::Broken => return account.reject(BROKEN_TIME, place),
         Clock::Missing => Timestamp::UNKNOWN,
         Clock::Known(time) => time,
     };
-    let node = memory.node(bytes(&outer.node_name), vocabulary);
+    let node = memory.node(bytes(node_name), vocabulary);
     let source = match &lost.source {
         Scalar::Text(name) => name,
         Scalar::Number(1) => "PERF_EVENT_RING_BUFFER",

@@ -73,6 +73,8 @@ loose_object! {
         ips: Texts<'de> = "ips",
         ttl: Scalar<'de> = "ttl",
         cnames: Texts<'de> = "cnames",
+        rcode: Scalar<'de> = "rcode",
+        qtypes: Texts<'de> = "qtypes",
     }
 }
 

@@ -4,12 +4,10 @@
 //! template that came long before it, so that every chunk begins with the templates known so far, in messages of our
 //! own; they hold no records and count as nothing.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use super::super::chunks::ChunkSource;
 use super::session::{HEADER_BYTES, Header, Lost, Session};
-use super::template::{OPTIONS_SET, TEMPLATE_SET};
 use crate::model::{Account, Place, Rejected};
 
 const CUT_OFF: Rejected = Rejected("IPFIX message cut off where the input ends");
@@ -87,32 +85,6 @@ impl<R: Read> IpfixChunks<R> {
             header = Some(found);
         }
     }
-
-    /// Writes all templates known so far as messages.
-    fn write_templates(&self, chunk: &mut Vec<u8>) {
-        let mut domains: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
-        for (domain, template) in self.session.templates.iter() {
-            let mut set = Vec::new();
-            set.extend(if template.is_options { OPTIONS_SET } else { TEMPLATE_SET }.to_be_bytes());
-            set.extend(u16::try_from(template.raw.len() + 4).unwrap_or(u16::MAX).to_be_bytes());
-            set.extend_from_slice(&template.raw);
-            domains.entry(domain).or_default().push(set);
-        }
-        for (domain, sets) in domains {
-            let expected = self.session.expected(domain);
-            for set in sets {
-                let header = Header {
-                    length: HEADER_BYTES + set.len(),
-                    // A time of zero says that the sequence is not known.
-                    time: u32::from(expected.is_some()),
-                    sequence: expected.unwrap_or(0),
-                    domain,
-                };
-                header.write(chunk);
-                chunk.extend_from_slice(&set);
-            }
-        }
-    }
 }
 
 impl<R: Read + Send> ChunkSource for IpfixChunks<R> {
@@ -124,7 +96,8 @@ impl<R: Read + Send> ChunkSource for IpfixChunks<R> {
         if self.ended {
             return Ok(None);
         }
-        self.write_templates(chunk);
+        // Nothing expires in a capture.
+        self.session.write_templates(0, chunk);
         let own = chunk.len();
         let offset = self.offset;
         while !self.ended && chunk.len() - own < CHUNK_BYTES {

@@ -36,6 +36,14 @@ pub(super) fn take(record: &mut Record, field: Field, value: &[u8]) {
         (0, 151) => record.end = time(value, 1).or(record.end),
         (0, 152) => record.start = time(value, 1_000).or(record.start),
         (0, 153) => record.end = time(value, 1_000).or(record.end),
+        (0, 85) => record.total.get_or_insert_default().sent = number(value),
+        (0, 86) => record.total.get_or_insert_default().packets_sent = number(value),
+        (0, 1) => record.delta.get_or_insert_default().sent = number(value),
+        (0, 2) => record.delta.get_or_insert_default().packets_sent = number(value),
+        (REVERSE, 85) => record.total.get_or_insert_default().received = number(value),
+        (REVERSE, 86) => record.total.get_or_insert_default().packets_received = number(value),
+        (REVERSE, 1) => record.delta.get_or_insert_default().received = number(value),
+        (REVERSE, 2) => record.delta.get_or_insert_default().packets_received = number(value),
         (ANTREA, id) => take_antrea(record, id, value),
         _ => {}
     }

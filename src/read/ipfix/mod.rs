@@ -7,9 +7,11 @@
 mod chunks;
 mod decoder;
 mod elements;
+mod relay;
 mod session;
 mod template;
 
 pub use chunks::IpfixChunks;
 pub use decoder::IpfixDecoder;
+pub use relay::IpfixRelay;
 pub use session::{Lost, sniff};

@@ -88,9 +88,30 @@ pub(super) struct Session {
 const DOMAINS_MAX: usize = 4096;
 
 impl Session {
-    /// The sequence number that the next message of a domain should have, if that is known.
-    pub(super) fn expected(&self, domain: u32) -> Option<u32> {
-        self.expected.get(&domain).copied()
+    /// Writes all templates that are good at `time` as messages, which hold no records and count as nothing.
+    pub(super) fn write_templates(&self, time: u32, chunk: &mut Vec<u8>) {
+        let mut domains: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
+        for (domain, template) in self.templates.iter().filter(|(_, template)| self.templates.is_good(template, time)) {
+            let mut set = Vec::new();
+            set.extend(if template.is_options { OPTIONS_SET } else { TEMPLATE_SET }.to_be_bytes());
+            set.extend(u16::try_from(template.raw.len() + 4).unwrap_or(u16::MAX).to_be_bytes());
+            set.extend_from_slice(&template.raw);
+            domains.entry(domain).or_default().push(set);
+        }
+        for (domain, sets) in domains {
+            let expected = self.expected.get(&domain).copied();
+            for set in sets {
+                let header = Header {
+                    length: HEADER_BYTES + set.len(),
+                    // A time of zero says that the sequence is not known.
+                    time: u32::from(expected.is_some()),
+                    sequence: expected.unwrap_or(0),
+                    domain,
+                };
+                header.write(chunk);
+                chunk.extend_from_slice(&set);
+            }
+        }
     }
 
     /// Walks one whole message, header included.

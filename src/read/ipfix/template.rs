@@ -92,6 +92,12 @@ impl Templates {
         Ok(())
     }
 
+    /// Forgets all templates.
+    pub(super) fn clear(&mut self) {
+        self.known.clear();
+        self.fields = 0;
+    }
+
     fn forget(&mut self, domain: u32, id: u16) {
         if let Some(old) = self.known.remove(&(domain, id)) {
             self.fields = self.fields.saturating_sub(old.sent_fields);
@@ -119,9 +125,12 @@ impl Templates {
 
     /// The template of a data set, unless it is too old at `time`.
     pub(super) fn get(&self, domain: u32, id: u16, time: u32) -> Option<&Template> {
-        self.known.get(&(domain, id)).filter(|template| {
-            self.lifetime_seconds.is_none_or(|lifetime| time.saturating_sub(template.learnt) <= lifetime)
-        })
+        self.known.get(&(domain, id)).filter(|template| self.is_good(template, time))
+    }
+
+    /// Whether a template is not too old at `time`.
+    pub(super) fn is_good(&self, template: &Template, time: u32) -> bool {
+        self.lifetime_seconds.is_none_or(|lifetime| time.saturating_sub(template.learnt) <= lifetime)
     }
 
     /// All templates, by domain and number.

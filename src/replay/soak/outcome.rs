@@ -1,8 +1,11 @@
 //! What a soak found; the fields are those of its JSON form.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::model::Timestamp;
+use crate::policy::{ProbeAnswer, ProbeResult};
 
 /// The answer for a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -96,8 +99,30 @@ pub struct Quiet {
     pub peer: String,
     /// `443/TCP`.
     pub port: String,
-    /// Connections in an equally long span before.
+    /// Connections that would have been usual, of the poorest comparable days; 0 where only days are known.
     pub connections_before: u64,
+    /// When it was in use before, in words.
+    pub before: String,
+    /// Last one since the change; `None` when there was none at all.
+    #[serde(serialize_with = "as_text")]
+    pub last: Option<Timestamp>,
+}
+
+/// Connections from before the change that live on, and that the policies would stop if they were opened again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Lingering {
+    /// The workload.
+    pub workload: String,
+    /// `egress` or `ingress`.
+    pub side: &'static str,
+    /// The other end.
+    pub peer: String,
+    /// `443/TCP`.
+    pub port: String,
+    /// Connections.
+    pub connections: u64,
+    /// Policies that would stop them.
+    pub policies: Vec<String>,
 }
 
 /// A span of time.
@@ -130,12 +155,22 @@ pub struct NamespaceSoak {
     pub unknown_verdict: u64,
     /// Denials that these policies explain, the probe's included: proof that they are enforced.
     pub explained_denials: u64,
+    /// Of these, denials on ingress.
+    pub explained_on_ingress: u64,
+    /// Probes that ended since the policies took effect, in the order of time.
+    pub probes: Vec<ProbeResult>,
     /// What was blocked.
     pub blocked: Vec<Blocked>,
     /// What was let through and must not have been.
     pub leaks: Vec<Leak>,
+    /// Older connections that live on and will not come back.
+    pub lingering: Vec<Lingering>,
     /// What fell silent.
     pub quiet: Vec<Quiet>,
+    /// What silence was judged by; empty without anything to compare with.
+    pub compared_with: String,
+    /// Jobs by schedule that were not due, so that nothing is known of them, one sentence each.
+    pub not_tried: Vec<String>,
     /// Why nothing is proven, one sentence each.
     pub doubts: Vec<String>,
 }
@@ -147,10 +182,24 @@ pub struct Soak {
     pub schema: &'static str,
     /// From the change to the end that was asked for.
     pub asked: Span,
+    /// Marks of the policies that were judged, by object.
+    pub policies: BTreeMap<String, String>,
     /// In the order of clusters and namespaces.
     pub namespaces: Vec<NamespaceSoak>,
     /// What of the policies has no part in the answer.
     pub caveats: Vec<String>,
+}
+
+impl NamespaceSoak {
+    /// Whether something shows that the policies stop anything: a denial that they explain, or a probe that was blocked.
+    pub fn is_enforcement_proven(&self) -> bool {
+        self.explained_denials > 0 || self.probes.iter().any(|probe| probe.answer == ProbeAnswer::Blocked)
+    }
+
+    /// Whether a probe got out.
+    pub fn has_reached_canary(&self) -> bool {
+        self.probes.iter().any(|probe| probe.answer == ProbeAnswer::Reachable)
+    }
 }
 
 impl Soak {

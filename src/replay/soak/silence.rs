@@ -2,19 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::fold::Recorded;
-use super::super::resolve::workload_of;
-use super::super::tally::{peer_text, wanted};
+use super::super::fold::Seen;
 use super::outcome::{Quiet, Span};
-use crate::model::{Activity, Timestamp, Verdict};
-use crate::policy::probe::PROBE_NAME;
-use crate::summary::minutes_of;
+use super::usual::{Use, Usual};
+use crate::model::{Activity, Timestamp};
+use crate::summary::{Nodes, Share, minutes_of};
 
 /// What the flow feed of a cluster covers of the soak.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Feed {
-    /// Minutes of the span that the best source covers.
+    /// The source that covers least.
+    pub least: Box<str>,
+    /// Minutes that it covers.
     pub covered_minutes: u64,
+    /// Minutes of the span in which its node lived.
+    pub expected_minutes: u64,
+    /// Nodes that no flow comes from.
+    pub silent_nodes: Vec<Box<str>>,
     /// Last flow of any source.
     pub last: Option<Timestamp>,
     /// Events that sources say they lost, at any time.
@@ -22,90 +26,78 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Measures the sources of one cluster.
-    pub fn of<'a>(sources: impl Iterator<Item = &'a Activity>, asked: Span) -> Self {
-        let mut feed = Self::default();
-        for activity in sources {
-            feed.last = feed.last.max(activity.last);
-            feed.lost += activity.lost.values().sum::<u64>();
-            let covered = activity.covered_minutes(&minutes_of(asked.from, asked.until));
-            feed.covered_minutes = feed.covered_minutes.max(covered);
+    /// Measures the sources of one cluster, by name: each saw what no other did.
+    pub fn of(sources: &BTreeMap<&str, &Activity>, nodes: &Nodes, asked: Span) -> Self {
+        let window = minutes_of(asked.from, asked.until);
+        let shares = sources.iter().map(|(name, activity)| nodes.share(name, activity, &window));
+        let least = shares.min_by_key(Share::permille);
+        let silent = nodes.without_source(sources.keys().copied(), &window);
+        Self {
+            least: least.map(|share| share.name.into()).unwrap_or_default(),
+            covered_minutes: least.map_or(0, |share| share.covered),
+            expected_minutes: least.map_or(0, |share| share.expected),
+            silent_nodes: silent.into_iter().map(Into::into).collect(),
+            last: sources.values().filter_map(|activity| activity.last).max(),
+            lost: sources.values().flat_map(|activity| activity.lost.values()).sum(),
         }
-        feed
+    }
+
+    /// Whether it covers enough of the span that it was measured for to prove anything.
+    pub fn covers(&self) -> bool {
+        self.last.is_some() && !self.is_short() && self.silent_nodes.is_empty()
+    }
+
+    const fn is_short(&self) -> bool {
+        self.covered_minutes.saturating_mul(1_000) < self.expected_minutes.saturating_mul(COVERED_PERMILLE_MIN)
     }
 }
 
 /// A feed that covers less proves nothing, in thousandths of the span.
 const COVERED_PERMILLE_MIN: u64 = 950;
-/// A destination with fewer connections before may be silent by chance.
-const QUIET_CONNECTIONS_MIN: u64 = 10;
 
-/// Workload, peer, port.
-pub(super) type Use = (String, String, String);
-
-/// What the workloads of a namespace connected to with success.
-pub(super) fn uses(recorded: &Recorded, place: &(Box<str>, Box<str>)) -> BTreeMap<Use, u64> {
-    let mut uses = BTreeMap::new();
-    for edge in recorded.edges.iter().filter(|edge| edge.recorded != Verdict::Denied) {
-        let (Some(client), Some(server)) = (recorded.ends.get(edge.client), recorded.ends.get(edge.server)) else {
-            continue;
+/// Destinations in regular use before that nobody uses any more. What somebody tries in vain is blocked, and not silent.
+pub(super) fn quiet(usual: &Usual, after: &BTreeMap<Use, Seen>, tried: &BTreeSet<Use>) -> Vec<Quiet> {
+    let mut quiet = Vec::new();
+    for (key, habit) in usual.habits.iter().filter(|(key, _)| !tried.contains(*key)) {
+        let last = match after.get(key) {
+            None => None,
+            // Used since the change, and not on the last day on which it should have come.
+            Some(seen) if seen.last.is_some() && habit.due.last() > seen.last.as_ref() => seen.last,
+            Some(_) => continue,
         };
-        if !client.is_pod() || (&client.cluster, &client.namespace) != (&place.0, &place.1) {
-            continue;
-        }
-        let name = edge.names.list.first().map(|name| &**name);
-        let key = (workload_of(client).to_string(), peer_text(server, name).into(), wanted(edge.port, edge.protocol));
-        *uses.entry(key).or_default() += edge.seen.flows;
+        let (workload, peer, port) = key.clone();
+        let (connections_before, before) = (habit.connections, habit.when.clone());
+        quiet.push(Quiet { workload, peer, port, connections_before, before, last });
     }
-    uses
-}
-
-/// Destinations in regular use before that nobody uses any more.
-pub(super) fn quiet(before: &BTreeMap<Use, u64>, after: &BTreeMap<Use, u64>) -> Vec<Quiet> {
-    let gone = before.iter().filter(|(key, flows)| **flows >= QUIET_CONNECTIONS_MIN && !after.contains_key(*key));
-    gone.map(|((workload, peer, port), flows)| Quiet {
-        workload: workload.clone(),
-        peer: peer.clone(),
-        port: port.clone(),
-        connections_before: *flows,
-    })
-    .collect()
-}
-
-/// Workloads that should show some traffic.
-pub(super) fn expected(before: &BTreeMap<Use, u64>, baseline: Option<&BTreeSet<String>>) -> BTreeSet<String> {
-    let known = before.keys().map(|(workload, _, _)| workload.clone());
-    let mut expected: BTreeSet<String> = known.chain(baseline.into_iter().flatten().cloned()).collect();
-    expected.retain(|workload| !workload.contains(PROBE_NAME));
-    expected
+    quiet
 }
 
 /// What decides whether silence proves anything.
 pub(super) struct Question<'a> {
-    pub(super) asked: Span,
     pub(super) feed: Option<&'a Feed>,
     pub(super) alive: &'a BTreeSet<String>,
     pub(super) expected: &'a BTreeSet<String>,
-    pub(super) quiet: &'a [Quiet],
     pub(super) connections: u64,
 }
 
 /// Why nothing is proven, one sentence each.
 pub(super) fn doubts(question: &Question<'_>) -> Vec<String> {
     let mut doubts = Vec::new();
-    let asked = question.asked;
-    let minutes = u64::from(asked.until.minute().saturating_sub(asked.from.minute())).max(1);
     match question.feed {
         None | Some(Feed { last: None, .. }) => doubts.push("there are no flows of this cluster".to_owned()),
-        Some(feed) if feed.covered_minutes.saturating_mul(1_000) < minutes.saturating_mul(COVERED_PERMILLE_MIN) => {
+        Some(feed) if feed.is_short() => {
             let last = feed.last.map(Timestamp::to_second).unwrap_or_default();
+            let of = if feed.least.is_empty() { String::new() } else { format!(" of {}", feed.least) };
             doubts.push(format!(
-                "the flows cover {} of the {} asked for; the last one is of {last}",
+                "the flows{of} cover {} of the {} asked for; the last one of the cluster is of {last}",
                 hours(feed.covered_minutes),
-                hours(minutes)
+                hours(feed.expected_minutes)
             ));
         }
         Some(_) => {}
+    }
+    if let Some(feed) = question.feed.filter(|feed| !feed.silent_nodes.is_empty()) {
+        doubts.push(format!("no flows of these nodes: {}", feed.silent_nodes.join(", ")));
     }
     if question.connections == 0 {
         doubts.push("no connection of this namespace since the change".to_owned());
@@ -114,12 +106,6 @@ pub(super) fn doubts(question: &Question<'_>) -> Vec<String> {
     if !asleep.is_empty() {
         doubts.push(format!("no sign of life since the change from {}", asleep.join(", ")));
     }
-    doubts.extend(question.quiet.iter().map(|quiet| {
-        format!(
-            "{} fell silent towards {} {}: {} connections in the same span before, none since",
-            quiet.workload, quiet.peer, quiet.port, quiet.connections_before
-        )
-    }));
     doubts
 }
 

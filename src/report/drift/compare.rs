@@ -186,9 +186,11 @@ impl Side<'_> {
         let (before, now) = &self.reaches;
         let asleep: Vec<String> =
             known.workloads.iter().filter(|workload| !self.alive.contains(*workload)).cloned().collect();
-        let doubt = now.cannot_miss(before, size(known.days.len())).or_else(|| {
-            (asleep.len() == known.workloads.len())
-                .then(|| format!("{} was not seen at all: removed, idle or renamed", sentence_list(&asleep)))
+        let by_name = || if known.form == Form::Name { now.cannot_name(before) } else { None };
+        let doubt = now.cannot_miss(before, size(known.days.len())).or_else(by_name).or_else(|| {
+            // One that sleeps may need it when it wakes.
+            (!asleep.is_empty())
+                .then(|| format!("{} not seen at all: removed, idle or renamed", sentence_list(&asleep)))
         });
         match doubt {
             Some(reason) => self.change(ChangeKind::Silent, key, known, vec![reason]),

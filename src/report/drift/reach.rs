@@ -75,6 +75,13 @@ impl Reach {
         if self.flows.sources == 0 {
             return Some("no flows of this cluster in the current evidence".to_owned());
         }
+        if self.flows.sources < baseline.flows.sources {
+            return Some(format!(
+                "flows come from {} sources, in the baseline from {}: what the others saw is not known",
+                count(self.flows.sources),
+                count(baseline.flows.sources)
+            ));
+        }
         let share = self.flows.permille;
         if share < COVERED_PERMILLE_MIN {
             let least = if self.flows.sources > 1 { " of the node that covers least" } else { "" };
@@ -102,6 +109,31 @@ impl Reach {
     }
 }
 
+impl Reach {
+    /// Why this evidence cannot show that a *name* is gone, though connections are recorded; `None` when it can.
+    ///
+    /// Without its answers the same destination appears by its address, or under another name.
+    pub(super) fn cannot_name(&self, baseline: &Self) -> Option<String> {
+        let (was, is) = (baseline.dns.permille, self.dns.permille);
+        if baseline.dns.sources == 0
+            || (self.dns.sources >= baseline.dns.sources && is >= COVERED_PERMILLE_MIN.min(was))
+        {
+            return None;
+        }
+        Some(match self.dns.sources {
+            0 => "no DNS answers in the current evidence: it may be in use under its address".to_owned(),
+            sources if sources < baseline.dns.sources => {
+                format!(
+                    "answers come from {} DNS sources, in the baseline from {}",
+                    count(sources),
+                    count(baseline.dns.sources)
+                )
+            }
+            _ => format!("the current DNS answers cover {}.{} % of their window", is / 10, is % 10),
+        })
+    }
+}
+
 /// How the evidence of a cluster is worse than that of the baseline, one sentence each.
 pub(super) fn differences(baseline: &Reach, current: &Reach) -> Vec<String> {
     let mut found = Vec::new();
@@ -114,6 +146,10 @@ pub(super) fn differences(baseline: &Reach, current: &Reach) -> Vec<String> {
         if before.sources > 0 && now.sources == 0 {
             found.push(format!("no {word} source any more: destinations cannot be compared by name"));
             continue;
+        }
+        if now.sources < before.sources {
+            let (is, was) = (count(now.sources), count(before.sources));
+            found.push(format!("{word} come from {is} sources, in the baseline from {was}"));
         }
         let (was, is) = (before.permille, now.permille);
         if now.sources > 0 && is < COVERED_PERMILLE_MIN && is < was {

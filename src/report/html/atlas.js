@@ -14,7 +14,7 @@ const edges = data.edges.map((edge) => {
   let grade = "none", strongest = 0;
   for (let i = 0; i < edge.grades.length; i += 2) if (edge.grades[i + 1] > strongest) { strongest = edge.grades[i + 1]; grade = T[edge.grades[i]]; }
   return { raw: edge, cluster, namespace, kind, name, type, outside, workload, peer, peerKind, port, protocol: T[edge.protocol], category: edge.category,
-    connections: edge.count[0], denied: edge.count[1], first: edge.seen[0], last: edge.seen[1], findings, severity, review,
+    bytes: edge.bytes, connections: edge.count[0], denied: edge.count[1], first: edge.seen[0], last: edge.seen[1], findings, severity, review,
     open: severity > 0 && ["pending", "expired", "rejected"].includes(review.state), grade, hay: null,
     fromId: cluster + "\n" + namespace + "\n" + kind + "\n" + name, toId: type + "\n" + peer };
 });
@@ -57,6 +57,7 @@ const table = dataTable({
     { label: "Suspicion", first: "descending", value: (edge) => (edge.open ? 10 : 0) + edge.severity, cell: (edge) => (edge.severity ? [tag(edge.findings[0].class.replaceAll("_", " "), ["", "low", "medium", "high"][edge.severity]), " ", tag(edge.review.state, REVIEW_KIND[edge.review.state])] : edge.review.state === "not needed" ? "" : tag(edge.review.state, REVIEW_KIND[edge.review.state])) },
     { label: "Evidence", tight: true, value: (edge) => edge.grade, cell: (edge) => (edge.type === "name" ? edge.grade : edge.outside ? "address only" : "identity") },
     { label: "Connections", numeric: true, value: (edge) => edge.connections, cell: (edge) => [n(edge.connections), edge.denied ? h("div", {}, tag(n(edge.denied) + " denied", "high")) : null] },
+    ...(edges.some((edge) => edge.bytes) ? [{ label: "Sent", numeric: true, value: (edge) => edge.bytes && edge.bytes[0], cell: (edge) => size(edge.bytes && edge.bytes[0]) }, { label: "Received", numeric: true, value: (edge) => edge.bytes && edge.bytes[1], cell: (edge) => size(edge.bytes && edge.bytes[1]) }] : []),
     { label: "When", value: (edge) => edge.first, first: "descending", cell: timeline },
   ],
   detail: (edge) => h("div", {}, edge.raw.findings.map((i) => findingBlock(data.findings[i])),
@@ -168,4 +169,5 @@ root.append(
     section("Destinations", "Every workload with every destination. Open a row for the evidence.", h("div", { class: "filters", role: "search" }, search, clusterSelect, namespaceSelect, categorySelect, reviewSelect, outsideLabel, suspectLabel, h("button", { type: "button", onclick: reset }, "Clear")), table.node)),
   h("footer", {}, h("p", {}, `Inputs: ${data.inputs.map((input) => `${safe(input.name)} (${n(input.used)} of ${n(input.read)} records used)`).join("; ")}.`), h("p", {}, "Times are UTC. A connection counts once, however many records tell of it. This page holds its data and asks no network.")));
 update();
+contents();
 document.documentElement.dataset.ready = "true";

@@ -50,6 +50,8 @@ struct PageEdge {
     label: usize,
     /// Connections: all, denied, audited.
     count: [u64; 3],
+    /// Bytes sent and received; null when nobody counted.
+    bytes: Option<[u64; 2]>,
     /// Milliseconds since the epoch; null when unknown.
     seen: [Option<i64>; 2],
     /// Days since the epoch.
@@ -166,6 +168,7 @@ fn page_edge<'a>(texts: &mut Texts<'a>, (cluster, namespace): (&'a str, &'a str)
         rule: judgement.map_or(0, |judgement| texts.text(&judgement.rule)),
         label: judgement.and_then(|judgement| judgement.label.as_deref()).map_or(0, |label| texts.text(label)),
         count: [edge.connections, verdict("denied"), verdict("audited")],
+        bytes: edge.bytes.map(|counted| [counted.sent, counted.received]),
         seen: [&edge.first, &edge.last].map(|time| milliseconds(time.as_deref())),
         days: days.collect(),
         grades: texts.counts(&edge.grades),

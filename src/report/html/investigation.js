@@ -35,17 +35,18 @@ function bigTimeline() {
 }
 
 function spark(began) {
-  const W = 150, H = 18, w = W / Math.max(1, began.length), top = Math.max(1, ...began);
+  const W = 120, H = 18, w = W / Math.max(1, began.length), top = Math.max(1, ...began);
   const said = `at most ${n(top)} in ${stepText}`;
   return s("svg", { viewBox: `0 0 ${W} ${H}`, width: W, height: H, role: "img", "aria-label": said }, s("title", {}, said), s("rect", { y: H - 1, width: W, height: 1, class: "fill-line" }),
     began.map((count, i) => (count ? s("rect", { x: i * w, y: H - Math.max(2, count / top * H), width: Math.max(1, w - .6), height: Math.max(2, count / top * H), class: "fill-accent" }) : null)));
 }
 
+const volume = (bytes) => (bytes ? [size(bytes.sent), h("div", { class: "sub" }, size(bytes.received) + " back")] : "–");
 const grades = entries(totals.grades).map(([name]) => name);
 
 // Evidence over time: which grades the names rest on, bucket by bucket.
 function gradeTimeline() {
-  const shades = ["fill-infra", "fill-vendor", "fill-registries", "fill-customer", "fill-unclassified", "fill-internal", "fill-soft", "fill-line", "fill-gap"];
+  const shades = ["fill-infra", "fill-vendor", "fill-registries", "fill-customer", "fill-unclassified", "fill-internal", "fill-soft", "fill-accent", "fill-gap"];
   const order = ["pod", "pod-ambiguous", "pod-stale", "pod-later", "workload", "node", "cluster", "reported", "none"], shade = (grade) => shades[order.indexOf(grade)] || "fill-soft";
   const W = 1000, H = 16, w = W / Math.max(1, buckets.length);
   const svg = s("svg", { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", class: "bar", role: "img", "aria-label": "Evidence grades over time: " + entries(totals.grades).map(([grade, count]) => `${grade} ${n(count)}`).join(", ") }, s("rect", { width: W, height: H, class: "fill-faint" }));
@@ -61,6 +62,7 @@ const pairs = () => dataTable({ caption: "Who with whom", noun: "pair", rows: da
   { label: "Suspicion", first: "descending", value: (row) => worst(row.edge), cell: (row) => { const findings = held(row.edge), review = row.edge.judgement ? row.edge.judgement.review.state : "not needed"; return [findings.length ? [tag(findings[0].class.replaceAll("_", " "), findings[0].severity), " "] : null, review === "not needed" ? null : tag(review, REVIEW_KIND[review])]; } },
   { label: "Evidence", tight: true, value: grade, cell: grade },
   { label: "Connections", numeric: true, value: (row) => row.edge.connections, cell: (row) => [n(row.edge.connections), row.edge.verdicts.denied ? h("div", {}, tag(n(row.edge.verdicts.denied) + " denied", "high")) : null] },
+  ...(totals.bytes ? [{ label: "Sent", numeric: true, value: (row) => row.edge.bytes && row.edge.bytes.sent, cell: (row) => volume(row.edge.bytes) }] : []),
   { label: "First", tight: true, first: "descending", value: (row) => time(row.edge.first), cell: (row) => short(time(row.edge.first)) },
   { label: "Last", tight: true, first: "descending", value: (row) => time(row.edge.last), cell: (row) => short(time(row.edge.last)) },
   { label: "When", cell: (row) => spark(row.began) },
@@ -68,6 +70,25 @@ const pairs = () => dataTable({ caption: "Who with whom", noun: "pair", rows: da
   row.edge.judgement ? h("div", {}, h("h3", {}, "Category"), h("p", {}, `${row.edge.judgement.category}: ${row.edge.judgement.rule || "no rule knows it"}`)) : null,
   countList(`Evidence (confidence ${row.edge.confidence.toFixed(2)})`, entries(row.edge.grades)), countList(`Addresses (${n(row.addresses_total)})`, entries(row.edge.addresses)),
   countList("Other names the evidence allows", entries(row.edge.candidates)), countList("Also looked up as", entries(row.edge.names)), countList("CNAME chains", row.edge.chains.map((chain) => [chain, null])), countList(`Pods (${n(row.pods_total)})`, row.edge.pods.map((pod) => [pod, null])))) });
+
+const ANSWER = { "would-break": ["not allowed", "high"], undecidable: ["cannot be told", "medium"], allowed: ["allowed", "good"], "not-isolated": ["no policy isolates it", ""], "not-subject": ["no policy is about it", ""] };
+const ANSWERS = Object.keys(ANSWER);
+const answerTag = (answer) => tag(ANSWER[answer][0], ANSWER[answer][1]);
+const whyText = (reason) => ({
+  "would-break": () => [reason.nearest || "no rule comes near", h("div", { class: "sub" }, `${reason.side}, isolated by ${reason.policies.slice(0, 3).join(", ")}${reason.policies.length > 3 ? ` and ${n(reason.policies.length - 3)} more` : ""}`)],
+  undecidable: () => [h("strong", {}, reason.reason), h("div", { class: "sub" }, `${reason.side}: ${reason.remedy}`)],
+  allowed: () => reason.rules.slice(0, 4).map((rule) => h("div", {}, rule)).concat(reason.rules.length > 4 ? h("div", { class: "sub" }, `and ${n(reason.rules.length - 4)} more`) : []),
+  "not-isolated": () => "no policy selects these pods in that direction", "not-subject": () => "neither end is a pod",
+})[reason.answer]();
+
+const policyTable = () => dataTable({ caption: "Do the policies allow it", noun: "answer", pageSize: 15,
+  rows: data.pairs.flatMap((row) => row.policies.map((reason) => ({ row, reason }))).sort((a, b) => ANSWERS.indexOf(a.reason.answer) - ANSWERS.indexOf(b.reason.answer)), columns: [
+  { label: "Client", value: ({ row }) => clientText(row, row.edge.workload), cell: ({ row }) => code(clientText(row, row.edge.workload)) },
+  { label: "Server", value: ({ row }) => peerText(row.edge.peer), cell: ({ row }) => [code(peerText(row.edge.peer)), h("div", { class: "sub" }, portText(row.edge.port, row.edge.protocol))] },
+  { label: "Answer", tight: true, value: ({ reason }) => ANSWERS.indexOf(reason.answer), cell: ({ reason }) => answerTag(reason.answer) },
+  { label: "Why", wide: true, value: ({ reason }) => reason.nearest || reason.reason || reason.rules[0] || "", cell: ({ reason }) => whyText(reason) },
+  { label: "Connections", numeric: true, value: ({ reason }) => reason.connections, cell: ({ reason }) => [n(reason.connections), reason.denied_when_recorded ? h("div", {}, tag(n(reason.denied_when_recorded) + " denied", "high")) : null] },
+] });
 
 const told = (caption, noun, rows, label, key, list, total, other) => dataTable({ caption, noun, rows, pageSize: 15, columns: [
   { label, value: (row) => row[key], cell: (row) => code(row[key]) },
@@ -96,6 +117,8 @@ const connections = () => dataTable({ caption: "Connections", noun: "connection"
   { label: "Port", tight: true, value: (row) => row.port, cell: (row) => portText(row.port, row.protocol) },
   { label: "Verdict", value: (row) => row.verdict, cell: (row) => (row.verdict === "denied" ? tag("denied", "high") : row.verdict) },
   { label: "Evidence", tight: true, value: (row) => (row.server ? "identity" : row.evidence), cell: (row) => [row.server ? "identity" : row.evidence, row.server ? null : row.names.length > 1 ? h("div", { class: "sub" }, plural(row.names.length, "candidate")) : null] },
+  ...(data.connections.rows.some((row) => row.connections !== 1) ? [{ label: "Connections", numeric: true, value: (row) => row.connections, cell: (row) => n(row.connections) }] : []),
+  ...(totals.bytes ? [{ label: "Sent", numeric: true, value: (row) => row.bytes && row.bytes.sent, cell: (row) => volume(row.bytes) }] : []),
   { label: "Answer age", numeric: true, value: (row) => (row.answered_at && row.first ? time(row.first) - time(row.answered_at) : null), cell: (row) => (row.answered_at && row.first ? ((time(row.first) - time(row.answered_at)) / 1000).toFixed(1) + " s" : "–") },
 ] });
 
@@ -109,10 +132,13 @@ root.append(
   h("main", { id: "main" }, answer,
     found && !data.covered ? h("p", { class: "notice" }, "The evidence does not cover the whole window: there may be more than is shown.") : null,
     target.known ? null : h("p", { class: "notice" }, "The evidence does not know this target at all.", target.nearest.length ? [" Did you mean ", target.nearest.map((name, i) => [i ? ", " : "", code(name)]), "?"] : null),
-    found ? facts([["Connections", n(totals.connections)], ...(totals.to_target ? [["To it", n(totals.to_target)]] : []), ...(totals.from_target ? [["From it", n(totals.from_target)]] : []), ...(totals.possibly_to_target ? [["Possibly to it", n(totals.possibly_to_target)]] : []), ["Clients", n(totals.clients)], ["Servers", n(totals.servers)], ["Denied", n(denied), denied > 0]]) : null,
-    found ? section("When", `First ${when(time(totals.first))}, last ${when(time(totals.last))} UTC. A bar is ${stepText}; red is denied, a red foot is time in which nothing could be seen.`, h("div", { class: "card" }, bigTimeline(), grades.length ? [h("h3", {}, "Evidence for names outside the cluster"), gradeTimeline()] : null)) : null,
+    found ? facts([["Connections", n(totals.connections)], ...(totals.to_target ? [["To it", n(totals.to_target)]] : []), ...(totals.from_target ? [["From it", n(totals.from_target)]] : []), ...(totals.possibly_to_target ? [["Possibly to it", n(totals.possibly_to_target)]] : []), [totals.clients === 1 ? "Client" : "Clients", n(totals.clients)], [totals.servers === 1 ? "Server" : "Servers", n(totals.servers)], ...(totals.bytes ? [["Sent by clients", size(totals.bytes.sent)], ["Received", size(totals.bytes.received)]] : []), ["Denied", n(denied), denied > 0]]) : null,
+    found ? section("When", `First ${when(time(totals.first))}, last ${when(time(totals.last))} UTC. A bar is ${stepText}; red is denied, a red foot is time in which nothing could be seen.`, h("div", { class: "card chart" }, bigTimeline(), grades.length ? [h("h3", {}, "Evidence for names outside the cluster"), gradeTimeline()] : null)) : null,
     findings.size ? section("What is suspect", null, h("div", { class: "card" }, [...findings.values()].sort((a, b) => RANK[b.severity] - RANK[a.severity]).slice(0, 12).map(findingBlock))) : null,
     found ? section("Who with whom", "Open a row for the evidence.", pairs().node) : null,
+    found && data.policies ? section("Do the policies allow it", `${data.policies.count === 1 ? "1 policy" : n(data.policies.count) + " policies"}, profile ${[...new Set(Object.values(data.policies.profiles))].join(", ")}. What was denied when it was recorded is judged too.`,
+      facts(ANSWERS.filter((answer) => data.policies.answers[answer]).map((answer) => [ANSWER[answer][0], n(data.policies.answers[answer]), answer === "would-break"])), h("div", { class: "below" }, policyTable().node),
+      data.policies.caveats.length ? h("ul", { class: "notes" }, data.policies.caveats.map((text) => h("li", {}, "Not judged: " + text))) : null) : null,
     data.names.length || data.addresses.length ? section("Names and addresses", "By the DNS answers, whoever asked.", h("div", { class: "two" }, namesTable("Names", data.names), addressTable("Addresses", data.addresses))) : null,
     data.sibling_names.length || data.sibling_addresses.length ? section("Siblings", "Other names that were answered with the same addresses, and other addresses of the same names. A shared address says little where many share it.", h("div", { class: "two" }, data.sibling_names.length ? namesTable("Other names", data.sibling_names) : null, data.sibling_addresses.length ? addressTable("Other addresses", data.sibling_addresses) : null)) : null,
     data.asked_only.length ? section("Asked for, never connected to", null, dataTable({ caption: "Asked only", noun: "name", rows: data.asked_only, pageSize: 15, columns: [{ label: "Name", value: (row) => row.name, cell: (row) => code(row.name) }, { label: "Answers", numeric: true, value: (row) => row.answers, cell: (row) => n(row.answers) }, { label: "First", tight: true, value: (row) => time(row.first), cell: (row) => short(time(row.first)) }, { label: "Last", tight: true, value: (row) => time(row.last), cell: (row) => short(time(row.last)) }] }).node) : null,
@@ -120,4 +146,5 @@ root.append(
     found ? section("Connections", data.connections.total > data.connections.shown ? `The earliest ${n(data.connections.shown)} of ${n(data.connections.total)}.` : "Each once, however many records tell of it.", connections().node) : null,
     section("Coverage", "What the sources could see. Red is silence of a source that is busy otherwise: nothing seen there proves nothing.", coverageStrips(clusters, from, until), gapList(clusters))),
   h("footer", {}, h("ul", { class: "notes" }, data.notes.map((note) => h("li", {}, note))), h("p", {}, "Times are UTC. This page holds its data and asks no network.")));
+contents();
 document.documentElement.dataset.ready = "true";

@@ -23,6 +23,15 @@ const s = (tag, attributes, ...children) => put(document.createElementNS(SVG, ta
 
 const number = new Intl.NumberFormat("en");
 const n = (value) => number.format(value);
+// Bytes in thousands, as network people count them.
+function size(bytes) {
+  if (bytes === null || bytes === undefined) return "–";
+  if (bytes < 1000) return bytes + " B";
+  const units = ["kB", "MB", "GB", "TB", "PB", "EB"];
+  let value = bytes / 1000, unit = 0;
+  while (value >= 999.95 && unit < units.length - 1) { value /= 1000; unit += 1; }
+  return value.toFixed(1) + " " + units[unit];
+}
 const plural = (value, noun, many) => n(value) + " " + (value === 1 ? noun : many || noun + "s");
 const pad = (value) => String(value).padStart(2, "0");
 const DAY = 86400000;
@@ -44,6 +53,12 @@ const REVIEW_KIND = { pending: "medium", expired: "medium", rejected: "high", ap
 function section(title, sub, ...children) {
   const id = "s-" + title.toLowerCase().replace(/[^a-z]+/g, "-");
   return h("section", { "aria-labelledby": id }, h("h2", { id }, title), sub ? h("p", { class: "sub" }, sub) : null, ...children);
+}
+
+// Links to the sections of the page, once they are there.
+function contents() {
+  const heads = [...root.querySelectorAll("main > section > h2")];
+  root.querySelector("header.top").append(h("nav", { class: "contents", "aria-label": "Sections" }, h("ul", {}, heads.map((head) => h("li", {}, h("a", { href: "#" + head.id }, head.textContent))))));
 }
 
 function facts(list) {
@@ -115,11 +130,14 @@ function dataTable({ caption, columns, rows, detail, pageSize = 50, sort = null,
     pager.querySelector("span").hidden = pages === 1;
   }
 
+  // The first two columns say which row it is.
+  const rowName = (row) => columns.slice(0, 2).map((column) => (column.value ? column.value(row) : "")).filter((text) => typeof text === "string" && text).join(" to ");
+
   function line(row) {
     const cells = columns.map((column, index) => h(index === 0 ? "th" : "td", { class: column.numeric ? "num" : column.tight ? "nowrap" : column.wide ? "wide" : null, scope: index === 0 ? "row" : null }, column.cell(row)));
     const tr = h("tr", { class: "row" });
     if (detail) {
-      const button = h("button", { type: "button", "aria-expanded": "false", "aria-label": "Show the evidence", onclick: () => {
+      const button = h("button", { type: "button", "aria-expanded": "false", "aria-label": "Evidence: " + safe(rowName(row)), onclick: () => {
         const open = button.getAttribute("aria-expanded") === "true";
         button.setAttribute("aria-expanded", String(!open));
         if (open) tr.nextElementSibling.remove();

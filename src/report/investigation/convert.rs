@@ -8,6 +8,7 @@ use super::super::json::{
     AskedDocument, PeerDocument, Window, edge_document, peer_document, rfc3339, source_document, workload_name,
 };
 use super::super::view::AtlasView;
+use super::enforced::{EnforcedView, policies_document, reason_documents};
 use super::schema::{
     AddressTold, AroundDocument, AroundRow, BucketDocument, ConnectionRow, ConnectionsDocument, INVESTIGATION_SCHEMA,
     InvestigationDocument, NameTold, PairDocument, TargetDocument, TimelineDocument, TotalsOfTarget,
@@ -15,7 +16,7 @@ use super::schema::{
 use crate::attribute::PartyId;
 use crate::inquiry::{Found, Matcher, Moment, Relatives, Role, Siblings, Target, TimesByNamespace, Told, Writer};
 use crate::model::{Severity, SourceKind, Timestamp};
-use crate::summary::LISTED_MAX;
+use crate::summary::{Edge, LISTED_MAX};
 
 /// Everything that an investigation found.
 pub struct InvestigationView<'a> {
@@ -37,6 +38,8 @@ pub struct InvestigationView<'a> {
     pub view: &'a AtlasView<'a>,
     /// By cluster and namespace: what belongs to each edge.
     pub times: &'a TimesByNamespace,
+    /// The policies to judge by, and what they say.
+    pub enforced: Option<&'a EnforcedView<'a>>,
     /// Whether the evidence covers what was asked.
     pub covered: bool,
     /// Targets that look like this one, where it is not known.
@@ -83,6 +86,7 @@ pub fn investigation_document(view: &InvestigationView<'_>) -> InvestigationDocu
             .collect(),
         notes: notes(view),
         totals: totals(view, &pairs),
+        policies: view.enforced.map(policies_document),
         timeline: timeline(view),
         pairs,
         names: names_told(view, told),
@@ -92,7 +96,7 @@ pub fn investigation_document(view: &InvestigationView<'_>) -> InvestigationDocu
         asked_only: asked_only(view, &reached),
         around: view.matcher.is_destination().then(|| around(view)),
         connections: ConnectionsDocument {
-            total: view.found.connections(),
+            total: view.found.rows,
             shown: view.found.moments.len(),
             rows: view.found.moments.iter().map(|moment| connection(view, moment)).collect(),
         },
@@ -113,10 +117,18 @@ fn target(view: &InvestigationView<'_>) -> TargetDocument {
 }
 
 fn notes(view: &InvestigationView<'_>) -> Vec<String> {
-    let mut notes = vec![
-        "Counts are connections, whatever the number of records that tell of each; the flow records read here carry no bytes, so volumes are not known."
-            .to_owned(),
-    ];
+    let counted = edges(view).filter(|edge| edge.seen.behaviour.bytes.is_some()).count();
+    let volumes = match counted {
+        0 => "the flow records read here carry no bytes, so volumes are not known.",
+        _ if counted == edges(view).count() => {
+            "bytes are as the network plugin counted them, headers included, and each once whoever reported them."
+        }
+        _ => {
+            "bytes are as the network plugin counted them; of some pairs no source counts any, so that sums are at least what is shown."
+        }
+    };
+    let mut notes =
+        vec![format!("Counts are connections, whatever the number of records that tell of each; {volumes}")];
     if view.found.pairs_refused > 0 {
         notes.push(format!(
             "{} connections belong to pairs beyond the bound: they count in the totals and the timeline, and are listed nowhere.",
@@ -131,6 +143,11 @@ fn notes(view: &InvestigationView<'_>) -> Vec<String> {
     }
     notes.extend(view.warnings.iter().cloned());
     notes
+}
+
+fn edges<'a>(view: &'a InvestigationView<'_>) -> impl Iterator<Item = &'a Edge> {
+    let clusters = view.view.atlas.clusters.values();
+    clusters.flat_map(|cluster| cluster.namespaces.values()).flat_map(|namespace| &namespace.egress)
 }
 
 const fn role_word(role: Role) -> &'static str {
@@ -164,12 +181,14 @@ fn totals(view: &InvestigationView<'_>, pairs: &[PairDocument]) -> TotalsOfTarge
         }
     }
     (totals.clients, totals.servers) = (clients.len(), servers.len());
-    let edges = || {
-        let clusters = view.view.atlas.clusters.values();
-        clusters.flat_map(|cluster| cluster.namespaces.values()).flat_map(|namespace| &namespace.egress)
-    };
-    totals.first = rfc3339(edges().filter_map(|edge| edge.seen.first).min());
-    totals.last = rfc3339(edges().filter_map(|edge| edge.seen.last).max());
+    totals.first = rfc3339(edges(view).filter_map(|edge| edge.seen.first).min());
+    totals.last = rfc3339(edges(view).filter_map(|edge| edge.seen.last).max());
+    let counted = edges(view).filter_map(|edge| edge.seen.behaviour.bytes);
+    let bytes = counted.reduce(|mut all, more| {
+        all.add(more);
+        all
+    });
+    totals.bytes = bytes.map(Into::into);
     totals
 }
 
@@ -205,6 +224,8 @@ fn pairs(view: &InvestigationView<'_>) -> Vec<PairDocument> {
     let mut pairs = Vec::new();
     for ((cluster, namespace), times) in view.times {
         for ((edge, judgement), times) in view.view.judged_egress(cluster, namespace).zip(times) {
+            let place = (cluster.clone(), namespace.clone(), edge.key.clone());
+            let reasons = view.enforced.and_then(|enforced| enforced.reasons.get(&place));
             pairs.push(PairDocument {
                 cluster: cluster.to_string(),
                 namespace: namespace.to_string(),
@@ -212,6 +233,7 @@ fn pairs(view: &InvestigationView<'_>) -> Vec<PairDocument> {
                 began: times.began.clone(),
                 addresses_total: times.distinct.0,
                 pods_total: times.distinct.1,
+                policies: reasons.map(|reasons| reason_documents(reasons)).unwrap_or_default(),
                 edge: edge_document(edge, Some(judgement)),
             });
         }
@@ -359,5 +381,7 @@ fn connection(view: &InvestigationView<'_>, moment: &Moment) -> ConnectionRow {
         evidence: moment.grade.as_str(),
         answered_at: rfc3339(Some(moment.answered_at)),
         confidence: (moment.confidence * 1_000.0).round() / 1_000.0,
+        connections: moment.counts.connections,
+        bytes: moment.counts.bytes.map(Into::into),
     }
 }

@@ -4,9 +4,12 @@ use super::super::document::Document;
 use super::super::escape::{code, prose};
 use super::super::table::Table;
 use super::super::wording::{count, list};
+use super::enforced::enforced_markdown;
 use super::schema::InvestigationDocument;
 use super::spark::spark;
-use super::text::{answer, client_label, coverage, evidence_label, pair_client, port_label, server_label, short_time};
+use super::text::{
+    answer, client_label, coverage, evidence_label, pair_client, port_label, server_label, short_time, sizes,
+};
 
 /// Longest list; JSON has all of it.
 const ROWS_MAX: usize = 200;
@@ -28,23 +31,18 @@ pub fn investigation_markdown(document: &InvestigationDocument) -> String {
             document.timeline.step_seconds / 60
         ));
     }
-    let mut pairs = Table::new(&[
-        "Client",
-        "Server",
-        "Port",
-        "#Connections",
-        "#Denied",
-        "Evidence",
-        "First",
-        "Last",
-        "Findings",
-        "Review",
-    ]);
+    let mut names =
+        vec!["Client", "Server", "Port", "#Connections", "#Denied", "Evidence", "First", "Last", "Findings", "Review"];
+    let counted = document.totals.bytes.is_some();
+    if counted {
+        names.splice(5..5, ["#Sent", "#Received"]);
+    }
+    let mut pairs = Table::new(&names);
     for pair in document.pairs.iter().take(ROWS_MAX) {
         let judgement = pair.edge.judgement.as_ref();
         let findings =
             judgement.iter().flat_map(|judgement| &judgement.findings).filter(|finding| finding.exempted.is_none());
-        pairs.row([
+        let mut cells = vec![
             format!("`{}`", pair_client(document, pair, client_label)),
             format!("`{}`", server_label(&pair.edge.peer)),
             port_label(pair.edge.port, &pair.edge.protocol),
@@ -55,9 +53,14 @@ pub fn investigation_markdown(document: &InvestigationDocument) -> String {
             short_time(pair.edge.last.as_deref()),
             list(findings.map(|finding| format!("{} ({})", code(&finding.class), finding.severity)), 3),
             judgement.map_or("-", |judgement| judgement.review.state.as_str()).to_owned(),
-        ]);
+        ];
+        if counted {
+            cells.splice(5..5, sizes(&pair.edge));
+        }
+        pairs.row(cells);
     }
     section(&mut out, "Who with whom", &pairs, document.pairs.len());
+    enforced_markdown(&mut out, document, ROWS_MAX);
     for (title, rows) in [("Names", &document.names), ("Other names on the same addresses", &document.sibling_names)] {
         let mut table = Table::new(&["Name", "Addresses", "#Answers", "First", "Last"]);
         for row in rows.iter().take(ROWS_MAX) {

@@ -4,15 +4,18 @@
 //! and columns. Names stand in the document as they were recorded; every text escapes them.
 
 mod convert;
+mod enforced;
 mod markdown;
 mod schema;
 mod spark;
 mod text;
 
 pub use convert::{InvestigationView, investigation_document};
+pub use enforced::{EnforcedView, ReasonsByEdge};
 pub use markdown::investigation_markdown;
 pub use schema::{
     AddressTold, AroundDocument, AroundRow, BucketDocument, ConnectionRow, ConnectionsDocument, INVESTIGATION_SCHEMA,
-    InvestigationDocument, NameTold, PairDocument, TargetDocument, TimelineDocument, TotalsOfTarget,
+    InvestigationDocument, NameTold, PairDocument, PoliciesDocument, ReasonDocument, TargetDocument, TimelineDocument,
+    TotalsOfTarget,
 };
 pub use text::{connection_columns, investigation_text};

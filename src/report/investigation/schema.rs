@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::super::json::{AskedDocument, EdgeDocument, PeerDocument, Source, Window, WorkloadName};
+use super::super::json::{AskedDocument, BytesDocument, EdgeDocument, PeerDocument, Source, Window, WorkloadName};
 
 /// Version of the form; a field that changes its meaning changes the number.
 pub const INVESTIGATION_SCHEMA: &str = "egress-atlas-investigation/1";
@@ -28,6 +28,8 @@ pub struct InvestigationDocument {
     pub notes: Vec<String>,
     /// Counts.
     pub totals: TotalsOfTarget,
+    /// The policies that were given, and what they say to all connections; null without any.
+    pub policies: Option<PoliciesDocument>,
     /// When.
     pub timeline: TimelineDocument,
     /// Who with whom; suspects first, then the busiest.
@@ -78,6 +80,8 @@ pub struct TotalsOfTarget {
     pub from_target: u64,
     /// Of these, only possibly to the target: its name is one of several candidates and not the likeliest.
     pub possibly_to_target: u64,
+    /// Bytes from the clients to the servers and back; null when no source counted them.
+    pub bytes: Option<BytesDocument>,
     /// Distinct client workloads (or other clients).
     pub clients: usize,
     /// Distinct servers.
@@ -135,8 +139,52 @@ pub struct PairDocument {
     pub addresses_total: usize,
     /// Distinct pods of the client; the edge lists at most 64.
     pub pods_total: usize,
-    /// Everything else, in the form of `atlas.json`. `days` holds the first and the last day only.
+    /// Whether the given policies allow it, by reason, the worst first; empty without policies.
+    pub policies: Vec<ReasonDocument>,
+    /// Everything else, in the form of `atlas.json`.
     pub edge: EdgeDocument,
+}
+
+/// The policies that connections were judged by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PoliciesDocument {
+    /// How many there are.
+    pub count: usize,
+    /// Cluster → what its network plugin does where the API leaves it open.
+    pub profiles: BTreeMap<String, &'static str>,
+    /// Answer → connections: `would-break`, `undecidable`, `allowed`, `not-isolated`, `not-subject`.
+    pub answers: BTreeMap<String, u64>,
+    /// The same for those that were denied when they were recorded.
+    pub denied_when_recorded: BTreeMap<String, u64>,
+    /// What of the policies has no part in the answers.
+    pub caveats: Vec<String>,
+}
+
+/// One reason why connections are allowed, stopped, or cannot be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ReasonDocument {
+    /// `would-break`, `undecidable`, `allowed`, `not-isolated`, `not-subject`.
+    pub answer: &'static str,
+    /// Connections.
+    pub connections: u64,
+    /// Of these, denied when they were recorded.
+    pub denied_when_recorded: u64,
+    /// On whose side it is stopped or cannot be told: `egress`, `ingress`.
+    pub side: Option<&'static str>,
+    /// The rules that allow it.
+    pub rules: Vec<String>,
+    /// The policies that stop it.
+    pub policies: Vec<String>,
+    /// The rule that comes closest, and what it lacks.
+    pub nearest: Option<String>,
+    /// Why it cannot be told, as a code.
+    pub reason: Option<&'static str>,
+    /// What would settle it.
+    pub remedy: Option<&'static str>,
+    /// First event.
+    pub first: Option<String>,
+    /// Last event.
+    pub last: Option<String>,
 }
 
 /// A name, by the answers.
@@ -216,7 +264,7 @@ pub struct AroundRow {
 /// Connections one by one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ConnectionsDocument {
-    /// How many there are.
+    /// How many there are. Where records stand for intervals, a row is one interval, and `connections` of the row says for how many it stands.
     pub total: u64,
     /// How many stand here: the earliest.
     pub shown: usize,
@@ -257,4 +305,8 @@ pub struct ConnectionRow {
     pub answered_at: Option<String>,
     /// How likely the best name is right.
     pub confidence: f64,
+    /// How many connections it stands for: more than one where the source gives intervals; none where they had begun before.
+    pub connections: u64,
+    /// Bytes from the client to the server and back; null when the source does not count them.
+    pub bytes: Option<BytesDocument>,
 }

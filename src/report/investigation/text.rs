@@ -8,13 +8,14 @@ use super::super::paint::Paint;
 use super::super::peer;
 use super::super::table::{Table, cut_middle};
 use super::super::tables::{Column, Columns};
-use super::super::wording::{count, counted, list, share, size};
+use super::super::wording::{bytes, count, counted, list, share, size, volume};
 use super::convert::severity;
+use super::enforced::enforced_text;
 use super::schema::{AddressTold, AroundRow, ConnectionRow, InvestigationDocument, NameTold, PairDocument};
 use super::spark::spark;
 use crate::model::columns::INVESTIGATED;
 use crate::model::{Severity, Timestamp};
-use crate::report::json::{JudgementDocument, PeerDocument, Window};
+use crate::report::json::{EdgeDocument, JudgementDocument, PeerDocument, Window};
 
 /// Widest timeline of one pair, in marks.
 const PAIR_MARKS_MAX: usize = 24;
@@ -35,16 +36,18 @@ pub fn investigation_text(document: &InvestigationDocument, width: u16, paint: P
     let mut out = head(document, width, paint);
     if document.totals.connections > 0 {
         out += &when(document, width, paint);
+        let has_denied = document.totals.verdicts.contains_key("denied");
         out += &section(paint, "Who with whom", &pairs_table(document, shown), width, |row, column, cell| {
             let pair = document.pairs.get(row);
             match (column, pair.and_then(severity)) {
                 (1, Some(severity)) => paint.severity(severity, cell),
-                (4, _) if cell.trim() != "0" => paint.bad(cell),
+                (4, _) if has_denied && cell.trim() != "0" => paint.bad(cell),
                 _ => cell.to_owned(),
             }
         });
         out += &more(document.pairs.len(), shown.rows, "pair");
         out += &judged(document, width, paint);
+        out += &enforced_text(document, width, paint, shown.rows);
     }
     out += &relatives(document, width, paint, shown);
     if let Some(around) = &document.around
@@ -129,7 +132,7 @@ pub(super) fn answer(document: &InvestigationDocument) -> String {
         } else {
             format!("{} ({})", count(denied), share(denied, totals.connections))
         },
-    )
+    ) + &totals.bytes.map(|counted| format!(" {} by the clients.", volume(counted))).unwrap_or_default()
 }
 
 /// What the sources could see, in a sentence.
@@ -191,7 +194,7 @@ fn section(
 }
 
 /// How many lines a list leaves out.
-fn more(total: usize, shown: usize, noun: &str) -> String {
+pub(super) fn more(total: usize, shown: usize, noun: &str) -> String {
     if total <= shown {
         return String::new();
     }
@@ -203,11 +206,11 @@ fn more(total: usize, shown: usize, noun: &str) -> String {
 }
 
 /// A workload as a terminal has room for: without its kind.
-fn short_client(namespace: &str, kind: &str, name: &str) -> String {
+pub(super) fn short_client(namespace: &str, kind: &str, name: &str) -> String {
     client_label(namespace, if namespace.is_empty() { kind } else { "" }, name)
 }
 
-fn short_server(server: &PeerDocument) -> String {
+pub(super) fn short_server(server: &PeerDocument) -> String {
     match server {
         PeerDocument::Workload { cluster, namespace, name, .. } => {
             let place = if cluster.is_empty() { String::new() } else { format!("{}:", identifier(cluster)) };
@@ -278,13 +281,22 @@ pub(super) fn pair_client(
 
 fn pairs_table(document: &InvestigationDocument, shown: Shown) -> Table {
     let covered: Vec<bool> = document.timeline.buckets.iter().map(|bucket| bucket.covered).collect();
-    let mut table =
-        Table::new(&["CLIENT", "SERVER", "#PORT", "#CONN", "#DENIED", "EVIDENCE", "#FIRST", "#LAST", "#TIMELINE"]);
+    let mut names = vec!["CLIENT", "SERVER", "#PORT", "#CONN", "#DENIED", "EVIDENCE", "#FIRST", "#LAST", "#TIMELINE"];
+    let counted = document.totals.bytes.is_some();
+    // Names need the room more than a column of zeros.
+    let none_denied = !document.totals.verdicts.contains_key("denied");
+    if counted {
+        names.splice(5..5, ["#SENT", "#RECEIVED"]);
+        if none_denied {
+            names.remove(4);
+        }
+    }
+    let mut table = Table::new(&names);
     for pair in document.pairs.iter().take(shown.rows) {
         let edge = &pair.edge;
         let began: Vec<u64> = pair.began.iter().copied().map(u64::from).collect();
         let possible = if pair.roles.contains_key("possible") { "?" } else { "" };
-        table.row([
+        let mut cells = vec![
             pair_client(document, pair, short_client),
             format!("{}{possible}", short_server(&edge.peer)),
             port_label(edge.port, &edge.protocol),
@@ -293,10 +305,23 @@ fn pairs_table(document: &InvestigationDocument, shown: Shown) -> Table {
             evidence_label(pair),
             shown.clock.minute(edge.first.as_deref()),
             shown.clock.minute(edge.last.as_deref()),
-            spark(&began, &covered, shown.marks),
-        ]);
+            spark(&began, &covered, if counted { shown.marks / 2 } else { shown.marks }),
+        ];
+        if counted {
+            cells.splice(5..5, sizes(edge));
+            if none_denied {
+                cells.remove(4);
+            }
+        }
+        table.row(cells);
     }
     table
+}
+
+/// Bytes sent and received; `-` where nobody counted.
+pub(super) fn sizes(edge: &EdgeDocument) -> [String; 2] {
+    let counted = edge.bytes.map(|counted| [bytes(counted.sent), bytes(counted.received)]);
+    counted.unwrap_or_else(|| ["-", "-"].map(ToOwned::to_owned))
 }
 
 /// What is known of one destination, most telling first: lines with the severity that colours them.
@@ -356,7 +381,7 @@ fn facts_of(pair: &PairDocument, judgement: &JudgementDocument) -> Facts {
 }
 
 /// A sentence for a terminal: harmless, and without the marks that Markdown needs.
-fn plain(sentence: &str) -> String {
+pub(super) fn plain(sentence: &str) -> String {
     prose(sentence).replace('\\', "")
 }
 
@@ -508,7 +533,7 @@ impl Clock {
 }
 
 /// A paragraph in lines of at most `width` characters; lines after the first begin with `indent`.
-fn wrapped(text: &str, width: usize, indent: &str) -> String {
+pub(super) fn wrapped(text: &str, width: usize, indent: &str) -> String {
     let lead: String = text.chars().take_while(|character| *character == ' ').collect();
     let mut lines = vec![lead];
     for word in text.split_whitespace() {
@@ -550,6 +575,9 @@ pub fn connection_columns(document: &InvestigationDocument) -> Columns {
         text(&|row| row.evidence.to_owned()),
         time(&|row| row.answered_at.as_deref()),
         Column::Ratio(rows.iter().map(|row| row.confidence).collect()),
+        Column::Count(rows.iter().map(|row| row.connections).collect()),
+        Column::Counts(rows.iter().map(|row| row.bytes.map(|bytes| bytes.sent)).collect()),
+        Column::Counts(rows.iter().map(|row| row.bytes.map(|bytes| bytes.received)).collect()),
     ];
     INVESTIGATED.into_iter().zip(values).collect()
 }

@@ -236,6 +236,7 @@ pub(in crate::report) fn edge_document(edge: &Edge, judgement: Option<&Judgement
         candidates: counts(&seen.candidates),
         names: counts(&seen.names),
         chains: texts(&seen.chains),
+        bytes: seen.behaviour.bytes.map(Into::into),
         judgement: judgement.map(judgement_document),
     }
 }

@@ -9,7 +9,7 @@ mod schema;
 pub use convert::{atlas_document, atlas_json};
 pub(super) use convert::{edge_document, peer_document, rfc3339, source_document, workload_name};
 pub use schema::{
-    ATLAS_SCHEMA, AskedDocument, AtlasDocument, BlindSpotDocument, ClusterDocument, EdgeDocument, FindingDocument,
-    Input, JudgementDocument, NamespaceDocument, PeerDocument, RejectedRecords, ReviewDocument, Source, TotalsDocument,
-    Window, WorkloadDocument, WorkloadFindingDocument, WorkloadName,
+    ATLAS_SCHEMA, AskedDocument, AtlasDocument, BlindSpotDocument, BytesDocument, ClusterDocument, EdgeDocument,
+    FindingDocument, Input, JudgementDocument, NamespaceDocument, PeerDocument, RejectedRecords, ReviewDocument,
+    Source, TotalsDocument, Window, WorkloadDocument, WorkloadFindingDocument, WorkloadName,
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Category, Confidence, Severity};
+use crate::model::{Bytes, Category, Confidence, Severity};
 
 /// Version of the form; a field that changes its meaning changes the number.
 pub const ATLAS_SCHEMA: &str = "egress-atlas/1";
@@ -269,8 +269,31 @@ pub struct EdgeDocument {
     pub names: BTreeMap<String, u64>,
     /// CNAME chains.
     pub chains: Vec<String>,
+    /// Bytes and packets, as the workload sees them; absent when no source counted them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<BytesDocument>,
     /// What was judged; null for ingress.
     pub judgement: Option<JudgementDocument>,
+}
+
+/// Bytes and packets both ways, as the network plugin counted them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BytesDocument {
+    /// Bytes from the workload to the peer.
+    pub sent: u64,
+    /// Bytes back.
+    pub received: u64,
+    /// Packets from the workload to the peer.
+    pub packets_sent: u64,
+    /// Packets back.
+    pub packets_received: u64,
+}
+
+impl From<Bytes> for BytesDocument {
+    fn from(counted: Bytes) -> Self {
+        let Bytes { sent, received, packets_sent, packets_received } = counted;
+        Self { sent, received, packets_sent, packets_received }
+    }
 }
 
 /// What was judged of an edge.

@@ -6,7 +6,7 @@ use super::super::escape::prose;
 use super::super::peer;
 use super::super::row::Row;
 use super::super::table::Table;
-use super::super::wording::{connections, count, list, size};
+use super::super::wording::{bytes, connections, count, list, size};
 use crate::model::Category;
 
 /// What the reader is looking at.
@@ -56,10 +56,15 @@ fn title(category: Category) -> &'static str {
 }
 
 fn table(digest: &Digest<'_>, rows: &[&Row<'_>]) -> Table {
-    let mut table =
-        Table::new(&["Destination", "Port", "Workloads", "#Connections", "#Days", "Evidence", "What", "Review"]);
+    // Most sources count no bytes: a column of nothing would only look like zero.
+    let counted = digest.rows.iter().any(|row| row.seen.behaviour.bytes.is_some());
+    let mut names = vec!["Destination", "Port", "Workloads", "#Connections", "#Days", "Evidence", "What", "Review"];
+    if counted {
+        names.splice(4..4, ["#Sent", "#Received"]);
+    }
+    let mut table = Table::new(&names);
     for row in rows {
-        table.row([
+        let mut cells = vec![
             peer::markdown(row.peer),
             row.port(),
             row.workloads_cell(),
@@ -68,7 +73,12 @@ fn table(digest: &Digest<'_>, rows: &[&Row<'_>]) -> Table {
             row.evidence(),
             list(row.labels().into_iter().map(prose), 2),
             row.review_cell(),
-        ]);
+        ];
+        if counted {
+            let sizes = row.seen.behaviour.bytes.map(|counted| [bytes(counted.sent), bytes(counted.received)]);
+            cells.splice(4..4, sizes.unwrap_or_else(|| ["-", "-"].map(ToOwned::to_owned)));
+        }
+        table.row(cells);
     }
     table
 }

@@ -8,7 +8,7 @@ use super::super::review_block::review_block;
 use super::super::row::Row;
 use super::super::table::Table;
 use super::super::view::{FindingView, ReviewView, WorkloadFinding};
-use super::super::wording::{connections, count, list, time};
+use super::super::wording::{connections, count, list, time, volume};
 
 /// Writes the section.
 pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
@@ -113,7 +113,8 @@ fn suspect(document: &mut Document, digest: &Digest<'_>, number: usize, row: &Ro
         row.workloads_cell(),
         list(row.seen.pods.iter().map(|pod| code(pod)), 5)
     ));
-    document.bullet(&format!("How much: {} connections.", connections(&row.seen)));
+    let sizes = row.seen.behaviour.bytes.map(|counted| format!("; {}", volume(counted))).unwrap_or_default();
+    document.bullet(&format!("How much: {} connections{sizes}.", connections(&row.seen)));
     document.bullet(&format!("Name known by: {}. Addresses: {}.", row.evidence(), row.addresses_cell(3)));
     gate(document, digest, row);
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::super::json::{ClusterDocument, EdgeDocument, NamespaceDocument, PeerDocument};
-use super::super::wording::{count, share, size};
+use super::super::json::{
+    BlindSpotDocument, ClusterDocument, EdgeDocument, NamespaceDocument, PeerDocument, WorkloadName,
+};
+use super::super::wording::{count, counted, share, size};
 use crate::model::{Category, Grade};
 
 /// What a namespace is for.
@@ -44,6 +46,32 @@ pub struct NamespaceRisk {
     pub reasons: Vec<Reason>,
     /// What must be decided before its step begins.
     pub blockers: Vec<String>,
+    /// Other namespaces that call it.
+    pub called_by: Vec<String>,
+    /// Whether anybody outside the cluster calls it.
+    pub called_from_outside: bool,
+    /// Who answered for its destinations.
+    pub owners: Vec<String>,
+    /// What its baseline cannot know, one sentence each.
+    pub unknown: Vec<String>,
+}
+
+/// What a replay of the baseline makes of a namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Judged {
+    /// Connections that pass for certain.
+    pub passed: u64,
+    /// Connections that would break.
+    pub would_break: u64,
+    /// Connections that cannot be told.
+    pub undecidable: u64,
+}
+
+impl Judged {
+    /// All of them.
+    pub const fn all(self) -> u64 {
+        self.passed.saturating_add(self.would_break).saturating_add(self.undecidable)
+    }
 }
 
 /// `most` points at `full` or above, in proportion below.
@@ -60,12 +88,12 @@ fn destinations<'a>(edges: impl Iterator<Item = &'a EdgeDocument>) -> u64 {
     size(keys.len())
 }
 
-/// Weighs a namespace.
+/// Weighs a namespace; `judged` is what a replay makes of it, where policies were given.
 pub(super) fn weigh(
     cluster: (&str, &ClusterDocument),
-    name: &str,
-    namespace: &NamespaceDocument,
+    (name, namespace): (&str, &NamespaceDocument),
     environment: Environment,
+    judged: Option<Judged>,
 ) -> NamespaceRisk {
     let mut reasons = Vec::new();
     let mut add = |points: u64, what: String| {
@@ -80,10 +108,10 @@ pub(super) fn weigh(
         .map(|edge| (&edge.workload.kind, &edge.workload.name))
         .collect();
     let number = size(workloads.len());
-    add(scaled(number, 20, 15), format!("{} workloads with traffic", count(number)));
+    add(scaled(number, 20, 15), format!("{} with traffic", counted(number, "workload")));
     let outside: Vec<&EdgeDocument> = namespace.egress.iter().filter(|edge| is_outside(edge)).collect();
     let number = destinations(outside.iter().copied());
-    add(scaled(number, 40, 20), format!("{} destinations outside the cluster", count(number)));
+    add(scaled(number, 40, 20), format!("{} outside the cluster", counted(number, "destination")));
     let connections: u64 = outside.iter().map(|edge| edge.connections).sum();
     let graded = |grade: Grade| outside.iter().filter_map(|edge| edge.grades.get(grade.as_str())).sum::<u64>();
     let ambiguous = graded(Grade::PodAmbiguous);
@@ -97,13 +125,22 @@ pub(super) fn weigh(
         scaled(percent(nameless), 50, 15),
         format!("{} of outside connections have no name", share(nameless, connections)),
     );
-    dependents(name, namespace, &mut add);
+    if let Some(judged) = judged {
+        let percent = judged.undecidable.saturating_mul(100).checked_div(judged.all()).unwrap_or(0);
+        let part = share(judged.undecidable, judged.all());
+        add(scaled(percent, 50, 10), format!("{part} of its connections cannot be told by a replay"));
+    }
+    let dependents = dependents(name, namespace);
+    let from_outside = called_from_outside(namespace);
+    add(if from_outside { 10 } else { 0 }, "called from outside the cluster".to_owned());
+    let number = size(dependents.len());
+    add(scaled(number, 5, 10), format!("called from {}", counted(number, "other namespace")));
     let guessed = namespace.totals.guessed_orientation;
-    add(scaled(guessed, 100, 5), format!("{} connections whose direction was guessed", count(guessed)));
+    add(scaled(guessed, 100, 5), format!("{} whose direction was guessed", counted(guessed, "connection")));
     let periodic = size(workloads.iter().filter(|(kind, _)| matches!(kind.as_str(), "CronJob" | "Job")).count());
-    add(scaled(periodic, 10, 5), format!("{} workloads that run by schedule", count(periodic)));
+    add(scaled(periodic, 10, 5), format!("{} by schedule", counted(periodic, "workload")));
     let spots = size(namespace.blind_spots.len());
-    add(scaled(spots, 5, 10), format!("{} workloads that the baseline knows nothing of", count(spots)));
+    add(scaled(spots, 5, 10), format!("{} that the baseline knows nothing of", counted(spots, "workload")));
     coverage(cluster.1, &mut add);
     reasons.sort_by(|one, two| two.points.cmp(&one.points).then_with(|| one.what.cmp(&two.what)));
     NamespaceRisk {
@@ -112,29 +149,49 @@ pub(super) fn weigh(
         environment,
         points: reasons.iter().map(|reason| reason.points).sum(),
         reasons,
-        blockers: blockers(namespace),
+        blockers: blockers(namespace, judged),
+        called_by: dependents.into_iter().cloned().collect(),
+        called_from_outside: from_outside,
+        owners: owners(namespace).into_iter().cloned().collect(),
+        unknown: namespace.blind_spots.iter().map(unknown).collect(),
     }
 }
 
-/// Who suffers when it breaks.
-fn dependents(name: &str, namespace: &NamespaceDocument, add: &mut impl FnMut(u64, String)) {
-    let from_outside = namespace.ingress.iter().any(|edge| {
+fn unknown(spot: &BlindSpotDocument) -> String {
+    let WorkloadName { kind, name } = &spot.workload;
+    let run = spot.run.as_deref().and_then(|run| run.get(..16)).map(|run| run.replace('T', " "));
+    let why = match (spot.reason.as_str(), run) {
+        ("not-due", Some(run)) => format!("its schedule did not come round; next run {run} UTC"),
+        ("not-due", None) => "its schedule did not come round".to_owned(),
+        ("due-and-never-seen", Some(run)) => format!("was due {run} UTC and was not seen"),
+        ("scaled-to-zero", _) => "scaled to zero".to_owned(),
+        ("host-network", _) => "on the host network, where no policy for pods governs it".to_owned(),
+        (reason, _) => reason.replace('-', " "),
+    };
+    format!("{kind}/{name}: {why}")
+}
+
+/// Owners of reviews.
+fn owners(namespace: &NamespaceDocument) -> BTreeSet<&String> {
+    namespace.egress.iter().filter_map(|edge| edge.judgement.as_ref()?.review.owner.as_ref()).collect()
+}
+
+fn called_from_outside(namespace: &NamespaceDocument) -> bool {
+    namespace.ingress.iter().any(|edge| {
         matches!(
             edge.peer,
             PeerDocument::Outside | PeerDocument::Ingress | PeerDocument::Address { .. } | PeerDocument::Name { .. }
         )
-    });
-    add(if from_outside { 10 } else { 0 }, "called from outside the cluster".to_owned());
-    let callers: BTreeSet<&String> = namespace
-        .ingress
-        .iter()
-        .filter_map(|edge| match &edge.peer {
-            PeerDocument::Workload { namespace, .. } if namespace != name => Some(namespace),
-            _ => None,
-        })
-        .collect();
-    let number = size(callers.len());
-    add(scaled(number, 5, 10), format!("called from {} other namespaces", count(number)));
+    })
+}
+
+/// Who suffers when it breaks: namespaces that call it.
+fn dependents<'a>(name: &str, namespace: &'a NamespaceDocument) -> BTreeSet<&'a String> {
+    let caller = |edge: &'a EdgeDocument| match &edge.peer {
+        PeerDocument::Workload { namespace, .. } if namespace != name => Some(namespace),
+        _ => None,
+    };
+    namespace.ingress.iter().filter_map(caller).collect()
 }
 
 /// The share of the window that the flows of the cluster do not cover.
@@ -142,12 +199,21 @@ fn coverage(cluster: &ClusterDocument, add: &mut impl FnMut(u64, String)) {
     let flows = || cluster.coverage.iter().filter(|source| source.kind == "flows");
     let lost: u64 = flows().flat_map(|source| source.lost.values()).sum();
     let gaps = size(flows().map(|source| source.gaps.len()).sum());
-    add(scaled(gaps, 10, 5), format!("{} gaps in the flows of the cluster", count(gaps)));
+    add(scaled(gaps, 10, 5), format!("{} in the flows of the cluster", counted(gaps, "gap")));
     add(if lost > 0 { 5 } else { 0 }, format!("{} events reported lost in the cluster", count(lost)));
+    let days: BTreeSet<&String> = (cluster.namespaces.values())
+        .flat_map(|namespace| namespace.egress.iter().chain(&namespace.ingress))
+        .flat_map(|edge| &edge.days)
+        .collect();
+    let missing = WEEK.saturating_sub(size(days.len()));
+    add(scaled(missing, WEEK, 10), format!("{} of {WEEK} days have traffic in the baseline", count(size(days.len()))));
 }
 
+/// Days that a baseline should have, so that each weekday is in it.
+const WEEK: u64 = 7;
+
 /// What an owner has to decide first.
-fn blockers(namespace: &NamespaceDocument) -> Vec<String> {
+fn blockers(namespace: &NamespaceDocument, replayed: Option<Judged>) -> Vec<String> {
     let judged = || {
         namespace
             .egress
@@ -164,11 +230,14 @@ fn blockers(namespace: &NamespaceDocument) -> Vec<String> {
         judged().filter(|(_, judgement)| judgement.category == Category::Unclassified).map(|(edge, _)| edge),
     );
     let mut blockers = Vec::new();
+    if let Some(breaks) = replayed.map(|replayed| replayed.would_break).filter(|breaks| *breaks > 0) {
+        blockers.push(format!("{} of the baseline would break", counted(breaks, "connection")));
+    }
     if open > 0 {
-        blockers.push(format!("{} suspects without an approval", count(open)));
+        blockers.push(format!("{} without an approval", counted(open, "suspect")));
     }
     if unclassified > 0 {
-        blockers.push(format!("{} destinations that no rule classifies", count(unclassified)));
+        blockers.push(format!("{} that no rule classifies", counted(unclassified, "destination")));
     }
     blockers
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::super::json::AtlasDocument;
-use super::risk::{Environment, NamespaceRisk, weigh};
+use super::risk::{Environment, Judged, NamespaceRisk, weigh};
 
 /// Version of the JSON form.
 const SCHEMA: &str = "egress-atlas-plan/1";
@@ -32,8 +32,14 @@ pub struct PlanInput<'a> {
     pub environments: &'a BTreeMap<(String, String), Environment>,
     /// Objects to be applied, by (cluster, namespace).
     pub objects: BTreeMap<(String, String), Vec<PolicyObject>>,
+    /// What a replay of the baseline makes of each (cluster, namespace); empty without policies.
+    pub judged: BTreeMap<(String, String), Judged>,
+    /// Who is called for each (cluster, namespace), in words.
+    pub contacts: BTreeMap<(String, String), String>,
     /// Where the drafts lie, for the commands.
     pub drafts: &'a str,
+    /// Where the baseline lies, for the commands.
+    pub baseline_path: &'a str,
     /// Length of each soak in hours.
     pub hours: u32,
     /// Namespaces in one wave of the last step.
@@ -68,8 +74,14 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// Objects to be applied, by (cluster, namespace) in words.
     pub objects: BTreeMap<String, Vec<PolicyObject>>,
+    /// What a replay of the baseline makes of each (cluster, namespace) in words; empty without policies.
+    pub judged: BTreeMap<String, Judged>,
+    /// Who is called, by (cluster, namespace) in words.
+    pub contacts: BTreeMap<String, String>,
     /// Where the drafts lie.
     pub drafts: String,
+    /// Where the baseline lies.
+    pub baseline: String,
 }
 
 /// Namespaces of the cluster itself, by name or beginning.
@@ -88,7 +100,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
             let known = input.environments.get(&(cluster.clone(), name.clone())).copied();
             let by_name = SYSTEM.iter().any(|system| name.starts_with(system)).then_some(Environment::System);
             let environment = known.or(by_name).unwrap_or(Environment::Production);
-            let risk = weigh((cluster, content), name, namespace, environment);
+            let judged = input.judged.get(&(cluster.clone(), name.clone())).copied();
+            let risk = weigh((cluster, content), (name, namespace), environment, judged);
             if environment == Environment::System {
                 let why = "part of the cluster itself: everything depends on it; close it last, by hand, or not at all";
                 left_out.push((cluster.clone(), name.clone(), why.to_owned()));
@@ -101,16 +114,22 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     });
     let notes = notes(input, &ranking);
     let steps = steps(input, &ranking);
-    let objects = input.objects.iter().map(|((cluster, name), objects)| (format!("{cluster}/{name}"), objects.clone()));
     Plan {
         schema: SCHEMA,
         steps,
         left_out,
         notes,
-        objects: objects.collect(),
+        objects: in_words(&input.objects),
+        judged: in_words(&input.judged),
+        contacts: in_words(&input.contacts),
         drafts: input.drafts.to_owned(),
+        baseline: input.baseline_path.to_owned(),
         ranking,
     }
+}
+
+fn in_words<T: Clone>(of: &BTreeMap<(String, String), T>) -> BTreeMap<String, T> {
+    of.iter().map(|((cluster, name), value)| (format!("{cluster}/{name}"), value.clone())).collect()
 }
 
 fn notes(input: &PlanInput<'_>, ranking: &[NamespaceRisk]) -> Vec<String> {
@@ -132,7 +151,7 @@ fn notes(input: &PlanInput<'_>, ranking: &[NamespaceRisk]) -> Vec<String> {
         notes.push(format!("{unknown} namespaces say nothing of their environment and count as production."));
     }
     if input.objects.is_empty() {
-        notes.push("No policies were given (`--policies`), so commands name the pinned names alone; a draft's README has every object.".to_owned());
+        notes.push("No policies were given (`--policies`), so commands name the pinned names alone (a draft's README has every object), and nobody knows what a replay cannot tell.".to_owned());
     }
     notes
 }

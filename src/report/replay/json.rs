@@ -1,10 +1,12 @@
 //! The JSON form of a replay.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::ReplayView;
 use crate::model::Timestamp;
-use crate::policy::RuleId;
+use crate::policy::{RuleId, fingerprints};
 use crate::replay::{Break, ReplayWorkload, Seen, Totals, Undecided};
 
 /// Version of the form.
@@ -13,6 +15,7 @@ const SCHEMA: &str = "egress-atlas-replay/1";
 #[derive(Serialize)]
 struct Document<'a> {
     schema: &'static str,
+    policies: BTreeMap<String, String>,
     profiles: Vec<ClusterProfile<'a>>,
     caveats: &'a [String],
     distinct_connections: u64,
@@ -127,6 +130,7 @@ pub fn replay_json(view: &ReplayView<'_>) -> serde_json::Result<String> {
     let window = |cluster: &str| view.replay.windows.get(cluster).copied().unwrap_or_default();
     let document = Document {
         schema: SCHEMA,
+        policies: fingerprints(view.set),
         profiles: (view.profiles.iter())
             .map(|(cluster, profile)| ClusterProfile {
                 cluster,

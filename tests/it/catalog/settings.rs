@@ -44,7 +44,7 @@ fn every_mistake_is_named_with_its_line_and_remedy() {
     assert_snapshot!(errors.join("\n"), @r#"
 egress-atlas.toml line 3: unknown key `widnow` in `[join]`; did you mean `window`?
 egress-atlas.toml line 1: unknown key `jion` in the file; did you mean `join`?
-egress-atlas.toml line 1: unknown key `colour` in the file; known are `join`, `category`, `suspect`, `exempt`, `detect`, `networks`, `clusters`, `draft`
+egress-atlas.toml line 1: unknown key `colour` in the file; known are `join`, `category`, `suspect`, `exempt`, `detect`, `networks`, `clusters`, `draft`, `plan`
 egress-atlas.toml line 2: `window` must be a text in quotes, found a whole number
 egress-atlas.toml line 2: `window` cannot be `1 day`: write a duration as `90s`, `10m`, `24h` or `7d`
 egress-atlas.toml line 2: string values must be quoted, expected literal string

@@ -14,48 +14,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use egress_atlas::model::Timestamp;
 use egress_atlas::simulate::dns_message::{QueryType, Question, query};
 
+use super::go::built;
 use super::{Collector, free_port, ledger, store, wait};
 use crate::support::run;
 
 /// As in `tests/coredns/go.mod`.
-const VERSION: &str = "1.14.7";
-
-fn skip(why: &str) {
-    // Not `eprintln`, which the test runner keeps to itself when a test passes.
-    writeln!(std::io::stderr(), "\nSKIPPED: end to end with CoreDNS {VERSION}: {why}\n").unwrap();
-}
-
-/// The binary; built once for all runs.
-fn coredns() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let built = root.join("target/coredns").join(format!("coredns-{VERSION}"));
-    if built.is_file() {
-        return Some(built);
-    }
-    let Ok(version) = Command::new("go").arg("version").output() else {
-        skip("there is no Go");
-        return None;
-    };
-    writeln!(std::io::stderr(), "building CoreDNS {VERSION} with {}", String::from_utf8_lossy(&version.stdout))
-        .unwrap();
-    std::fs::create_dir_all(built.parent().unwrap()).unwrap();
-    let unfinished = built.with_extension("unfinished");
-    let modules = std::env::temp_dir().join("egress-atlas-go-modules");
-    let output = Command::new("go")
-        .args(["build", "-mod=readonly", "-modcacherw", "-trimpath", "-o"])
-        .arg(&unfinished)
-        .arg(".")
-        .current_dir(root.join("tests/coredns"))
-        .env("GOMODCACHE", modules)
-        .output()
-        .unwrap();
-    if !output.status.success() {
-        skip(&format!("it cannot be built: {}", String::from_utf8_lossy(&output.stderr)));
-        return None;
-    }
-    std::fs::rename(unfinished, &built).unwrap();
-    Some(built)
-}
+const WHAT: &str = "coredns 1.14.7";
 
 struct Server(Child);
 
@@ -127,7 +91,7 @@ impl Stage {
 
 #[test]
 fn every_flow_is_named_through_a_real_coredns() {
-    let Some(binary) = coredns() else { return };
+    let Some(binary) = built("coredns", WHAT) else { return };
     let folder = tempfile::tempdir().unwrap();
     let (tap, socket) = (free_port(), folder.path().join("dnstap.sock"));
     let ports = [free_port(), free_port()];

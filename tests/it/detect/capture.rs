@@ -7,8 +7,9 @@ use egress_atlas::catalog::{Catalog, Reviews, Settings};
 use egress_atlas::detect::Baseline;
 use egress_atlas::kube::Inventory;
 use egress_atlas::model::{
-    AnswerKind, AnswerRow, Batch, Certainty, ChainId, Endpoint, EndpointId, FlowRow, IdentityKind, Initiator, NameId,
-    Protocol, QuestionRow, RecordId, Severity, TextId, Timestamp, Verdict, Workload, WorkloadKind, registrable,
+    AnswerKind, AnswerRow, Batch, Bytes, Certainty, ChainId, Counter, Endpoint, EndpointId, FlowRow, IdentityKind,
+    Initiator, NameId, Opened, Protocol, QuestionRow, RecordId, Severity, TextId, Timestamp, Verdict, Volume, Workload,
+    WorkloadKind, registrable,
 };
 use egress_atlas::summary::{Atlas, Builder, Networks, build};
 use egress_atlas::task::judge_against;
@@ -28,6 +29,10 @@ pub(super) struct Capture {
     cluster: TextId,
     port: u16,
     random: u64,
+    /// Bytes that the next connections send; a hundredth of it comes back.
+    pub(super) sends: Option<u64>,
+    /// Length of the intervals that the next records stand for, and the connections that began in each.
+    pub(super) interval: Option<(f64, u32)>,
 }
 
 /// A finding, as tests compare it.
@@ -45,7 +50,7 @@ impl Capture {
     pub(super) fn new(seed: u64) -> Self {
         let mut fold = Fold::new(FoldLimits::default());
         let cluster = fold.vocabulary.text("prod");
-        Self { fold, cluster, port: 20_000, random: seed }
+        Self { fold, cluster, port: 20_000, random: seed, sends: None, interval: None }
     }
 
     /// `SplitMix64`, 0 to 1.
@@ -125,7 +130,22 @@ impl Capture {
         let mut flows: Vec<FlowRow> =
             (0..=steps).map(|step| FlowRow { time: Self::time(at + step as f64 * 300.0), ..row }).collect();
         flows.push(FlowRow { time: Self::time(at + seconds), ..row });
-        self.fold.add(&Batch { flows, ..Batch::default() }, TextId::NONE).unwrap();
+        let bytes = self.sends.map(|sent| Bytes { sent, received: sent / 100, ..Bytes::default() });
+        let mut batch = Batch { flows, ..Batch::default() };
+        if let Some((length, began)) = self.interval {
+            for row in &mut batch.flows {
+                row.source_port = 0;
+            }
+            let connections = Some(Opened { began, open: 1 });
+            let since = Self::time(at - length);
+            batch.volumes.push((0, Volume { bytes, counter: Counter::Source, since, is_total: false, connections }));
+        } else if bytes.is_some() {
+            let since = Self::time(at);
+            batch
+                .volumes
+                .push((0, Volume { bytes, counter: Counter::Source, since, is_total: false, connections: None }));
+        }
+        self.fold.add(&batch, TextId::NONE).unwrap();
     }
 
     /// An answer with one address.

@@ -1,8 +1,8 @@
 //! For each detector: it fires, it stays silent just below, and it stays silent for what looks alike and is harmless.
 
 use egress_atlas::detect::{Baseline, outside_name};
-use egress_atlas::model::{Protocol, Severity, Verdict};
-use egress_atlas::summary::{Atlas, Bytes};
+use egress_atlas::model::{Bytes, Protocol, Severity, Verdict};
+use egress_atlas::summary::Atlas;
 
 use super::capture::{Capture, DAY, Found, HOUR, MINUTE, judged};
 
@@ -215,14 +215,93 @@ fn long_connection() {
     let open = |name: &'static str, hours: f64| {
         move |capture: &mut Capture| capture.visit_for((WEB, 0), 60.0, name, 443, hours * HOUR)
     };
-    check("long_connection", Some(Severity::Low), open("shell.elsewhere.example.net", 4.1));
+    check("long_connection", Some(Severity::Low), open("shell.elsewhere.example.net", 2.1));
     check("long_connection", Some(Severity::Medium), open("shell.elsewhere.example.net", 13.0));
-    check("long_connection", None, open("shell.elsewhere.example.net", 3.9));
+    check("long_connection", None, open("shell.elsewhere.example.net", 1.9));
     // A stream of a known product; many short connections are not a long one.
     check("long_connection", None, |capture| {
         open("trace.agent.datadoghq.com", 20.0)(capture);
         timer(capture, (WEB, 0), "many.elsewhere.example.net", 100, 300.0, 0.9);
     });
+    // The stream of a partner beside the interface that the workload calls all day; but not of strangers on the same platform.
+    let beside = |api: &'static str, stream: &'static str, calls: usize| {
+        move |capture: &mut Capture| {
+            open(stream, 5.0)(capture);
+            let mut at = 0.0;
+            for _ in 0..calls {
+                at += capture.waiting(600.0);
+                capture.visit((WEB, 0), at, api, 443);
+            }
+        }
+    };
+    check("long_connection", None, beside("api.partner.example.net", "ws.partner.example.net", 24));
+    check("long_connection", Some(Severity::Low), beside("api.partner.example.net", "ws.partner.example.net", 23));
+    check("long_connection", Some(Severity::Low), beside("one.workers.dev", "two.workers.dev", 60));
+    // What three workloads keep open is a service.
+    check("long_connection", None, |capture| {
+        for workload in [WEB, "shop/search", "shop/cart"] {
+            capture.visit_for((workload, 0), 60.0, "queue.elsewhere.example.net", 443, 5.0 * HOUR);
+        }
+    });
+}
+
+/// Equal sizes make a rhythm with much jitter a beacon; different ones do not, and sizes alone are no rhythm.
+#[test]
+fn beaconing_by_size() {
+    let sized = |sizes: fn(&mut Capture) -> f64, pause: fn(&mut Capture) -> f64| {
+        move |capture: &mut Capture| {
+            let mut at = 60.0;
+            for _ in 0..60 {
+                capture.sends = Some(sizes(capture) as u64);
+                capture.visit((WEB, 0), at, "cb.one.example.net", 443);
+                at += pause(capture);
+            }
+            capture.sends = None;
+        }
+    };
+    let jitter: fn(&mut Capture) -> f64 = |capture| 300.0 * capture.between(0.2, 1.8);
+    check("beaconing", Some(Severity::Medium), sized(|_| 512.0, jitter));
+    check("beaconing", None, sized(|capture| capture.between(200.0, 90_000.0), jitter));
+    // A form of one size, sent by people.
+    check("beaconing", None, sized(|_| 512.0, |capture| capture.waiting(300.0)));
+    let found = findings("beaconing", "", sized(|_| 512.0, jitter));
+    assert!(found[0].matched.contains("sizes alike 1.00"), "{found:?}");
+}
+
+/// Records of intervals end like clockwork: their rhythm is the agent's, unless it is much slower than the intervals.
+#[test]
+fn intervals_are_no_beacons() {
+    let intervals = |seconds: usize, every: usize| {
+        move |capture: &mut Capture| {
+            capture.interval = Some((seconds as f64, 1));
+            for number in 1..=40 {
+                capture.visit((WEB, 0), (number * every * seconds) as f64, "cb.one.example.net", 443);
+            }
+            capture.interval = None;
+        }
+    };
+    for seconds in [15, 300] {
+        check("beaconing", None, intervals(seconds, 1));
+        check("beaconing", None, intervals(seconds, 9));
+    }
+    check("beaconing", Some(Severity::Medium), intervals(300, 12));
+}
+
+/// From the records to the finding: bytes of both reporters count once, and an upload of a pod is found.
+#[test]
+fn upload_from_records() {
+    let sent = |megabytes: u64, name: &'static str| {
+        move |capture: &mut Capture| {
+            for n in 0..10_u64 {
+                capture.sends = Some(megabytes * 100_000);
+                capture.visit((WEB, 0), 60.0 + 400.0 * n as f64 * n as f64, name, 443);
+            }
+            capture.sends = None;
+        }
+    };
+    check("upload", Some(Severity::Medium), sent(11, "drop.elsewhere.example.net"));
+    check("upload", None, sent(9, "drop.elsewhere.example.net"));
+    check("upload", None, sent(90, "agent-intake.logs.datadoghq.com"));
 }
 
 #[test]
@@ -232,7 +311,7 @@ fn upload() {
         capture.visit((WEB, 0), 60.0, name, 443);
         let mut atlas = capture.atlas();
         for edge in &mut atlas.clusters.get_mut("prod").unwrap().namespaces.get_mut("shop").unwrap().egress {
-            edge.seen.behaviour.bytes = bytes.map(|(sent, received)| Bytes { sent, received });
+            edge.seen.behaviour.bytes = bytes.map(|(sent, received)| Bytes { sent, received, ..Bytes::default() });
         }
         judged(&atlas, "", None).iter().filter(|found| found.class == "upload").count()
     };

@@ -264,9 +264,11 @@ impl Day {
                 Verdict::Denied,
             );
         }
-        // A library that looks for an identity; a shell of three hours; a cache of its own.
+        // A library that looks for an identity: nobody can tell it from a thief by its flows, and it has as little business there. A shell of three
+        // hours; a cache of its own.
         let workload = self.implant(number, "sdk-");
         self.capture.connect((&workload, 0), HOUR, ("169.254.169.254", 80, Protocol::TCP), 1.0, Verdict::Allowed);
+        self.label("metadata_access", &workload, "169.254.169.254");
         let workload = self.implant(number, "shell-brief-");
         let name = format!("brief{number}.shell.example.net");
         self.capture.visit_for((&workload, 0), HOUR, &name, 443, 3.0 * HOUR);

@@ -1,8 +1,10 @@
 //! What is particular to the dialects and to the CNIs: one line per fact.
 
 use egress_atlas::model::Protocol;
-use egress_atlas::policy::Doubt;
-use egress_atlas::replay::{End, EndKind, Miss, NameEvidence, Names, Profile, Side, Verdict};
+use egress_atlas::policy::{Doubt, PolicySet, PolicySource};
+use egress_atlas::replay::{
+    End, EndKind, Evaluator, Miss, NameEvidence, Names, Profile, Recorded, ReplayEdge, Seen, Side, Verdict, replay,
+};
 
 use super::{Case, judge, set};
 
@@ -332,4 +334,33 @@ fn the_nearest_miss_says_what_is_lacking() {
     );
     check(db(), 1, Protocol::TCP, "[{to: [{ipBlock: {cidr: 10.0.0.0/8}}]}]", Some(&Miss::BlockOnCluster));
     check(world(), 1, Protocol::TCP, "[{to: [{podSelector: {}}]}]", None);
+}
+
+/// A connection from one cluster into another is let in, or not, by the network plugin there.
+#[test]
+fn the_servers_side_is_judged_by_the_servers_network_plugin() {
+    let text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: in, namespace: shop}\nspec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}\n";
+    let set = PolicySet::parse(&[PolicySource { file: "p", text, cluster: Some("east") }]).unwrap();
+    let address = |text: &str| Some(text.parse().unwrap());
+    let client = End { cluster: "west".into(), address: address("10.0.0.7"), ..End::pod("web", &[("app", "web")]) };
+    let server = End { cluster: "east".into(), address: address("10.1.0.7"), ..End::pod("shop", &[("app", "db")]) };
+    let edge = ReplayEdge {
+        client: 0,
+        server: 1,
+        port: 5432,
+        protocol: Protocol::TCP,
+        names: Names::default(),
+        guessed: false,
+        recorded: egress_atlas::model::Verdict::Allowed,
+        seen: Seen { flows: 1, first: None, last: None },
+    };
+    let recorded = Recorded { ends: vec![client, server], edges: vec![edge] };
+    let check = |west: Profile, east: Profile, broken: u64| {
+        let (west, east) = (Evaluator::new(&set, west), Evaluator::new(&set, east));
+        let outcome = replay(&recorded, |cluster| Some(if cluster == "east" { &east } else { &west }));
+        assert_eq!((outcome.totals.would_break, outcome.totals.passed()), (broken, 1 - broken));
+    };
+    // Cilium goes by identity, and a range means no pod; Calico goes by address.
+    check(Profile::CILIUM, Profile::CALICO, 0);
+    check(Profile::CALICO, Profile::CILIUM, 1);
 }

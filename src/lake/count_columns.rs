@@ -1,0 +1,100 @@
+//! What records count, as columns of the store's flows, and back.
+//!
+//! In: counters of the records of one file. Out: columns that are there only when some record counted; older files, and files of
+//! sources that count nothing, do not have them.
+
+use polars::prelude::{BooleanChunked, DataFrame, Int64Chunked, PolarsResult, Series, StringChunked, UInt64Chunked};
+
+use super::codec::Word;
+use super::frame::{Columns, counts, flags, texts, time_at, times};
+use super::rows::text_at;
+use crate::model::columns::STORED_COUNTS;
+use crate::model::{Bytes, Counter, Opened, Timestamp, Volume};
+
+/// Adds the columns.
+pub(super) fn count_columns(columns: &mut Columns, volumes: &[Option<&Volume>]) {
+    let [forward, backward, packets_forward, packets_backward, counted_at, since, is_total, began, open] =
+        STORED_COUNTS;
+    let bytes =
+        |value: fn(Bytes) -> u64| volumes.iter().map(move |volume| volume.and_then(|volume| volume.bytes.map(value)));
+    let opened = |value: fn(Opened) -> u32| {
+        volumes
+            .iter()
+            .map(move |volume| volume.and_then(|volume| volume.connections.map(|opened| value(opened).into())))
+    };
+    columns.optional_count(forward, bytes(|bytes| bytes.sent));
+    columns.optional_count(backward, bytes(|bytes| bytes.received));
+    columns.optional_count(packets_forward, bytes(|bytes| bytes.packets_sent));
+    columns.optional_count(packets_backward, bytes(|bytes| bytes.packets_received));
+    columns.optional_text(counted_at, volumes.iter().map(|volume| volume.map(|volume| volume.counter.word())));
+    columns.time(since, volumes.iter().map(|volume| volume.map_or(Timestamp::UNKNOWN, |volume| volume.since)));
+    columns.flag(is_total, volumes.iter().map(|volume| volume.is_some_and(|volume| volume.is_total)));
+    columns.optional_count(began, opened(|opened| opened.began));
+    columns.optional_count(open, opened(|opened| opened.open));
+}
+
+/// Gives a frame without the columns empty ones, so that it can stand below `like`, which has them.
+pub(super) fn with_count_columns(frame: &mut DataFrame, like: &DataFrame) -> PolarsResult<()> {
+    let rows = frame.height();
+    for name in STORED_COUNTS {
+        // As it was read: a reader may leave out the zone of a time.
+        let kind = like.column(name)?.dtype();
+        frame.with_column(Series::full_null(name.into(), rows, kind).into())?;
+    }
+    Ok(())
+}
+
+/// Whether a frame has the columns.
+pub(super) fn has_counts(frame: &DataFrame) -> bool {
+    let [first, ..] = STORED_COUNTS;
+    frame.get_column_index(first).is_some()
+}
+
+/// The columns of a frame that has them.
+pub(super) struct CountColumns<'a> {
+    bytes: [&'a UInt64Chunked; 4],
+    counted_at: &'a StringChunked,
+    since: Int64Chunked,
+    is_total: &'a BooleanChunked,
+    opened: [&'a UInt64Chunked; 2],
+}
+
+impl<'a> CountColumns<'a> {
+    pub(super) fn of(frame: &'a DataFrame) -> PolarsResult<Option<Self>> {
+        if !has_counts(frame) {
+            return Ok(None);
+        }
+        let [forward, backward, packets_forward, packets_backward, counted_at, since, is_total, began, open] =
+            STORED_COUNTS;
+        let count = |name: &str| counts(frame, name);
+        Ok(Some(Self {
+            bytes: [count(forward)?, count(backward)?, count(packets_forward)?, count(packets_backward)?],
+            counted_at: texts(frame, counted_at)?,
+            since: times(frame, since)?,
+            is_total: flags(frame, is_total)?,
+            opened: [count(began)?, count(open)?],
+        }))
+    }
+
+    /// What the record of a row counts.
+    pub(super) fn volume(&self, at: usize) -> Option<Volume> {
+        self.counted_at.get(at)?;
+        let [sent, received, packets_sent, packets_received] = self.bytes.map(|column| column.get(at));
+        let known = |count: Option<u64>| count.unwrap_or(0);
+        let bytes = sent.map(|sent| Bytes {
+            sent,
+            received: known(received),
+            packets_sent: known(packets_sent),
+            packets_received: known(packets_received),
+        });
+        let [began, open] =
+            self.opened.map(|column| column.get(at).map(|count| u32::try_from(count).unwrap_or(u32::MAX)));
+        Some(Volume {
+            bytes,
+            counter: Counter::of_word(text_at(self.counted_at, at)).unwrap_or_default(),
+            since: time_at(&self.since, at),
+            is_total: self.is_total.get(at).unwrap_or_default(),
+            connections: began.zip(open).map(|(began, open)| Opened { began, open }),
+        })
+    }
+}
