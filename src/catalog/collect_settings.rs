@@ -217,12 +217,15 @@ connections = 1000    # at a time
 handshake = "5s"      # how long a peer may take to begin
 idle = "1h"           # silent for so long, a peer is taken for dead
 
-# The same within TLS: `dnstap tls://HOST:6001 full`. CoreDNS has no certificate of its own to show; others have.
+# The same within TLS: `dnstap tls://HOST:6001 full`. CoreDNS has no
+# certificate of its own to show; others have.
 [[dnstap]]
 listen = "tls://0.0.0.0:6001"
-certificate = "/etc/egress-atlas/tls/tls.crt"   # read again when the files change
+# Read again when the files change
+certificate = "/etc/egress-atlas/tls/tls.crt"
 key = "/etc/egress-atlas/tls/tls.key"
-client_ca = "/etc/egress-atlas/clients/ca.crt"  # only who shows a certificate of this; leave it out for everybody
+# Only who shows a certificate of this; leave it out for everybody
+client_ca = "/etc/egress-atlas/clients/ca.crt"
 
 [[dnstap]]
 listen = "unix:///run/egress-atlas/dnstap.sock"
@@ -233,17 +236,23 @@ cluster = "prod-eu"
 path = "/var/log/hubble/events*.log*"
 cluster = "prod-eu"
 
-# Hubble Relay: `tcp://…:80` as it is installed, `tls://…:443` where its TLS is on.
+# Hubble Relay: `tcp://…:80` as it is installed, `tls://…:443` where its TLS
+# is on.
 [[relay]]
 address = "tls://hubble-relay.kube-system.svc:443"
-server_name = "egress-atlas.hubble-relay.cilium.io"  # the relay's certificate names *.hubble-relay.cilium.io
+# The relay's certificate names *.hubble-relay.cilium.io
+server_name = "egress-atlas.hubble-relay.cilium.io"
 ca = "/etc/egress-atlas/relay/ca.crt"
-certificate = "/etc/egress-atlas/relay/tls.crt"      # where it asks clients for one; leave both out otherwise
+# Where it asks clients for one; leave both out otherwise
+certificate = "/etc/egress-atlas/relay/tls.crt"
 key = "/etc/egress-atlas/relay/tls.key"
-connect = "10s"       # how long connecting and the beginning of the answer may take
-idle = "5m"           # how long the stream may be silent before it is taken for dead
+# How long connecting and the beginning of the answer may take
+connect = "10s"
+# How long the stream may be silent before it is taken for dead
+idle = "5m"
 
-# Calico's Goldmane. It has no addresses: edges and verdicts inside the cluster, nothing to name outside.
+# Calico's Goldmane. It has no addresses: edges and verdicts inside the
+# cluster, nothing to name outside.
 [[goldmane]]
 address = "tls://goldmane.calico-system.svc:7443"
 ca = "/etc/egress-atlas/goldmane/ca.crt"
@@ -254,9 +263,11 @@ key = "/etc/egress-atlas/goldmane/tls.key"
 [[antrea]]
 address = "tls://flow-aggregator.flow-aggregator.svc:14740"
 ca = "/etc/egress-atlas/antrea/ca.crt"
-token = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # later than 2.7; never sent without TLS
+# Later than 2.7; never sent without TLS
+token = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
-# IPFIX of Antrea's flow exporters or aggregator; `udp://` loses what it loses, and sequence numbers tell how much.
+# IPFIX of Antrea's flow exporters or aggregator; `udp://` loses what it
+# loses, and sequence numbers tell how much.
 [[ipfix]]
 listen = "tcp://0.0.0.0:4739"
 allow = ["10.244.0.0/16"]
@@ -265,7 +276,9 @@ idle = "1h"
 
 [[ipfix]]
 listen = "udp://0.0.0.0:4739"
-templates = "30m"     # how long a template is good without being sent again: three times the exporter's refresh
+# How long a template is good without being sent again: three times the
+# exporter's refresh
+templates = "30m"
 "#;
 
 #[cfg(test)]
