@@ -80,6 +80,10 @@ impl Encoder {
             self.time(gap.from);
             self.time(gap.until);
         }
+        self.count(activity.alive_at.len());
+        for minute in &activity.alive_at {
+            self.u32(*minute);
+        }
     }
 }
 
@@ -180,6 +184,9 @@ impl<'a> Decoder<'a> {
             }
             activity.known_gaps.insert(Gap { from, until });
         }
+        for _ in 0..self.count(4)? {
+            activity.alive_at.insert(self.minute()?);
+        }
         Ok(activity)
     }
 }
@@ -210,6 +217,7 @@ mod tests {
                 lost: lost.into_iter().map(|(place, events)| (place.into(), events)).collect(),
                 lost_at: [3, 4].into(),
                 known_gaps: [Gap { from: Timestamp::from_nanos(1), until: Timestamp::from_nanos(2) }].into(),
+                alive_at: [4, 5, 9].into(),
             };
             let mut encoder = Encoder::default();
             encoder.activity(&activity);

@@ -98,6 +98,17 @@ pub(super) fn number(table: &Table<'_>, key: &str, default: u64) -> Result<u64, 
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| value.refuse(&text, "write a whole number above 0"))
 }
 
+/// A pattern as the follower reads it; whether a file matches is not looked at.
+fn pattern(text: &str) -> Result<String, String> {
+    match glob::Pattern::new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!(
+            "{} (at character {}); write a path, `*`, `?`, `[a-z]`, or `**` between slashes",
+            error.msg, error.pos
+        )),
+    }
+}
+
 impl CollectSettings {
     /// Reads the text of `file`.
     pub fn parse(text: &str, file: &str) -> Result<Self, DocumentError> {
@@ -130,7 +141,7 @@ impl CollectSettings {
         for table in root.tables("hubble")? {
             table.expect_keys(&["path", "cluster"])?;
             settings.hubble.push(HubbleFiles {
-                path: table.require("path")?.text()?.to_owned(),
+                path: table.require("path")?.read(pattern)?,
                 cluster: table.get("cluster").map_or(Ok(cluster), |value| value.text())?.to_owned(),
             });
         }
@@ -210,10 +221,10 @@ idle = "1h"           # silent for so long, a peer is taken for dead
 # certificate of its own to show; others have.
 [[dnstap]]
 listen = "tls://0.0.0.0:6001"
-# read again when the files change
+# Read again when the files change
 certificate = "/etc/egress-atlas/tls/tls.crt"
 key = "/etc/egress-atlas/tls/tls.key"
-# only who shows a certificate of this; leave it out for everybody
+# Only who shows a certificate of this; leave it out for everybody
 client_ca = "/etc/egress-atlas/clients/ca.crt"
 
 [[dnstap]]
@@ -229,15 +240,15 @@ cluster = "prod-eu"
 # is on.
 [[relay]]
 address = "tls://hubble-relay.kube-system.svc:443"
-# the relay's certificate names *.hubble-relay.cilium.io
+# The relay's certificate names *.hubble-relay.cilium.io
 server_name = "egress-atlas.hubble-relay.cilium.io"
 ca = "/etc/egress-atlas/relay/ca.crt"
-# where it asks clients for one; leave both out otherwise
+# Where it asks clients for one; leave both out otherwise
 certificate = "/etc/egress-atlas/relay/tls.crt"
 key = "/etc/egress-atlas/relay/tls.key"
-# how long connecting and the beginning of the answer may take
+# How long connecting and the beginning of the answer may take
 connect = "10s"
-# how long the stream may be silent before it is taken for dead
+# How long the stream may be silent before it is taken for dead
 idle = "5m"
 
 # Calico's Goldmane. It has no addresses: edges and verdicts inside the
@@ -252,7 +263,7 @@ key = "/etc/egress-atlas/goldmane/tls.key"
 [[antrea]]
 address = "tls://flow-aggregator.flow-aggregator.svc:14740"
 ca = "/etc/egress-atlas/antrea/ca.crt"
-# later than 2.7; never sent without TLS
+# Later than 2.7; never sent without TLS
 token = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 # IPFIX of Antrea's flow exporters or aggregator; `udp://` loses what it
@@ -265,7 +276,7 @@ idle = "1h"
 
 [[ipfix]]
 listen = "udp://0.0.0.0:4739"
-# how long a template is good without being sent again: three times the
+# How long a template is good without being sent again: three times the
 # exporter's refresh
 templates = "30m"
 "#;
@@ -302,6 +313,10 @@ mod tests {
         check(
             "store = \"s\"\n[[hubble]]\npaht = \"x\"\n",
             "c.toml line 3: unknown key `paht` in `[[hubble]]`; did you mean `path`?",
+        );
+        check(
+            "store = \"s\"\n[[hubble]]\npath = \"/var/log/[x\"\n",
+            "c.toml line 3: `path` cannot be `/var/log/[x`: invalid range pattern (at character 9); write a path, `*`, `?`, `[a-z]`, or `**` between slashes",
         );
     }
 }

@@ -48,6 +48,12 @@ pub(super) fn run(args: &CollectArgs, context: &mut Context<'_>) -> anyhow::Resu
             settings.hubble.len(),
             settings.feeds.len()
         )?;
+        for files in &settings.hubble {
+            let is_there = |found: Result<PathBuf, glob::GlobError>| found.is_ok_and(|path| path.is_file());
+            if !glob::glob(&files.path).is_ok_and(|mut found| found.any(is_there)) {
+                context.say(&format!("warning: no file matches `{}` now", files.path));
+            }
+        }
         return Ok(ExitStatus::Good);
     }
     let journal = Journal::new(std::io::stderr(), system_now);

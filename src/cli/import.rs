@@ -1,6 +1,6 @@
 //! `import`: files into a store, each content once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -8,6 +8,7 @@ use clap::Args;
 use super::Context;
 use super::traffic::{instant, once_each, with_progress};
 use crate::error::ExitStatus;
+use crate::lake::{compact, retention};
 use crate::model::Account;
 use crate::read::{InputFile, InputSpec};
 use crate::task::{ImportOptions, Imported, Outcome, Progress, import};
@@ -69,6 +70,8 @@ pub(super) fn run(args: &ImportArgs, context: &mut Context<'_>) -> anyhow::Resul
     for one in &imported {
         say(one, context);
     }
+    say_retention(&args.store, &imported, context);
+    tidy(&args.store, context)?;
     let mut all = Account::default();
     for one in &imported {
         all.absorb(&one.account);
@@ -133,6 +136,30 @@ fn say(one: &Imported, context: &mut Context<'_>) {
     }
 }
 
+/// Warns of days that the store's collector is about to remove, or has removed.
+fn say_retention(store: &Path, imported: &[Imported], context: &mut Context<'_>) {
+    let Some(kept) = retention(store) else { return };
+    let oldest = context.now.plus_nanos(i64::try_from(kept.as_nanos()).unwrap_or(i64::MAX).saturating_neg());
+    let is_old = |one: &&Imported| one.first_day.is_some_and(|day| day < oldest.day());
+    let old: Vec<&Imported> = imported.iter().filter(is_old).collect();
+    if let Some(first) = old.first() {
+        context.say(&format!(
+            "warning: {} of these files have rows from before {}, the first: `{}`; the collector of this store keeps days for {} h and removes such rows: import them into a store of their own",
+            old.len(),
+            oldest.date(),
+            first.input,
+            kept.as_secs() / 3_600
+        ));
+    }
+}
+
+/// Merges the small files that many inputs leave.
+fn tidy(store: &Path, context: &Context<'_>) -> anyhow::Result<()> {
+    let now = u64::try_from(context.now.nanos()).unwrap_or(0);
+    compact(store, std::time::UNIX_EPOCH + std::time::Duration::from_nanos(now))?;
+    Ok(())
+}
+
 /// Copies standard input to a temporary file, which is kept as long as the result.
 fn spool(files: &mut [InputFile]) -> anyhow::Result<Option<tempfile::NamedTempFile>> {
     let Some(file) = files.iter_mut().find(|file| file.is_stdin()) else { return Ok(None) };
@@ -143,7 +170,7 @@ fn spool(files: &mut [InputFile]) -> anyhow::Result<Option<tempfile::NamedTempFi
 }
 
 /// One import at a time: two could take the same file for new.
-fn lock(store: &std::path::Path) -> anyhow::Result<std::fs::File> {
+fn lock(store: &Path) -> anyhow::Result<std::fs::File> {
     let path = store.join("import.lock");
     let name = || format!("`{}`: cannot be written; check the folder's permissions and free space", path.display());
     std::fs::create_dir_all(store).with_context(name)?;

@@ -9,15 +9,14 @@ use clap::{Args, ValueEnum};
 use super::Context;
 use super::baseline::read_baseline;
 use super::replay::{Profiles, policies_of};
-use super::traffic::TrafficArgs;
+use super::traffic::{self, TrafficArgs, object_files};
 use super::write::write_text;
 use crate::catalog::Settings;
 use crate::error::ExitStatus;
 use crate::kube::Inventory;
-use crate::model::Account;
 use crate::policy::names::PolicyName;
 use crate::policy::{Dialect, PolicySet};
-use crate::read::{InputSpec, open_bytes};
+use crate::read::{InputFile, InputSpec};
 use crate::replay::{Evaluator, replay};
 use crate::report::{
     AtlasDocument, Environment, Judged, PlanInput, PolicyObject, cluster_folder, plan, plan_json, plan_markdown,
@@ -174,22 +173,15 @@ fn environments(
 }
 
 fn inventory(paths: &[String], baseline: &AtlasDocument) -> anyhow::Result<Inventory> {
-    let mut inventory = Inventory::default();
-    for path in paths {
-        for file in InputSpec::parse(path)?.files()? {
-            let name = file.path.display().to_string();
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut open_bytes(&file)?, &mut bytes)
-                .with_context(|| format!("`{name}`: Kubernetes objects"))?;
-            let mut clusters = baseline.clusters.keys();
-            let only = clusters.next().filter(|_| clusters.next().is_none());
-            let Some(cluster) = file.cluster.as_ref().or(only) else {
-                bail!("`{name}`: of which cluster? The baseline has several; write --kube NAME={name}");
-            };
-            inventory.add(cluster, &bytes, &mut Account::default());
-        }
-    }
-    Ok(inventory)
+    let unnamed = |file: &InputFile| {
+        let mut clusters = baseline.clusters.keys();
+        let Some(only) = clusters.next().filter(|_| clusters.next().is_none()) else {
+            let name = file.path.display();
+            bail!("`{name}`: of which cluster? The baseline has several; write --kube NAME={name}");
+        };
+        Ok(only.clone())
+    };
+    traffic::inventory(&object_files(paths)?, unnamed, &mut Vec::new())
 }
 
 /// Objects of each namespace, and what a replay of the baseline makes of it.

@@ -2,12 +2,13 @@
 //!
 //! In: the folder of `--store` and the asked window. Out: folds, accounts, and what the ledger knows of coverage.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Context;
 use crate::attribute::{Evidence, Fold};
-use crate::lake::{ImportRecord, Imports, LedgerRow, ScanOptions, read_ledger};
+use crate::lake::{ImportRecord, Imports, LedgerRow, ScanOptions};
+use crate::model::{Activity, SourceKind, Timestamp};
 use crate::summary::InputAccount;
 use crate::task::slices::{Manifest, Merged, Taught};
 use crate::task::{IngestOptions, Progress, read_store};
@@ -49,9 +50,8 @@ impl Stored {
             ..ScanOptions::default()
         };
         let read = read_store(root, &name, &options, ingest, progress)?;
-        let imports: Vec<ImportRecord> = Imports::read(root)?.records().into_iter().cloned().collect();
-        let asked = ScanOptions { since: ingest.limits.since, until: ingest.limits.until, ..ScanOptions::default() };
-        let ledger = read_ledger(root, &asked)?;
+        let imports = Imports::read(root)?.told();
+        let ledger = read.ledger;
         let mut taught = Taught::default();
         for row in &ledger {
             taught.add(row);
@@ -67,7 +67,7 @@ impl Stored {
             passed_over: [plan.files_passed_over, plan.groups_passed_over, plan.rows_passed_over],
             name,
         };
-        stored.note_arrivals();
+        stored.note_arrivals(ingest.limits.since, ingest.limits.until);
         Ok(stored)
     }
 
@@ -83,13 +83,15 @@ impl Stored {
             passed_over: manifest.plan.passed_over,
             name: name_of(&manifest.plan.store_as_given),
         };
-        stored.note_arrivals();
+        let (since, until) = manifest.plan.asked.window();
+        stored.note_arrivals(since, until);
         stored
     }
 
     /// Notes what happened to records before they were rows.
-    fn note_arrivals(&mut self) {
+    fn note_arrivals(&mut self, since: Option<Timestamp>, until: Option<Timestamp>) {
         let broken: Vec<String> = (self.imports.iter())
+            .filter(|import| may_miss(import, since, until))
             .filter_map(|import| Some(format!("`{}`: {}", import.input, import.problem.as_ref()?)))
             .collect();
         let Some(input) = self.inputs.first_mut() else { return };
@@ -111,9 +113,16 @@ impl Stored {
     /// Adds what the ledger knows to the coverage of the sources: that they were there and had nothing to say, that they
     /// were away, and what they lost.
     pub(super) fn teach(&self, evidence: &mut Evidence, unnamed: &str) {
+        let mut known: BTreeMap<(SourceKind, Box<str>, Box<str>), Activity> = BTreeMap::new();
         for ((kind, cluster, source), activity) in &self.taught.activity {
             let cluster = if cluster.is_empty() { unnamed.into() } else { cluster.clone() };
-            evidence.activity.entry((*kind, cluster, source.clone())).or_default().absorb(activity.clone());
+            known.entry((*kind, cluster, source.clone())).or_default().absorb(activity.clone());
+        }
+        for (source, activity) in known {
+            // To have been connected is no event.
+            if evidence.activity.contains_key(&source) || !activity.lost.is_empty() || !activity.known_gaps.is_empty() {
+                evidence.activity.entry(source).or_default().absorb(activity);
+            }
         }
     }
 
@@ -135,6 +144,17 @@ impl Stored {
             }
         }
     }
+}
+
+/// Whether what an import that broke off does not have may lie between `since` and `until`. What follows its last row is missing; a log
+/// is rotated at least daily, so that this reaches no further than the day after.
+fn may_miss(import: &ImportRecord, since: Option<Timestamp>, until: Option<Timestamp>) -> bool {
+    let Some((first, last)) = import.first_day.zip(import.last_day).filter(|_| !import.has_undated) else {
+        return true;
+    };
+    let day = |day: u32| Timestamp::from_nanos(i64::from(day).saturating_mul(86_400_000_000_000));
+    let asked = ScanOptions { since, until, ..ScanOptions::default() };
+    asked.asks_for(day(first), day(last.saturating_add(2)).plus_nanos(-1))
 }
 
 /// What outputs call a store.

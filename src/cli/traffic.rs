@@ -175,7 +175,7 @@ impl TrafficArgs {
         let objects = self.objects()?;
         let names = shown_names(files.iter().chain(&objects));
         let (unnamed, mut warnings) = self.unnamed_cluster(&read.folds);
-        let inventory = inventory(&objects, &unnamed, &mut inputs)?;
+        let inventory = inventory(&objects, |_| Ok(unnamed.clone()), &mut inputs)?;
         for input in &mut inputs {
             if let Some(name) = names.get(&*input.name) {
                 input.name = name.as_str().into();
@@ -208,7 +208,7 @@ impl TrafficArgs {
 
     /// The Kubernetes objects alone, for commands that read no traffic.
     pub(super) fn inventory_of(&self, unnamed: &str) -> anyhow::Result<Inventory> {
-        inventory(&self.objects()?, unnamed, &mut Vec::new())
+        inventory(&self.objects()?, |_| Ok(unnamed.to_owned()), &mut Vec::new())
     }
 
     pub(super) fn settings(&self) -> anyhow::Result<Settings> {
@@ -269,13 +269,8 @@ impl TrafficArgs {
         }
     }
 
-    /// All files of Kubernetes objects.
     fn objects(&self) -> anyhow::Result<Vec<InputFile>> {
-        let mut files = Vec::new();
-        for text in &self.kube {
-            files.extend(InputSpec::parse(text)?.files()?);
-        }
-        once_each(files)
+        object_files(&self.kube)
     }
 }
 
@@ -302,22 +297,41 @@ pub(super) fn once_each(files: Vec<InputFile>) -> anyhow::Result<Vec<InputFile>>
     Ok(files)
 }
 
-fn inventory(files: &[InputFile], unnamed: &str, inputs: &mut Vec<InputAccount>) -> anyhow::Result<Inventory> {
-    /// Objects beyond this are no export of one cluster.
-    const KUBE_BYTES_MAX: u64 = 1 << 30;
+/// All files that `--kube` names, each once.
+pub(super) fn object_files(texts: &[String]) -> anyhow::Result<Vec<InputFile>> {
+    let mut files = Vec::new();
+    for text in texts {
+        files.extend(InputSpec::parse(text)?.files()?);
+    }
+    once_each(files)
+}
+
+/// Objects beyond this are no export of one cluster.
+const KUBE_BYTES_MAX: u64 = 1 << 30;
+
+/// Reads Kubernetes objects; `unnamed` tells the cluster of a file that the user gave none.
+pub(super) fn inventory(
+    files: &[InputFile],
+    unnamed: impl Fn(&InputFile) -> anyhow::Result<String>,
+    inputs: &mut Vec<InputAccount>,
+) -> anyhow::Result<Inventory> {
     let mut inventory = Inventory::default();
     for file in files {
         let path = file.path.display().to_string();
         let mut bytes = Vec::new();
-        let mut reader = std::io::Read::take(open_bytes(file)?, KUBE_BYTES_MAX);
+        let mut reader = std::io::Read::take(open_bytes(file)?, KUBE_BYTES_MAX + 1);
         std::io::Read::read_to_end(&mut reader, &mut bytes).with_context(|| format!("`{path}`: Kubernetes objects"))?;
+        if bytes.len() as u64 > KUBE_BYTES_MAX {
+            bail!("`{path}`: more than 1 GiB of Kubernetes objects; export fewer kinds, or one namespace to a file");
+        }
         if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
             bail!(
                 "`{path}`: the text is UTF-16, as older PowerShell writes with `>`; write it as UTF-8, as in `kubectl get ... -o json | Out-File -Encoding utf8 {path}`"
             );
         }
+        let cluster = file.cluster.clone().map_or_else(|| unnamed(file), Ok)?;
         let mut account = Account::default();
-        inventory.add(file.cluster.as_deref().unwrap_or(unnamed), &bytes, &mut account);
+        inventory.add(&cluster, &bytes, &mut account);
         if account.used == 0 && account.excluded_total() == 0 {
             bail!(
                 "`{path}`: no Kubernetes objects in it; --kube takes what `kubectl get pods,services,nodes -A -o json` prints"

@@ -18,7 +18,7 @@ use super::journal::Journal;
 use super::metrics::Metrics;
 use super::server::{Bound, Shared, bind, serve};
 use super::spool::{Positions, Quota, Spool, SpoolOptions, Spooled, advance, positions_path};
-use super::tail::Tail;
+use super::tail::{Seen, Tail};
 use super::tls::{TlsError, TlsServer, check};
 use super::wal::{Record, SegmentReader, segment_number, segments};
 use super::{http, ipfix};
@@ -32,6 +32,8 @@ pub type Clock = fn() -> Timestamp;
 pub trait Sealer: Send {
     /// Puts a segment into the store, whole or not at all. A segment that is there already may come again.
     fn seal(&mut self, segment: &Path) -> Result<Sealed, String>;
+    /// The number of the last segment that is in the store.
+    fn through(&self) -> Option<u64>;
     /// Merges small files, removes old days; what was done, in words, if anything.
     fn tidy(&mut self) -> Result<Option<String>, String>;
 }
@@ -45,10 +47,12 @@ pub struct Sealed {
     pub answers: u64,
     /// Records that were broken.
     pub rejected: u64,
-    /// Events that the records themselves say are lost.
+    /// Events that the records themselves say are lost, and one for a damaged segment.
     pub lost: u64,
     /// Bytes behind the last whole record: a crash cut them.
     pub cut_bytes: u64,
+    /// Whether there are whole records behind the first that cannot be read: no crash leaves that.
+    pub is_damaged: bool,
 }
 
 /// Why the collector cannot begin.
@@ -78,6 +82,16 @@ pub enum CollectError {
         path: String,
         /// The system's reason.
         source: std::io::Error,
+    },
+    /// The file that tells how far files were read.
+    #[error(
+        "`{path}`: {reason}; it tells how far the followed files were read. Put it right, or remove it: then they are read from their beginnings, and what the store has of them comes twice"
+    )]
+    Positions {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
     },
     /// The runtime.
     #[error("cannot begin: {0}")]
@@ -113,7 +127,8 @@ pub fn run(
         .map_err(CollectError::Runtime)?;
     let metrics = Arc::new(Metrics::default());
     let left = segments(store).map_err(failed)?;
-    let resumed = resume(store, &left, &metrics).map_err(failed)?;
+    let positions = positions(store)?;
+    let resumed = resume((positions, sealer.through()), &left, &metrics).map_err(failed)?;
     let (segment_out, segment_in) = blocking::channel();
     for segment in left {
         drop(segment_out.send(segment));
@@ -155,22 +170,32 @@ pub fn run(
     outcome
 }
 
+/// How far files were read in an earlier run, as far as its segments do not tell.
+fn positions(store: &Path) -> Result<Positions, CollectError> {
+    let path = positions_path(store);
+    let broken = |reason: String| CollectError::Positions { path: path.display().to_string(), reason };
+    match std::fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text).map_err(|error| broken(error.to_string())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(error) => Err(broken(error.to_string())),
+    }
+}
+
 struct Resumed {
     next_number: u64,
     positions: Positions,
 }
 
 /// Where an earlier run left off.
-fn resume(store: &Path, left: &[PathBuf], metrics: &Metrics) -> std::io::Result<Resumed> {
-    let mut positions: Positions = match std::fs::read(positions_path(store)) {
-        // A file that does not parse would be ours and broken; reading files again is better than not starting.
-        Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
-        Err(_) => BTreeMap::new(),
-    };
-    let sealed = std::fs::read_to_string(store.join("state").join("sealed")).ok();
-    let mut next_number = sealed.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).map_or(0, |last| last + 1);
+fn resume(
+    (mut positions, through): (Positions, Option<u64>),
+    left: &[PathBuf],
+    metrics: &Metrics,
+) -> std::io::Result<Resumed> {
+    // A segment whose number was in the store before would be taken for that one.
+    let mut next_number = through.map_or(0, |last| last.saturating_add(1));
     for segment in left {
-        next_number = next_number.max(segment_number(segment).map_or(0, |number| number + 1));
+        next_number = next_number.max(segment_number(segment).map_or(0, |number| number.saturating_add(1)));
         Metrics::add(&metrics.backlog_bytes, std::fs::metadata(segment)?.len());
         let mut reader = SegmentReader::open(segment)?;
         while let Some(record) = reader.next_record()? {
@@ -238,7 +263,17 @@ fn seal_one(
             }
         }
     };
-    if let Err(error) = std::fs::remove_file(segment) {
+    if done.is_damaged {
+        let fields: [(&str, &dyn std::fmt::Display); 2] =
+            [("segment", &segment.display()), ("unread_bytes", &done.cut_bytes)];
+        journal.warn("segment is damaged: what can be read is in the store, the file is set aside", &fields);
+    }
+    let cleared = if done.is_damaged {
+        std::fs::rename(segment, segment.with_extension("damaged"))
+    } else {
+        std::fs::remove_file(segment)
+    };
+    if let Err(error) = cleared {
         journal.warn("segment is in the store and cannot be removed", &[("error", &error)]);
     }
     let freed = metrics.backlog_bytes.load(Ordering::Relaxed).min(bytes);
@@ -332,7 +367,7 @@ async fn listen(
             clock,
             stop: stopped,
             positions,
-            settled: BTreeMap::new(),
+            seen: Seen::default(),
         };
         std::thread::spawn(move || tail.run())
     });

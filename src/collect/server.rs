@@ -269,9 +269,7 @@ async fn act(
         Event::Stop(bytes) => {
             // FINISH says that everything is kept, so it is said when that is so.
             let (kept, told) = oneshot::channel();
-            let at = (shared.clock)();
-            let mark = Record::Opened { session: number, origin: settings.listen.to_string(), at };
-            let asked = shared.queue.send(Spooled { record: Some(mark), kept: Some(kept) }).await;
+            let asked = shared.queue.send(Spooled { record: None, kept: Some(kept) }).await;
             if asked.is_ok() && told.await.is_ok() {
                 drop(timeout(REPLY, stream.write_all(&bytes)).await);
             }

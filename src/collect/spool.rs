@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::durable::{sync_folder, write_atomically};
+use super::durable::{make_folder, sync_folder, write_atomically};
 use super::journal::Journal;
 use super::metrics::Metrics;
 use super::wal::{Record, wal_folder};
@@ -40,21 +40,37 @@ impl Spooled {
 
 /// The longest segment.
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+/// What is written is synced when so much waits, however long `sync` is: it is held in memory until then.
+const UNSYNCED_BYTES_MAX: usize = 8 << 20;
 /// How long to wait before a write that failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Room for the log, in bytes; for tests that need a full disk. The default is no limit but the disk's.
+/// Room for the log, in bytes, and syncs that fail; for tests that need a bad disk. The default is no limit but the disk's.
 #[derive(Clone, Debug, Default)]
-pub struct Quota(Option<Arc<AtomicU64>>);
+pub struct Quota {
+    bytes: Option<Arc<AtomicU64>>,
+    failures: Option<Arc<AtomicU64>>,
+}
 
 impl Quota {
     /// So many bytes and no more, until the number is raised.
     pub fn limited(bytes: Arc<AtomicU64>) -> Self {
-        Self(Some(bytes))
+        Self { bytes: Some(bytes), failures: None }
+    }
+
+    /// Of the next 64 syncs those fail whose bit is set, the first that of the lowest bit.
+    pub fn failing(failures: Arc<AtomicU64>) -> Self {
+        Self { bytes: None, failures: Some(failures) }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let Some(failures) = &self.failures else { return Ok(()) };
+        let before = failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |bits| Some(bits >> 1)).unwrap_or(0);
+        if before & 1 == 1 { Err(io::Error::other("the test's disk is bad")) } else { Ok(()) }
     }
 
     fn take(&self, bytes: u64) -> io::Result<()> {
-        let Some(left) = &self.0 else { return Ok(()) };
+        let Some(left) = &self.bytes else { return Ok(()) };
         let taken = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(bytes));
         taken.map(|_| ()).map_err(|_| io::ErrorKind::StorageFull.into())
     }
@@ -73,11 +89,15 @@ pub(super) struct SpoolOptions {
 /// Where each followed file was read to, in bytes, and each gRPC source, in nanoseconds of its events, as far as it is on disk.
 pub(super) type Positions = BTreeMap<u64, u64>;
 
-/// Takes note of how far a record reaches in its file, or in the time of its source.
+/// Takes note of how far a record reaches in its file, or in the time of its source, or that its file is gone.
 pub(super) fn advance(positions: &mut Positions, record: &Record) {
     let (key, to) = match record {
         Record::Lines { key, from, lines, .. } => (key, from.saturating_add(lines.len() as u64)),
         Record::Messages { key, until, .. } if *until > 0 => (key, *until),
+        Record::Gone { key } => {
+            positions.remove(key);
+            return;
+        }
         _ => return,
     };
     let end = positions.entry(*key).or_default();
@@ -100,6 +120,12 @@ pub(super) struct Spool {
     positions: Positions,
     waiting: Vec<oneshot::Sender<()>>,
     stopping: Arc<AtomicBool>,
+    /// Whether the last sync failed, and that was told.
+    is_failing: bool,
+    /// Whether positions could not be written, and that was told.
+    has_no_positions: bool,
+    /// Segments that go before the open one.
+    done: Vec<PathBuf>,
 }
 
 struct Open {
@@ -108,6 +134,11 @@ struct Open {
     bytes: u64,
     since: Instant,
     unsynced_since: Option<Instant>,
+    /// What was written since the last sync. After a failed one nobody knows what of it is on the disk, and a later success proves
+    /// nothing (the system forgets what it could not write).
+    unsynced: Vec<u8>,
+    /// A sync of this file failed: what is unsynced goes to another one.
+    is_suspect: bool,
 }
 
 impl Spool {
@@ -119,7 +150,20 @@ impl Spool {
         (next_number, positions): (u64, Positions),
         stopping: Arc<AtomicBool>,
     ) -> Self {
-        Self { options, metrics, journal, sealed, next_number, open: None, positions, waiting: Vec::new(), stopping }
+        Self {
+            options,
+            metrics,
+            journal,
+            sealed,
+            next_number,
+            open: None,
+            positions,
+            waiting: Vec::new(),
+            stopping,
+            is_failing: false,
+            has_no_positions: false,
+            done: Vec::new(),
+        }
     }
 
     /// How often the clock must be looked at.
@@ -145,8 +189,15 @@ impl Spool {
                 self.rotate();
             }
         }
-        self.sync();
-        self.rotate();
+        for _ in 0..4 {
+            self.rotate();
+            if self.open.is_none() {
+                return;
+            }
+            std::thread::sleep(RETRY);
+        }
+        let left = self.open.as_ref().map_or(0, |open| open.unsynced.len());
+        self.journal.warn("stopped while the log cannot be synced", &[("bytes_at_risk", &left)]);
     }
 
     fn is_due(&self) -> bool {
@@ -156,7 +207,11 @@ impl Spool {
 
     /// Writes one record, however long that takes.
     fn keep(&mut self, spooled: Spooled) {
-        let Some(record) = spooled.record else { return };
+        let Some(record) = spooled.record else {
+            // Nothing to write: whoever asks wants to know when everything before is on the disk.
+            self.waiting.extend(spooled.kept);
+            return;
+        };
         let bytes = record.encode();
         let mut patience = 0;
         loop {
@@ -183,6 +238,9 @@ impl Spool {
         }
         advance(&mut self.positions, &record);
         self.waiting.extend(spooled.kept);
+        if self.open.as_ref().is_some_and(|open| open.unsynced.len() >= UNSYNCED_BYTES_MAX) {
+            self.sync();
+        }
         if self.open.as_ref().is_some_and(|open| open.bytes >= SEGMENT_BYTES_MAX) {
             self.rotate();
         }
@@ -201,6 +259,9 @@ impl Spool {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.open.as_ref().is_some_and(|open| open.is_suspect) {
+            self.save()?;
+        }
         self.options.quota.take(bytes.len() as u64)?;
         if self.open.is_none() {
             self.open = Some(self.create()?);
@@ -213,6 +274,7 @@ impl Spool {
             return Err(error);
         }
         open.bytes += bytes.len() as u64;
+        open.unsynced.extend_from_slice(bytes);
         open.unsynced_since.get_or_insert_with(Instant::now);
         Metrics::add(&self.metrics.log_bytes, bytes.len() as u64);
         Metrics::add(&self.metrics.backlog_bytes, bytes.len() as u64);
@@ -221,44 +283,109 @@ impl Spool {
 
     fn create(&mut self) -> io::Result<Open> {
         let folder = wal_folder(&self.options.store);
-        fs::create_dir_all(&folder)?;
+        make_folder(&folder)?;
         let path = folder.join(format!("{:016x}.wal", self.next_number));
-        let file = File::options().write(true).create_new(true).open(&path)?;
-        sync_folder(&folder)?;
+        // Whatever becomes of this file, the next try has a name of its own.
         self.next_number += 1;
-        Ok(Open { file, path, bytes: 0, since: Instant::now(), unsynced_since: None })
+        let file = File::options().write(true).create_new(true).open(&path)?;
+        if let Err(error) = self.options.quota.sync().and_then(|()| sync_folder(&folder)) {
+            // If it stays, it is an empty segment.
+            drop(fs::remove_file(&path));
+            return Err(error);
+        }
+        Ok(Open {
+            file,
+            path,
+            bytes: 0,
+            since: Instant::now(),
+            unsynced_since: None,
+            unsynced: Vec::new(),
+            is_suspect: false,
+        })
     }
 
-    fn sync(&mut self) {
-        let Some(open) = &mut self.open else { return };
-        if open.unsynced_since.is_none() && self.waiting.is_empty() {
-            return;
+    /// Puts what is unsynced in a suspect segment into a new one, and hands on what the old one has on the disk.
+    fn save(&mut self) -> io::Result<()> {
+        let Some(suspect) = self.open.as_ref().filter(|open| open.is_suspect) else { return Ok(()) };
+        let kept = suspect.bytes.saturating_sub(suspect.unsynced.len() as u64);
+        let unsynced = suspect.unsynced.clone();
+        // Or these records would come twice.
+        suspect.file.set_len(kept)?;
+        let mut fresh = self.create()?;
+        let written = fresh.file.write_all(&unsynced).and_then(|()| self.options.quota.sync());
+        if let Err(error) = written.and_then(|()| fresh.file.sync_data()) {
+            drop(fs::remove_file(&fresh.path));
+            return Err(error);
         }
-        match open.file.sync_data() {
+        fresh.bytes = unsynced.len() as u64;
+        let Some(suspect) = self.open.replace(fresh) else { return Ok(()) };
+        if kept == 0 {
+            // If it stays, it is an empty segment.
+            drop(fs::remove_file(&suspect.path));
+        } else {
+            self.done.push(suspect.path);
+        }
+        Ok(())
+    }
+
+    /// Has everything on the disk, and tells those who wait for it; `false` when that is not so.
+    fn sync(&mut self) -> bool {
+        match self.try_sync() {
             Ok(()) => {
-                open.unsynced_since = None;
+                self.is_failing = false;
                 // Who asked may have gone.
                 self.waiting.drain(..).for_each(|waiting| {
                     waiting.send(()).ok();
                 });
+                true
             }
-            Err(error) => self.journal.warn("the log cannot be synced", &[("error", &error)]),
+            Err(error) => {
+                Metrics::add(&self.metrics.write_failures, 1);
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    self.journal.warn("the log cannot be synced; it is tried again", &[("error", &error)]);
+                }
+                false
+            }
         }
+    }
+
+    fn try_sync(&mut self) -> io::Result<()> {
+        let Some(open) = self.open.as_mut().filter(|open| !open.unsynced.is_empty()) else { return Ok(()) };
+        if !open.is_suspect {
+            match self.options.quota.sync().and_then(|()| open.file.sync_data()) {
+                Ok(()) => {
+                    open.unsynced.clear();
+                    open.unsynced_since = None;
+                    return Ok(());
+                }
+                Err(_) => open.is_suspect = true,
+            }
+        }
+        self.save()
     }
 
     /// Hands the open segment on.
     fn rotate(&mut self) {
-        self.sync();
+        // What is not on the disk is not handed on, and no position behind it is written.
+        if !self.sync() {
+            return;
+        }
         let Some(open) = self.open.take() else { return };
         let text = serde_json::to_string(&self.positions).unwrap_or_default();
         // The segment says the same: without this file it must stay.
         if let Err(error) = write_atomically(&positions_path(&self.options.store), text.as_bytes()) {
-            self.journal.warn("positions cannot be written", &[("error", &error)]);
+            if !std::mem::replace(&mut self.has_no_positions, true) {
+                self.journal.warn("positions cannot be written; it is tried again", &[("error", &error)]);
+            }
             self.open = Some(open);
             return;
         }
-        // The receiver is gone only when the program ends; the segment is found at the next start.
-        drop(self.sealed.send(open.path));
+        self.has_no_positions = false;
+        self.done.push(open.path);
+        for path in self.done.drain(..) {
+            // The receiver is gone only when the program ends; the segment is found at the next start.
+            drop(self.sealed.send(path));
+        }
     }
 }
 
@@ -268,31 +395,108 @@ mod tests {
     use crate::collect::wal::{SegmentReader, segments};
     use crate::model::Timestamp;
 
-    #[test]
-    fn a_full_disk_stops_the_taking_and_loses_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let room = Arc::new(AtomicU64::new(2_000));
-        let options = SpoolOptions {
-            store: folder.path().to_owned(),
-            sync: Duration::from_millis(20),
-            flush: Duration::from_mins(1),
-            backlog_bytes: u64::MAX,
-            quota: Quota::limited(room.clone()),
-        };
-        let metrics = Arc::new(Metrics::default());
-        let journal = Journal::new(std::io::sink(), || Timestamp::from_nanos(0));
-        let (sealed, _segments) = blocking::channel();
-        let stopping = Arc::new(AtomicBool::new(false));
-        let spool = Spool::new(options, metrics.clone(), journal, sealed, (0, Positions::new()), stopping);
-        let (queue, mut spooled) = mpsc::channel(4);
-        let running = std::thread::spawn(move || spool.run(&mut spooled));
-        let record = |number: u64| Record::Frames {
+    fn record(number: u64) -> Record {
+        Record::Frames {
             session: number,
             origin: "tcp://test".to_owned(),
             cluster: String::new(),
             arrived: Timestamp::from_nanos(1),
             frames: vec![7; 100],
+        }
+    }
+
+    fn spool(store: &Path, quota: Quota, metrics: &Arc<Metrics>) -> Spool {
+        let options = SpoolOptions {
+            store: store.to_owned(),
+            sync: Duration::from_millis(20),
+            flush: Duration::from_mins(1),
+            backlog_bytes: u64::MAX,
+            quota,
         };
+        let journal = Journal::new(std::io::sink(), || Timestamp::from_nanos(0));
+        let (sealed, _segments) = blocking::channel();
+        let stopping = Arc::new(AtomicBool::new(false));
+        Spool::new(options, metrics.clone(), journal, sealed, (0, Positions::new()), stopping)
+    }
+
+    /// The numbers of all segments that hold something, and their records.
+    fn kept(store: &Path) -> (Vec<u64>, Vec<Record>) {
+        let (mut numbers, mut found) = (Vec::new(), Vec::new());
+        for segment in segments(store).unwrap() {
+            let mut reader = SegmentReader::open(&segment).unwrap();
+            let before = found.len();
+            while let Some(record) = reader.next_record().unwrap() {
+                found.push(record);
+            }
+            assert_eq!(reader.cut_bytes, 0);
+            if found.len() > before {
+                numbers.push(crate::collect::wal::segment_number(&segment).unwrap());
+            }
+        }
+        (numbers, found)
+    }
+
+    #[test]
+    fn a_failed_sync_is_proved_by_no_later_one_of_the_same_file() {
+        let check = |bits: u64, expected: &[u64]| {
+            let folder = tempfile::tempdir().unwrap();
+            let (failures, metrics) = (Arc::new(AtomicU64::new(bits)), Arc::new(Metrics::default()));
+            let mut spool = spool(folder.path(), Quota::failing(failures), &metrics);
+            for number in 0..3 {
+                let (told, mut answer) = oneshot::channel();
+                spool.keep(Spooled { record: Some(record(number)), kept: Some(told) });
+                for _ in 0..9 {
+                    if spool.sync() {
+                        break;
+                    }
+                    assert!(answer.try_recv().is_err(), "told before it was on the disk");
+                }
+                answer.try_recv().unwrap();
+                assert_eq!(kept(folder.path()).1, (0..=number).map(record).collect::<Vec<_>>());
+            }
+            let (told, mut answer) = oneshot::channel();
+            spool.keep(Spooled { record: None, kept: Some(told) });
+            assert!(spool.sync());
+            answer.try_recv().unwrap();
+            assert_eq!(kept(folder.path()).0, expected, "{bits:b}");
+            assert!(spool.done.iter().all(|path| path.exists()));
+        };
+        // Syncs in their order: the folder of the first segment, then its content, ...
+        check(0, &[0]);
+        check(0b1, &[1]);
+        check(0b10, &[1]);
+        check(0b100, &[0, 1]);
+        // The new file or its folder fails, too.
+        check(0b110, &[2]);
+        check(0b1010, &[2]);
+        check(0b11100, &[0, 3]);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_synced_once_blocks_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let metrics = Arc::new(Metrics::default());
+        let mut spool = spool(folder.path(), Quota::failing(Arc::new(AtomicU64::new(0b11))), &metrics);
+        spool.keep(record(0).into());
+        assert!(spool.sync());
+        assert_eq!(kept(folder.path()), (vec![2], vec![record(0)]));
+        // A file of that name, as a crash leaves it.
+        let path = wal_folder(folder.path()).join(format!("{:016x}.wal", 3));
+        File::create(path).unwrap();
+        spool.rotate();
+        spool.keep(record(1).into());
+        assert!(spool.sync());
+        assert_eq!(kept(folder.path()).0, [2, 4]);
+    }
+
+    #[test]
+    fn a_full_disk_stops_the_taking_and_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let room = Arc::new(AtomicU64::new(2_000));
+        let metrics = Arc::new(Metrics::default());
+        let spool = spool(folder.path(), Quota::limited(room.clone()), &metrics);
+        let (queue, mut spooled) = mpsc::channel(4);
+        let running = std::thread::spawn(move || spool.run(&mut spooled));
         let mut refused = 0;
         for number in 0..60 {
             let mut next = Spooled::from(record(number));
@@ -313,14 +517,7 @@ mod tests {
         running.join().unwrap();
         assert!(refused >= 30, "the disk was never full");
         assert!(!metrics.blocked.load(Ordering::Relaxed));
-        let mut found = Vec::new();
-        for segment in segments(folder.path()).unwrap() {
-            let mut reader = SegmentReader::open(&segment).unwrap();
-            while let Some(record) = reader.next_record().unwrap() {
-                found.push(record);
-            }
-            assert_eq!(reader.cut_bytes, 0);
-        }
+        let (_, found) = kept(folder.path());
         assert_eq!(found, (0..60).map(record).collect::<Vec<_>>());
     }
 }

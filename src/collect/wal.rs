@@ -59,6 +59,11 @@ pub enum Record {
         /// Frames that were too long to keep, and a frame that was cut.
         lost: u64,
     },
+    /// A followed file is gone for good: its position need not be kept.
+    Gone {
+        /// What the file was known by.
+        key: u64,
+    },
     /// Messages of a gRPC server or an IPFIX exporter.
     Messages {
         /// What they are.
@@ -111,6 +116,8 @@ pub enum Record {
     },
 }
 
+/// Kinds of records, as their first byte tells them.
+const KINDS: std::ops::RangeInclusive<u8> = 1..=15;
 /// What the messages of a record are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
@@ -192,6 +199,10 @@ impl Record {
                 put_numbers(out, &[at.nanos().cast_unsigned(), *rejected, *lost]);
                 put_texts(out, &[origin, cluster, source]);
             }
+            Self::Gone { key } => {
+                out.push(9);
+                put_numbers(out, &[*key]);
+            }
         }
     }
 
@@ -237,6 +248,7 @@ impl Record {
                 cluster: input.text()?,
                 source: input.text()?,
             },
+            9 => Self::Gone { key: input.number()? },
             _ => return None,
         })
     }
@@ -290,6 +302,8 @@ pub struct SegmentReader {
     file: BufReader<File>,
     /// Bytes behind the last whole record, once the end is reached.
     pub cut_bytes: u64,
+    /// Whether the log is broken in its middle, and more follows than a crash leaves of the last record.
+    pub is_damaged: bool,
     left: u64,
 }
 
@@ -298,7 +312,7 @@ impl SegmentReader {
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let left = file.metadata()?.len();
-        Ok(Self { file: BufReader::with_capacity(1 << 18, file), cut_bytes: 0, left })
+        Ok(Self { file: BufReader::with_capacity(1 << 18, file), cut_bytes: 0, is_damaged: false, left })
     }
 
     /// The next whole record; `None` at the end, or where the log was cut.
@@ -313,19 +327,51 @@ impl SegmentReader {
         let number = |bytes: &[u8]| bytes.try_into().map_or(0, u32::from_be_bytes);
         let length = number(length) as usize;
         if length > RECORD_BYTES_MAX || length as u64 > self.left - 8 {
-            self.cut_bytes = self.left;
-            return Ok(None);
+            return self.end(head.to_vec());
         }
         let mut body = vec![0; length];
         self.file.read_exact(&mut body)?;
-        let record = Some(body).filter(|body| checksum(body) == number(sum)).and_then(|body| Record::decode(&body));
-        if record.is_none() {
-            self.cut_bytes = self.left;
-        } else {
+        if checksum(&body) == number(sum)
+            && let Some(record) = Record::decode(&body)
+        {
             self.left -= 8 + length as u64;
+            return Ok(Some(record));
         }
-        Ok(record)
+        self.end([head.as_slice(), &body].concat())
     }
+
+    /// Nothing from here on, where `bytes` stand, can be read: what a crash leaves of the last record, or damage.
+    fn end(&mut self, mut bytes: Vec<u8>) -> io::Result<Option<Record>> {
+        self.cut_bytes = self.left;
+        (&mut self.file).take(LOOKED_AT_MAX).read_to_end(&mut bytes)?;
+        self.is_damaged = holds_record(bytes.get(1..).unwrap_or_default());
+        Ok(None)
+    }
+}
+
+/// How far behind a broken record another one is looked for: a segment's length and a record's.
+const LOOKED_AT_MAX: u64 = 96 << 20;
+/// How many bytes of candidates are summed before they are taken for records unseen.
+const SUMMED_MAX: u64 = 1 << 30;
+
+/// Whether a whole record begins anywhere in `bytes`.
+fn holds_record(bytes: &[u8]) -> bool {
+    let mut summed = 0;
+    for at in 0..bytes.len() {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let Some(([l3, l2, l1, l0, s3, s2, s1, s0], rest)) = rest.split_first_chunk::<8>() else { return false };
+        let length = u32::from_be_bytes([*l3, *l2, *l1, *l0]) as usize;
+        // The kind of a record is its first byte.
+        let Some(body) = rest.get(..length).filter(|body| body.first().is_some_and(|kind| KINDS.contains(kind))) else {
+            continue;
+        };
+        summed += length as u64;
+        let is_whole = checksum(body) == u32::from_be_bytes([*s3, *s2, *s1, *s0]) && Record::decode(body).is_some();
+        if is_whole || summed > SUMMED_MAX {
+            return true;
+        }
+    }
+    false
 }
 
 /// The folder of segments below a store.
@@ -403,6 +449,7 @@ mod tests {
             ("[a-z]{0,9}", time(), any::<u64>(), any::<u64>()).prop_map(|(origin, at, rejected, lost)| {
                 Record::Missed { cluster: origin.clone(), source: origin.clone(), origin, at, rejected, lost }
             }),
+            any::<u64>().prop_map(|key| Record::Gone { key }),
         ]
     }
 
@@ -416,6 +463,35 @@ mod tests {
             found.push(record);
         }
         (found, reader.cut_bytes)
+    }
+
+    #[test]
+    fn damage_in_the_middle_is_no_torn_tail() {
+        let records: Vec<Record> = (0..9).map(|number| Record::Started { at: Timestamp::from_nanos(number) }).collect();
+        let parts: Vec<Vec<u8>> = records.iter().map(Record::encode).collect();
+        let (whole, each) = (parts.concat(), parts[0].len());
+        let check = |bytes: &[u8], expected: (usize, bool)| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("0.wal");
+            std::fs::write(&path, bytes).unwrap();
+            let mut reader = SegmentReader::open(&path).unwrap();
+            let mut found = 0;
+            while reader.next_record().unwrap().is_some() {
+                found += 1;
+            }
+            assert_eq!((found, reader.is_damaged), expected);
+        };
+        check(&whole, (9, false));
+        for at in 0..each {
+            // In the fifth record: its length, its checksum, its body; then in the last one.
+            let (mut middle, mut last) = (whole.clone(), whole.clone());
+            middle[4 * each + at] ^= 0x40;
+            check(&middle, (4, true));
+            last[8 * each + at] ^= 0x40;
+            check(&last, (8, false));
+            check(&whole[..8 * each + at], (8, false));
+        }
+        check(&[whole.as_slice(), &[0; 4096]].concat(), (9, false));
     }
 
     proptest! {

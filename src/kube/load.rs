@@ -28,6 +28,7 @@ const MAX_LIST_DEPTH: usize = 4;
 const NOT_JSON: Rejected = Rejected("not valid JSON");
 const NOT_YAML: Rejected = Rejected("not valid YAML");
 const NOT_OBJECT: Rejected = Rejected("not a Kubernetes object");
+const NO_ITEMS: Rejected = Rejected("list without `items`");
 const TOO_DEEP: Rejected = Rejected("lists inside lists, more than four deep");
 const UTF_16: Rejected =
     Rejected("UTF-16 text; save the file as UTF-8 (Windows PowerShell: `| Out-File -Encoding utf8`)");
@@ -114,6 +115,9 @@ impl Reader<'_> {
                     self.account.reject(TOO_DEEP, place);
                     continue;
                 }
+                if document.items.is_none() && document.error.is_none() {
+                    self.account.reject(NO_ITEMS, place);
+                }
                 let inner = Kindless::of(&document.api_version, &document.kind);
                 for item in document.items.into_iter().flatten().rev() {
                     waiting.push((item, depth + 1, inner.clone()));
@@ -158,9 +162,16 @@ impl Reader<'_> {
                 self.take(&api_version, &kind, Found::Yaml(value), place);
             } else if depth > MAX_LIST_DEPTH {
                 self.account.reject(TOO_DEEP, place);
-            } else if let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) {
-                let inner = Kindless::of(&api_version, &kind);
-                waiting.extend(items.into_iter().rev().map(|item| (item, depth + 1, inner.clone())));
+            } else {
+                match value.get_mut("items").map(Value::take) {
+                    Some(Value::Array(items)) => {
+                        let inner = Kindless::of(&api_version, &kind);
+                        waiting.extend(items.into_iter().rev().map(|item| (item, depth + 1, inner.clone())));
+                    }
+                    // What Go writes for a list of nothing.
+                    Some(Value::Null) => {}
+                    _ => self.account.reject(NO_ITEMS, place),
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
-//! Small files into large ones, old days away, without stopping anybody.
+//! Small files into large ones, without stopping anybody.
 //!
-//! In: a store that may be written and read meanwhile (by one tidier at a time). Out: fewer files with the same rows. A
+//! In: a store that may be written and read meanwhile; of several tidiers one is at work, and the others leave it to that one. Out: fewer files with the same rows. A
 //! merged file names those that it stands for in its footer, so that no reader counts a row twice at any instant; they are
 //! set aside before they are removed, so that no reader loses one.
 
@@ -18,7 +18,6 @@ use super::layout::{Partition, Table};
 use super::scan::{REPLACED, REPLACES, files, is_compacted, metadata, read_whole, replaces};
 use super::write::{is_unfinished, sync_folder, write_frame};
 use crate::collect::durable::UNFINISHED;
-use crate::model::Timestamp;
 use crate::model::columns::STORED_FLOWS;
 
 /// Files with at least this many rows are large enough.
@@ -43,6 +42,7 @@ pub struct Tidied {
 
 /// Merges the small files of each folder, and removes what earlier calls replaced, where that is older than an hour at `now`.
 pub fn compact(root: &Path, now: SystemTime) -> Result<Tidied, LakeError> {
+    let Some(_lock) = lock(root)? else { return Ok(Tidied::default()) };
     let mut tidied = Tidied { removed: remove_leftovers(root, now)?, ..Tidied::default() };
     let imports = Imports::read(root)?;
     for table in Table::ALL {
@@ -63,6 +63,17 @@ pub fn compact(root: &Path, now: SystemTime) -> Result<Tidied, LakeError> {
         }
     }
     Ok(tidied)
+}
+
+/// One tidier at a time; `None` while another is at work.
+pub(super) fn lock(root: &Path) -> Result<Option<fs::File>, LakeError> {
+    let path = root.join("tidy.lock");
+    let file = fs::File::create(&path).map_err(LakeError::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(LakeError::io(&path)(error)),
+    }
 }
 
 fn merge(small: Vec<(PathBuf, usize)>, now: SystemTime, tidied: &mut Tidied) -> Result<(), LakeError> {
@@ -165,31 +176,4 @@ fn remove_leftovers(root: &Path, now: SystemTime) -> Result<u64, LakeError> {
         }
     }
     Ok(removed)
-}
-
-/// Removes the days that end before `oldest`; how many files. Rows without a time stay.
-pub fn retain(root: &Path, oldest: Timestamp) -> Result<u64, LakeError> {
-    let mut removed = 0;
-    for table in Table::ALL {
-        for (partition, path) in files(root, table)? {
-            if partition.day.is_some_and(|day| day < oldest.day()) {
-                fs::remove_file(&path).map_err(LakeError::io(&path))?;
-                removed += 1;
-                remove_empty(&path, root);
-            }
-        }
-    }
-    Ok(removed)
-}
-
-/// Removes the folders above a file that are empty now.
-fn remove_empty(path: &Path, root: &Path) {
-    let mut folder = path.parent();
-    while let Some(empty) = folder.filter(|folder| *folder != root) {
-        // Fails where something is left in it, and that ends it.
-        if fs::remove_dir(empty).is_err() {
-            return;
-        }
-        folder = empty.parent();
-    }
 }

@@ -44,6 +44,18 @@ impl LakeError {
         Self::Broken { path: path.display().to_string(), reason: reason.to_string() }
     }
 
+    /// Whether a file is gone that was there when the store was listed, as retention leaves it. One whose rows went into a merged file
+    /// meanwhile is missed, not gone.
+    pub fn is_gone(&self) -> bool {
+        let Self::Io { path, source } = self else { return false };
+        let merged = |folder: &Path| {
+            std::fs::read_dir(folder).is_ok_and(|mut entries| {
+                entries.any(|entry| entry.is_ok_and(|entry| super::scan::is_compacted(&entry.path())))
+            })
+        };
+        source.kind() == io::ErrorKind::NotFound && !Path::new(path).parent().is_some_and(merged)
+    }
+
     /// Whether the disk is full (or a quota is).
     pub fn is_full(&self) -> bool {
         let Self::Io { source, .. } = self else { return false };

@@ -4,14 +4,17 @@
 //! has a beginning of it, or has nothing. An input is known by its content, never by its name: a log that was rotated,
 //! renamed or compressed is the same log, and a log that grew is its old part and its new part.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::LakeError;
-use super::write::write_atomically;
+use super::layout::Table;
+use super::scan::list_all;
+use super::write::{Written, write_atomically};
 
 /// The folder of records, one JSON file each.
 const FOLDER: &str = "imports";
@@ -76,12 +79,41 @@ pub struct ImportRecord {
     pub excluded: BTreeMap<String, u64>,
     /// Why the input ended early, if it did.
     pub problem: Option<String>,
+    /// The digest of the part that this one continues; none for a whole input.
+    #[serde(default)]
+    pub continues: Option<String>,
+    /// The first day of its rows, in days since the epoch; none when no row has a time.
+    #[serde(default)]
+    pub first_day: Option<u32>,
+    /// The last day of its rows.
+    #[serde(default)]
+    pub last_day: Option<u32>,
+    /// Whether some of its rows have no time.
+    #[serde(default)]
+    pub has_undated: bool,
 }
 
 impl ImportRecord {
     /// Whether every record is accounted for.
     pub fn is_balanced(&self) -> bool {
         self.read == self.used + self.rejected.values().sum::<u64>() + self.excluded.values().sum::<u64>()
+    }
+
+    /// Takes note of the days that its rows are of.
+    #[must_use]
+    pub fn of_days(self, written: &Written) -> Self {
+        Self {
+            first_day: written.days.map(|(first, _)| first),
+            last_day: written.days.map(|(_, last)| last),
+            has_undated: written.has_undated,
+            ..self
+        }
+    }
+
+    /// Removes the record: the input may come again.
+    pub(super) fn remove(&self, root: &Path) -> Result<(), LakeError> {
+        let path = self.path(root);
+        fs::remove_file(&path).map_err(LakeError::io(&path))
     }
 
     fn path(&self, root: &Path) -> PathBuf {
@@ -101,6 +133,45 @@ impl ImportRecord {
 pub struct Imports {
     /// By length and digest.
     records: BTreeMap<(u64, String), ImportRecord>,
+    /// What the names of their files begin with.
+    names: BTreeSet<String>,
+}
+
+/// Files of imports that ended before they were recorded, by the name that they begin with.
+#[derive(Debug, Default)]
+pub struct Leftovers(HashMap<String, Vec<PathBuf>>);
+
+impl Leftovers {
+    /// Lists them all at once; none of the store's files is opened.
+    pub fn read(root: &Path, imports: &Imports) -> Result<Self, LakeError> {
+        let mut found = Self::default();
+        for table in Table::ALL {
+            for (_, path) in list_all(root, table)? {
+                if let Some(name) = import_of(&path).filter(|name| !imports.names.contains(*name)) {
+                    found.0.entry(name.to_owned()).or_default().push(path);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes the files of the import of that name, so that it may be tried again.
+    pub fn remove(&self, name: &str) -> Result<(), LakeError> {
+        for path in self.0.get(name).into_iter().flatten() {
+            match fs::remove_file(path) {
+                // The same content may have come under two names.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.map_err(LakeError::io(path))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The import that a file of the store is of, by the file's name.
+fn import_of(path: &Path) -> Option<&str> {
+    let (name, _flush) = path.file_stem()?.to_str()?.rsplit_once('-')?;
+    name.starts_with(PREFIX).then_some(name)
 }
 
 impl Imports {
@@ -126,6 +197,7 @@ impl Imports {
 
     /// Adds a record.
     pub fn add(&mut self, record: ImportRecord) {
+        self.names.insert(record.name.clone());
         self.records.insert((record.bytes, record.digest.clone()), record);
     }
 
@@ -136,8 +208,31 @@ impl Imports {
 
     /// Whether a file of the store is of no import, or of one that is recorded.
     pub(super) fn is_settled(&self, path: &Path) -> bool {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        !name.starts_with(PREFIX) || self.records.values().any(|record| name.starts_with(&format!("{}-", record.name)))
+        import_of(path).is_none_or(|name| self.names.contains(name))
+    }
+
+    /// Records of inputs that broke off, and that nothing continues: what follows in them is missing.
+    pub fn broken_off(&self) -> impl Iterator<Item = &ImportRecord> {
+        let continued: BTreeSet<(u64, &str)> =
+            self.records.values().filter_map(|record| Some((record.from, record.continues.as_deref()?))).collect();
+        // Of an input of which nothing could be read nothing is known but its name.
+        let whole: BTreeSet<&str> =
+            self.records.values().filter(|record| record.bytes > 0).map(|record| record.input.as_str()).collect();
+        self.records.values().filter(move |record| {
+            let is_replaced = record.bytes == 0 && whole.contains(record.input.as_str());
+            record.problem.is_some() && !is_replaced && !continued.contains(&(record.bytes, &*record.digest))
+        })
+    }
+
+    /// All records, in the order of their inputs; a problem only of those that are [`Self::broken_off`].
+    pub fn told(&self) -> Vec<ImportRecord> {
+        let missing: BTreeSet<(u64, &str)> =
+            self.broken_off().map(|record| (record.bytes, record.digest.as_str())).collect();
+        let told = |record: &ImportRecord| ImportRecord {
+            problem: record.problem.clone().filter(|_| missing.contains(&(record.bytes, record.digest.as_str()))),
+            ..record.clone()
+        };
+        self.records().into_iter().map(told).collect()
     }
 
     /// Lengths at which a known content ends, ascending.

@@ -3,7 +3,7 @@
 //! In: rows of the collector, minute of arrival by minute. Out: the same rows, summed over files. It tells what rows of
 //! traffic cannot: that a source was there and had nothing to say, or that it was not there.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use polars::prelude::{DataFrame, PolarsResult};
 
@@ -91,29 +91,56 @@ fn rows_of(frame: &DataFrame, rows: &mut Vec<LedgerRow>) -> PolarsResult<()> {
     Ok(())
 }
 
-/// The files of the ledger, each as one piece.
-pub fn ledger_pieces(root: &Path) -> Result<Vec<Piece>, LakeError> {
-    let piece = |path: PathBuf| {
-        let rows = metadata(&path)?.num_rows;
-        Ok(Piece { table: Table::Ledger, path, rows: (0, rows) })
-    };
-    files(root, Table::Ledger)?.into_iter().map(|(_, path)| piece(path)).collect()
+/// The ledger of a store.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// Rows, in order.
+    pub rows: Vec<LedgerRow>,
+    /// Files that cannot be read, with the reason.
+    pub broken: Vec<String>,
+}
+
+/// The files of the ledger within a window, each as one piece, and those that cannot be read, with the reason.
+pub fn ledger_pieces(root: &Path, options: &ScanOptions) -> Result<(Vec<Piece>, Vec<String>), LakeError> {
+    let (mut pieces, mut broken) = (Vec::new(), Vec::new());
+    for (partition, path) in files(root, Table::Ledger)? {
+        if !options.asks_for_partition(&partition) {
+            continue;
+        }
+        match metadata(&path) {
+            Ok(metadata) => pieces.push(Piece { table: Table::Ledger, path, rows: (0, metadata.num_rows) }),
+            // Retention took it away since the folder was listed.
+            Err(error) if error.is_gone() => {}
+            Err(error) => broken.push(error.to_string()),
+        }
+    }
+    Ok((pieces, broken))
 }
 
 /// The rows of one file of the ledger that lie within a window.
 pub fn read_ledger_file(path: &Path, options: &ScanOptions) -> Result<Vec<LedgerRow>, LakeError> {
+    // A footer that cannot be read is told as for every other table.
+    metadata(path)?;
     let mut rows = Vec::new();
     rows_of(&read_whole(path)?, &mut rows).map_err(|error| LakeError::broken(path, &error))?;
     rows.retain(|row| options.asks_for(row.minute, row.minute));
     Ok(rows)
 }
 
-/// The ledger of a store within a window, in order. A store without one has none.
-pub fn read_ledger(root: &Path, options: &ScanOptions) -> Result<Vec<LedgerRow>, LakeError> {
-    let mut rows = Vec::new();
-    for (_, path) in files(root, Table::Ledger)? {
-        rows.extend(read_ledger_file(&path, options)?);
+/// The ledger of a store within a window. A store without one has none; a broken file costs only its own rows.
+pub fn read_ledger(root: &Path, options: &ScanOptions) -> Result<Ledger, LakeError> {
+    let mut ledger = Ledger::default();
+    for (partition, path) in files(root, Table::Ledger)? {
+        if !options.asks_for_partition(&partition) {
+            continue;
+        }
+        match read_ledger_file(&path, options) {
+            Ok(mut rows) => ledger.rows.append(&mut rows),
+            // Retention took it away since the folder was listed.
+            Err(error) if error.is_gone() => {}
+            Err(error) => ledger.broken.push(error.to_string()),
+        }
     }
-    rows.sort();
-    Ok(rows)
+    ledger.rows.sort();
+    Ok(ledger)
 }

@@ -49,7 +49,7 @@ impl ScanOptions {
             || (self.since.is_none_or(|since| last >= since) && self.until.is_none_or(|until| first < until))
     }
 
-    fn asks_for_partition(&self, partition: &Partition) -> bool {
+    pub(super) fn asks_for_partition(&self, partition: &Partition) -> bool {
         let day = |day: u32| Timestamp::from_nanos(i64::from(day).saturating_mul(86_400_000_000_000));
         let in_window =
             partition.day.is_none_or(|own| self.asks_for(day(own), day(own.saturating_add(1)).plus_nanos(-1)));
@@ -105,6 +105,19 @@ pub(super) fn files(root: &Path, table: Table) -> Result<Vec<(Partition, PathBuf
 }
 
 fn list(root: &Path, table: Table) -> Result<Vec<(Partition, PathBuf)>, LakeError> {
+    let mut found = list_all(root, table)?;
+    let mut replaced = BTreeSet::new();
+    for (_, path) in found.iter().filter(|(_, path)| is_compacted(path)) {
+        if let (Ok(metadata), Some(folder)) = (metadata(path), path.parent()) {
+            replaced.extend(replaces(&metadata).iter().map(|name| folder.join(name)));
+        }
+    }
+    found.retain(|(_, path)| !replaced.contains(path));
+    Ok(found)
+}
+
+/// All files of a table, sorted, also those that a compacted one stands for. None is opened.
+pub(super) fn list_all(root: &Path, table: Table) -> Result<Vec<(Partition, PathBuf)>, LakeError> {
     let mut found = Vec::new();
     let mut waiting = vec![root.join(table.as_str())];
     while let Some(folder) = waiting.pop() {
@@ -126,13 +139,6 @@ fn list(root: &Path, table: Table) -> Result<Vec<(Partition, PathBuf)>, LakeErro
         }
     }
     found.sort();
-    let mut replaced = BTreeSet::new();
-    for (_, path) in found.iter().filter(|(_, path)| is_compacted(path)) {
-        if let (Ok(metadata), Some(folder)) = (metadata(path), path.parent()) {
-            replaced.extend(replaces(&metadata).iter().map(|name| folder.join(name)));
-        }
-    }
-    found.retain(|(_, path)| !replaced.contains(path));
     Ok(found)
 }
 
@@ -188,6 +194,8 @@ pub fn scan(root: &Path, options: &ScanOptions) -> Result<Plan, LakeError> {
             }
             match metadata(&path) {
                 Ok(metadata) => add_groups(&mut plan, table, &path, &metadata, options),
+                // Retention took it away since the folder was listed.
+                Err(error) if error.is_gone() => {}
                 Err(error) => plan.broken.push(error.to_string()),
             }
         }
@@ -275,17 +283,4 @@ impl Reader {
         };
         read.map_err(|error| LakeError::broken(&piece.path, &error))
     }
-}
-
-/// Removes files of an earlier try of a writer called `name` that are not there for good.
-pub fn remove_files_of(root: &Path, name: &str) -> Result<(), LakeError> {
-    let begins = format!("{name}-");
-    for table in Table::ALL {
-        for (_, path) in files(root, table)? {
-            if path.file_name().is_some_and(|own| own.to_string_lossy().starts_with(&begins)) {
-                fs::remove_file(&path).map_err(LakeError::io(&path))?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -17,7 +17,7 @@ use super::flow_rows::{FlowRecord, flow_frame};
 use super::layout::{Partition, Table, bucket_of, mark};
 use super::ledger::{LedgerRow, ledger_frame};
 use super::rows::loss_frame;
-use crate::collect::durable::{self, UNFINISHED};
+use crate::collect::durable::{self, UNFINISHED, make_folder};
 use crate::model::{AnswerRow, Batch, Initiator, Loss, QuestionRow, TextId, Timestamp, Vocabulary};
 
 /// Rows of a row group: small enough that a reader of an hour skips most of a busy day.
@@ -38,6 +38,10 @@ pub struct Written {
     pub questions: u64,
     /// Losses.
     pub losses: u64,
+    /// The first and the last day of rows with a time, in days since the epoch.
+    pub days: Option<(u32, u32)>,
+    /// Whether some rows have no time.
+    pub has_undated: bool,
 }
 
 /// A folder of a table, in numbers of the writer's vocabulary.
@@ -167,6 +171,13 @@ impl LakeWriter {
 
     fn put(&mut self, table: Table, place: Place, frame: Result<DataFrame, String>) -> Result<(), LakeError> {
         let (cluster, day, bucket) = place;
+        match day {
+            Some(day) => {
+                let (first, last) = self.written.days.unwrap_or((day, day));
+                self.written.days = Some((first.min(day), last.max(day)));
+            }
+            None => self.written.has_undated = true,
+        }
         let partition = Partition { table, cluster: self.vocabulary.text_of(cluster).to_owned(), day, bucket };
         self.put_at(&partition, frame)
     }
@@ -175,7 +186,7 @@ impl LakeWriter {
         let folder = self.root.join(partition.folder());
         let path = folder.join(format!("{}-{:04}.parquet", self.name, self.flushes));
         let mut frame = frame.map_err(|reason| LakeError::broken(&path, &reason))?;
-        fs::create_dir_all(&folder).map_err(LakeError::io(&folder))?;
+        make_folder(&folder).map_err(LakeError::io(&folder))?;
         let unfinished = path.with_extension(UNFINISHED);
         // On the list first: a file that was begun is removed whatever happens to it.
         self.unfinished.push((unfinished.clone(), path));
@@ -190,7 +201,7 @@ impl LakeWriter {
         let mut result = Ok(());
         for (unfinished, path) in &finished {
             result = result.and_then(|()| fs::rename(unfinished, path).map_err(LakeError::io(path)));
-            folders.extend(path.parent());
+            folders.extend(folders_below(&self.root, path));
         }
         for folder in folders {
             result = result.and_then(|()| sync_folder(folder));
@@ -213,6 +224,11 @@ impl Drop for LakeWriter {
     }
 }
 
+/// The folders that must be on the disk for a file to be found after a crash: its own and all above it, down to the root of the store.
+fn folders_below<'a>(root: &Path, path: &'a Path) -> impl Iterator<Item = &'a Path> {
+    path.ancestors().skip(1).take_while(move |folder| folder.starts_with(root))
+}
+
 fn day(time: Timestamp) -> Option<u32> {
     time.is_known().then(|| time.day())
 }
@@ -223,7 +239,7 @@ pub fn make_store(root: &Path) -> Result<(), LakeError> {
     if root.join(name).is_file() {
         return Ok(());
     }
-    fs::create_dir_all(root).map_err(LakeError::io(root))?;
+    make_folder(root).map_err(LakeError::io(root))?;
     write_atomically(&root.join(name), content.as_bytes())
 }
 
@@ -288,4 +304,26 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), LakeError> {
 /// Whether a file is one that somebody did not finish.
 pub(super) fn is_unfinished(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == UNFINISHED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_on_the_disk_when_all_folders_above_it_are() {
+        let root = Path::new("/store");
+        let file = root.join("flows/cluster=a/date=2026-03-02/bucket=00/x.parquet");
+        let folders: Vec<&str> = folders_below(root, &file).filter_map(Path::to_str).collect();
+        assert_eq!(
+            folders,
+            [
+                "/store/flows/cluster=a/date=2026-03-02/bucket=00",
+                "/store/flows/cluster=a/date=2026-03-02",
+                "/store/flows/cluster=a",
+                "/store/flows",
+                "/store",
+            ]
+        );
+    }
 }

@@ -57,6 +57,9 @@ pub struct Activity {
     pub lost_at: BTreeSet<u32>,
     /// Times in which the collector knows that the source was away.
     pub known_gaps: BTreeSet<Gap>,
+    /// Minutes in which the collector knows that the source was connected. Between its events they say that a silence was
+    /// none; they are no events, and before the first and behind the last they say nothing.
+    pub alive_at: BTreeSet<u32>,
 }
 
 /// A silence of at least this many minutes of a busy source is a gap.
@@ -88,6 +91,7 @@ impl Activity {
         self.records += other.records;
         self.lost_at.extend(other.lost_at);
         self.known_gaps.extend(other.known_gaps);
+        self.alive_at.extend(other.alive_at);
         for (place, events) in other.lost {
             *self.lost.entry(place).or_default() += events;
         }
@@ -114,12 +118,22 @@ impl Activity {
     }
 
     fn silent_runs(&self) -> Vec<Gap> {
-        let steps = self.minutes.keys().zip(self.minutes.keys().skip(1));
+        let heard = self.heard();
+        let steps = heard.iter().zip(heard.iter().skip(1));
         let limit = self.longest_usual_pause().map_or(u32::MAX, |pause| GAP_MINUTES_MIN.max(pause.saturating_mul(2)));
         steps
             .filter(|(before, after)| self.is_silence(**before, **after, limit))
             .map(|(before, after)| Gap { from: minute_start(before + 1), until: minute_start(*after) })
             .collect()
+    }
+
+    /// Minutes with events, and between the first and the last of them those in which the source was connected.
+    fn heard(&self) -> BTreeSet<u32> {
+        let mut heard: BTreeSet<u32> = self.minutes.keys().copied().collect();
+        if let (Some(first), Some(last)) = (heard.first().copied(), heard.last().copied()) {
+            heard.extend(self.alive_at.range(first..=last));
+        }
+        heard
     }
 
     /// The pause that only one in a hundred exceeds, in minutes; of few pauses, all but the two longest. `None` when
@@ -141,7 +155,7 @@ impl Activity {
         let limit =
             self.longest_usual_pause().map_or(GAP_MINUTES_MIN, |pause| GAP_MINUTES_MIN.max(pause.saturating_mul(2)));
         let mut alive: Vec<Range<u32>> = Vec::new();
-        for minute in self.minutes.keys() {
+        for minute in &self.heard() {
             match alive.last_mut() {
                 Some(stretch) if !self.is_silence(stretch.end.saturating_sub(1), *minute, limit) => {
                     stretch.end = minute.saturating_add(1);
@@ -224,6 +238,20 @@ mod tests {
         busy.known_gaps.insert(Gap { from: minute_start(20), until: minute_start(30) });
         assert_eq!(busy.alive(), [0..20, 30..100]);
         assert_eq!(busy.covered_minutes(&(0..100)), 90);
+    }
+
+    #[test]
+    fn a_source_that_was_connected_was_not_away_and_no_longer_there_either() {
+        let mut late = activity((0..60).chain(72..120));
+        let (first, last) = (late.first, late.last);
+        late.alive_at.extend([64, 68, 9_000]);
+        assert_eq!(late.gaps(), []);
+        assert_eq!((late.first, late.last, late.lifetime_minutes()), (first, last, 120));
+        assert_eq!(late.covered_minutes(&(0..10_000)), 120);
+        assert_eq!(late.minutes.len(), 108);
+        let mut other = Activity::default();
+        other.absorb(late);
+        assert_eq!(other.gaps(), []);
     }
 
     #[test]

@@ -130,6 +130,12 @@ pub enum InputError {
         /// The file.
         path: String,
     },
+    /// Kubernetes objects where traffic is asked for.
+    #[error("`{path}`: Kubernetes objects hold neither flows nor DNS answers; give them with `--kube {path}`")]
+    Objects {
+        /// The file.
+        path: String,
+    },
     /// A packet capture.
     #[error(
         "`{path}`: a packet capture is not read; give flow records of the CNI, or the payload of an IPFIX session as `ipfix:PATH`"
@@ -241,7 +247,11 @@ impl InputSpec {
         } else if self.path.contains(['*', '?', '[']) {
             let entries = glob::glob(&self.path)
                 .map_err(|error| InputError::Glob { path: self.path.clone(), reason: error.msg.to_owned() })?;
-            for entry in entries.flatten() {
+            for entry in entries {
+                let entry = entry.map_err(|error| InputError::Io {
+                    path: error.path().display().to_string(),
+                    source: error.into(),
+                })?;
                 if entry.is_dir() {
                     collect_files(&entry, &mut found)?;
                 } else {

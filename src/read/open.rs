@@ -93,8 +93,11 @@ pub fn open_bytes(file: &InputFile) -> Result<Bytes, InputError> {
 
 /// Opens a file of flows or DNS messages and recognises what it holds.
 pub fn open(file: &InputFile) -> Result<Opened, InputError> {
-    let (head, bytes) = look(open_bytes(file)?, HEAD_BYTES);
     let path = || file.path.display().to_string();
+    if file.format == Some(Format::Kube) {
+        return Err(InputError::Objects { path: path() });
+    }
+    let (head, bytes) = look(open_bytes(file)?, HEAD_BYTES);
     let (format, framing) = match file.format {
         Some(format) => (format, framing(format, &head)),
         None => match recognise(&head) {

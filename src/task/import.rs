@@ -4,14 +4,14 @@
 //! store has is passed over; of a file that has grown since, only what is new is read. Files that begin alike are read one
 //! after the other, so that one of them may turn out to be the beginning of another; all others at the same time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use super::ingest::{Progress, chunks};
-use crate::lake::{Digest, ImportRecord, Imports, LakeError, LakeWriter, make_store, remove_files_of};
+use crate::lake::{Digest, ImportRecord, Imports, LakeError, LakeWriter, Leftovers, make_store};
 use crate::model::{Account, Batch, TextId, Timestamp};
 use crate::read::{
     Bytes, ChunkSource, Decoders, Format, Framing, InputError, InputFile, IpfixChunks, Layout, Opened, open,
@@ -35,6 +35,18 @@ pub enum ImportError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The store has the content as something else.
+    #[error(
+        "`{path}`: the store has this content already, {known}, and it is given {given} now; nothing of it was changed. If the store is wrong, import everything into a new store as it should be; if it is right, say the same again"
+    )]
+    Otherwise {
+        /// The file.
+        path: String,
+        /// Cluster or format when it was imported.
+        known: String,
+        /// Cluster or format now.
+        given: String,
+    },
 }
 
 /// What became of one file.
@@ -48,6 +60,8 @@ pub struct Imported {
     pub problem: Option<String>,
     /// How it relates to what the store had.
     pub outcome: Outcome,
+    /// The first day of its rows, in days since the epoch, as far as rows have times.
+    pub first_day: Option<u32>,
 }
 
 /// How a file relates to what the store had.
@@ -85,6 +99,8 @@ pub fn import(
 ) -> Result<Vec<Imported>, ImportError> {
     make_store(root)?;
     let known = Imports::read(root)?;
+    let leftovers = Leftovers::read(root, &known)?;
+    let known = &Store { root, known: &known, leftovers: &leftovers };
     let groups = Mutex::new(groups(files).into_values());
     let results: Vec<Result<Vec<(usize, Imported)>, ImportError>> = std::thread::scope(|scope| {
         let running: Vec<_> = (0..options.threads.max(1))
@@ -94,10 +110,10 @@ pub fn import(
                     loop {
                         let next = groups.lock().unwrap_or_else(PoisonError::into_inner).next();
                         let Some(group) = next else { return Ok(done) };
-                        let mut imports = known.clone();
+                        let mut added = Imports::default();
                         for number in group {
                             let Some(file) = files.get(number) else { continue };
-                            done.push((number, import_file(root, file, &mut imports, (options, progress))?));
+                            done.push((number, import_file(known, file, &mut added, (options, progress))?));
                         }
                     }
                 })
@@ -137,6 +153,14 @@ fn groups(files: &[InputFile]) -> BTreeMap<Vec<u8>, Vec<usize>> {
     groups.into_iter().map(|(head, group)| (head, sorted(group))).collect()
 }
 
+/// The store as it was when the import began.
+#[derive(Clone, Copy)]
+struct Store<'a> {
+    root: &'a Path,
+    known: &'a Imports,
+    leftovers: &'a Leftovers,
+}
+
 /// What the store has of a content.
 struct Content {
     /// Of all of it.
@@ -144,19 +168,23 @@ struct Content {
     bytes: u64,
     /// The longest beginning that the store has.
     known: u64,
+    /// Its record.
+    record: Option<ImportRecord>,
 }
 
 /// Reads the whole content once. A stream that breaks ends where it breaks.
-fn look_up(mut bytes: Bytes, imports: &Imports) -> Content {
-    let mut lengths = imports.lengths().into_iter().peekable();
-    let mut content = Content { digest: Digest::default(), bytes: 0, known: 0 };
+fn look_up(mut bytes: Bytes, imports: [&Imports; 2]) -> Content {
+    let lengths: BTreeSet<u64> = imports.iter().flat_map(|imports| imports.lengths()).collect();
+    let mut lengths = lengths.into_iter().peekable();
+    let mut content = Content { digest: Digest::default(), bytes: 0, known: 0, record: None };
     let mut buffer = vec![0; READ_BYTES];
     loop {
         while lengths.next_if(|length| *length < content.bytes).is_some() {}
         if lengths.next_if(|length| *length == content.bytes).is_some()
-            && imports.find(content.bytes, &content.digest).is_some()
+            && let Some(record) = imports.iter().find_map(|imports| imports.find(content.bytes, &content.digest))
         {
             content.known = content.bytes;
+            content.record = Some(record.clone());
         }
         let room = lengths.peek().map_or(u64::MAX, |length| length.saturating_sub(content.bytes));
         let room = usize::try_from(room).unwrap_or(usize::MAX).clamp(1, READ_BYTES);
@@ -188,13 +216,19 @@ fn digest_of(file: &InputFile, bytes: u64) -> Result<Digest, ImportError> {
 }
 
 fn import_file(
-    root: &Path,
+    store: &Store<'_>,
     file: &InputFile,
-    imports: &mut Imports,
+    added: &mut Imports,
     (options, progress): (ImportOptions, &Progress),
 ) -> Result<Imported, ImportError> {
     let input = file.path.display().to_string();
-    let empty = |outcome| Imported { input: input.clone(), account: Account::default(), problem: None, outcome };
+    let empty = |outcome| Imported {
+        input: input.clone(),
+        account: Account::default(),
+        problem: None,
+        outcome,
+        first_day: None,
+    };
     let opened = match open(file) {
         Err(error) if !file.is_named && is_passed_over(&error) => {
             let problem = error.to_string();
@@ -203,14 +237,18 @@ fn import_file(
         }
         opened => opened?,
     };
-    let content = look_up(open_bytes(file)?, imports);
-    if content.known == content.bytes && content.bytes > 0 {
-        return Ok(empty(Outcome::Known));
-    }
+    let content = look_up(open_bytes(file)?, [store.known, added]);
     let (format, framing) = (opened.format, opened.framing);
+    if let Some(record) = content.record.as_ref().filter(|record| record.bytes > 0) {
+        expect_same(file, format, record)?;
+    }
+    if content.known == content.bytes && content.bytes > 0 {
+        let first_day = content.record.and_then(|record| record.first_day);
+        return Ok(Imported { first_day, ..empty(Outcome::Known) });
+    }
     let name = content.digest.import_name(content.known);
-    remove_files_of(root, &name)?;
-    let mut writer = LakeWriter::new(root, &name)?;
+    store.leftovers.remove(&name)?;
+    let mut writer = LakeWriter::new(store.root, &name)?;
     let failed = |source| ImportError::Io { path: input.clone(), source };
     let opened = behind(opened, content.known).map_err(failed)?;
     let decoders = || Decoders::new(true, options.latest);
@@ -219,18 +257,41 @@ fn import_file(
         // The rest of a file that breaks off: nothing new in it yet.
         return Ok(empty(Outcome::Known));
     }
-    writer.commit()?;
+    let written = writer.commit()?;
     let bytes = match framing {
         // Objects may go on in what follows, so that only the whole is known.
         Framing::Objects | Framing::Whole => content.bytes,
         Framing::Lines | Framing::Frames | Framing::Messages => read.end.min(content.bytes),
     };
     let digest = if bytes == content.bytes { content.digest } else { digest_of(file, bytes)? };
-    let record = record(file, format, &read, (bytes, digest), (name, content.known));
-    record.write(root)?;
-    imports.add(record);
+    let continues = content.record.filter(|record| record.bytes > 0).map(|record| record.digest);
+    let record = ImportRecord {
+        continues,
+        ..record(file, format, &read, (bytes, digest), (name, content.known)).of_days(&written)
+    };
+    record.write(store.root)?;
+    let first_day = record.first_day;
+    added.add(record);
     let outcome = if content.known > 0 { Outcome::Continued(content.known) } else { Outcome::Imported };
-    Ok(Imported { input, account: read.account, problem: read.problem, outcome })
+    Ok(Imported { input, account: read.account, problem: read.problem, outcome, first_day })
+}
+
+/// Refuses a content that the store has as something else. Who names no cluster contradicts none.
+fn expect_same(file: &InputFile, format: Format, record: &ImportRecord) -> Result<(), ImportError> {
+    let path = || file.path.display().to_string();
+    if format.as_str() != record.format {
+        let (known, given) = (format!("as `{}`", record.format), format!("as `{format}`"));
+        return Err(ImportError::Otherwise { path: path(), known, given });
+    }
+    match &file.cluster {
+        Some(cluster) if *cluster != record.cluster => {
+            let of = |cluster: &str| {
+                if cluster.is_empty() { "of no named cluster".to_owned() } else { format!("of cluster `{cluster}`") }
+            };
+            Err(ImportError::Otherwise { path: path(), known: of(&record.cluster), given: of(cluster) })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a file in a folder may be what it is without ending the import of the others.
@@ -260,6 +321,10 @@ fn record(
         rejected: account.rejected.iter().map(|(reason, count)| (reason.0.to_owned(), count.records)).collect(),
         excluded: account.excluded.iter().map(|(reason, count)| (reason.0.to_owned(), *count)).collect(),
         problem: read.problem.clone(),
+        continues: None,
+        first_day: None,
+        last_day: None,
+        has_undated: false,
     }
 }
 

@@ -146,15 +146,9 @@ impl<'a> Worker<'a> {
         self.decoders.decode(layout, (&self.chunk, offset), vocabulary, batch, account);
     }
 
-    /// Flows outside the asked window are left out by name. They still tell who had which address, and answers from outside may
-    /// name flows inside.
     fn count_window(&self, account: &mut Account) {
-        let asked = |row: &FlowRow| self.options.limits.asks_for(row.time);
-        let outside = self.batch.records().filter(|rows| !rows.iter().any(asked)).count() as u64;
-        if outside > 0 {
-            account.used = account.used.saturating_sub(outside);
-            *account.excluded.entry(OUTSIDE_WINDOW).or_default() += outside;
-        }
+        // A question is of a record that is left out already, for want of an address in its answer.
+        exclude_outside(&self.batch, &self.options.limits, 0, account);
     }
 
     fn settle(&mut self, input: &Shared, account: &Account, problem: Option<String>) {
@@ -162,6 +156,18 @@ impl<'a> Worker<'a> {
         let settled = self.accounts.entry(input.number).or_insert_with(empty);
         settled.account.absorb(account);
         settled.problem = settled.problem.take().or(problem);
+    }
+}
+
+/// Takes flows outside the asked window out of those that are used, and names them; so with `further` records outside of it. Such flows
+/// still tell who had which address, and answers from outside may name flows inside.
+pub(super) fn exclude_outside(batch: &Batch, limits: &FoldLimits, further: usize, account: &mut Account) {
+    let asked = |row: &FlowRow| limits.asks_for(row.time);
+    let flows = batch.records().filter(|rows| !rows.iter().any(asked)).count();
+    let outside = (flows + further) as u64;
+    if outside > 0 {
+        account.used = account.used.saturating_sub(outside);
+        *account.excluded.entry(OUTSIDE_WINDOW).or_default() += outside;
     }
 }
 

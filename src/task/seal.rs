@@ -14,8 +14,8 @@ use super::feeds::{Feeds, Told};
 use crate::catalog::FeedKind;
 use crate::collect::wal::{MessageKind, Record, SegmentReader, segment_number};
 use crate::collect::{Clock, Sealed, Sealer};
-use crate::lake::{LakeError, LakeWriter, LedgerRow, compact, retain, write_atomically};
-use crate::model::{Account, Batch, Excluded, Place, SourceKind, TextId, Timestamp, Vocabulary};
+use crate::lake::{LakeError, LakeWriter, LedgerRow, compact, note_retention, retain, write_atomically};
+use crate::model::{Account, Batch, Excluded, Loss, Place, SourceKind, TextId, Timestamp, Vocabulary};
 use crate::read::envelope::Envelope;
 use crate::read::feed::{BROKEN_MESSAGE, Event, FeedDecoder, Heard};
 use crate::read::{DnstapDecoder, HubbleDecoder, IpfixDecoder, u32_at};
@@ -25,6 +25,8 @@ const IDENTITY_BYTES_MAX: usize = 256;
 /// Whoever may connect may invent identities: no more are remembered.
 const SENDERS_MAX: usize = 10_000;
 const MINUTE: i64 = 60_000_000_000;
+/// Where events are lost when a segment is damaged; how many is not known, and one is told.
+const DAMAGED: &str = "collector: damaged segment of its log";
 /// An event that a server sent again after a break.
 const AGAIN: Excluded = Excluded("event sent again after a break");
 
@@ -74,7 +76,10 @@ impl StoreSealer {
     /// A sealer of the store at `root` that keeps days for `retention`.
     pub fn new(root: &Path, retention: Duration, clock: Clock) -> Self {
         let state = std::fs::read(state_path(root)).ok();
-        let senders = state.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let mut senders: Senders = state.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        // Each of the two may have been written last.
+        let sealed = std::fs::read_to_string(root.join("state").join("sealed")).ok();
+        senders.through = senders.through.max(sealed.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()));
         Self { root: root.to_owned(), retention, clock, senders }
     }
 
@@ -99,6 +104,9 @@ impl StoreSealer {
         while let Some(record) = reader.next_record().map_err(LakeError::io(segment))? {
             sealing.take(record)?;
         }
+        if reader.is_damaged {
+            sealing.miss();
+        }
         let rows: Vec<LedgerRow> = sealing.ledger.into_values().collect();
         sealing.writer.add_ledger(&rows)?;
         let written = sealing.writer.commit()?;
@@ -114,6 +122,7 @@ impl StoreSealer {
             rejected: sealing.rejected,
             lost: sealing.lost,
             cut_bytes: reader.cut_bytes,
+            is_damaged: reader.is_damaged,
         })
     }
 }
@@ -127,12 +136,17 @@ impl Sealer for StoreSealer {
         self.seal_segment(segment).map_err(|error| error.to_string())
     }
 
+    fn through(&self) -> Option<u64> {
+        self.senders.through
+    }
+
     fn tidy(&mut self) -> Result<Option<String>, String> {
         let now = (self.clock)();
         let nanos = u64::try_from(now.nanos()).unwrap_or(0);
         let system: SystemTime = UNIX_EPOCH + Duration::from_nanos(nanos);
         let kept = i64::try_from(self.retention.as_nanos()).unwrap_or(i64::MAX);
         let old = retain(&self.root, now.plus_nanos(kept.saturating_neg())).map_err(|error| error.to_string())?;
+        note_retention(&self.root, self.retention).map_err(|error| error.to_string())?;
         let tidied = compact(&self.root, system).map_err(|error| error.to_string())?;
         let done = format!(
             "{} files merged into {}, {} leftovers and {old} files of days past retention removed",
@@ -177,7 +191,6 @@ impl Sealing {
                 self.count((minute(arrived), cluster, SourceKind::Flows, source, origin), &account, arrived, 0);
             }
             Record::Opened { session, origin, at } => {
-                // The mark before FINISH opens nothing that is open.
                 let opened = || Connected { opened: at.nanos(), origin, sender: None };
                 self.senders.sessions.entry(session).or_insert_with(opened);
             }
@@ -210,6 +223,7 @@ impl Sealing {
                 }
             }
             Record::Started { .. } => self.senders.restarted(),
+            Record::Gone { .. } => {}
         }
         if self.writer.is_full() {
             self.writer.flush()?;
@@ -219,6 +233,16 @@ impl Sealing {
             self.feed = FeedDecoder::default();
         }
         Ok(())
+    }
+
+    /// Something behind the last record that can be read is lost, and nobody knows how much or whose it was.
+    fn miss(&mut self) {
+        let time = self.ledger.keys().map(|(minute, ..)| *minute).max().unwrap_or(Timestamp::UNKNOWN);
+        let place = self.writer.vocabulary.text(DAMAGED);
+        self.batch.clear();
+        self.batch.losses.push(Loss { time, cluster: TextId::NONE, node: TextId::NONE, place, events: 1 });
+        self.lost = self.lost.saturating_add(1);
+        self.writer.add(&self.batch, TextId::NONE);
     }
 
     /// The cluster that the rows of the batch name themselves, else the configured one.
@@ -378,11 +402,13 @@ impl Senders {
     /// A connection ended; whose it was.
     fn closed(&mut self, session: u64, at: Timestamp) -> Option<(String, String, String, SourceKind)> {
         let connected = self.sessions.remove(&session)?;
-        let sender = self.known.get_mut(&connected.sender?)?;
-        sender.open.remove(&session);
-        if sender.open.is_empty() {
-            sender.away = Some(at.nanos());
+        // Behind one connection there may be several resolvers.
+        for sender in self.known.values_mut() {
+            if sender.open.remove(&session) && sender.open.is_empty() {
+                sender.away = Some(at.nanos());
+            }
         }
+        let sender = self.known.get(&connected.sender?)?;
         let kind = if sender.sends_flows { SourceKind::Flows } else { SourceKind::Dns };
         Some((sender.cluster.clone(), sender.identity.clone(), connected.origin, kind))
     }
@@ -424,6 +450,38 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_nanos(second * 1_000_000_000)
+    }
+
+    #[test]
+    fn a_connection_with_two_resolvers_behind_it_ends_for_both() {
+        let mut senders = Senders::default();
+        senders.spoke(1, ("c", "dns-1", false), "tcp", at(10));
+        senders.spoke(1, ("c", "dns-2", false), "tcp", at(11));
+        assert_eq!(
+            senders.closed(1, at(20)),
+            Some(("c".to_owned(), "dns-1".to_owned(), "tcp".to_owned(), SourceKind::Dns))
+        );
+        assert!(senders.known.values().all(|sender| sender.open.is_empty()));
+        assert_eq!(senders.spoke(2, ("c", "dns-2", false), "tcp", at(27)), 7_000_000_000);
+        assert_eq!(senders.spoke(2, ("c", "dns-1", false), "tcp", at(28)), 7_000_000_000);
+    }
+
+    #[test]
+    fn how_far_is_sealed_is_what_either_file_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        std::fs::create_dir(&state).unwrap();
+        let through = || {
+            let sealer = StoreSealer::new(folder.path(), Duration::from_hours(1), || at(0));
+            sealer.through()
+        };
+        assert_eq!(through(), None);
+        std::fs::write(state.join("senders.json"), r#"{"through":26,"sessions":{},"known":{}}"#).unwrap();
+        assert_eq!(through(), Some(26));
+        std::fs::write(state.join("sealed"), "19\n").unwrap();
+        assert_eq!(through(), Some(26));
+        std::fs::write(state.join("sealed"), "1b\n").unwrap();
+        assert_eq!(through(), Some(27));
     }
 
     #[test]

@@ -10,10 +10,10 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::ingest::{IngestOptions, OUTSIDE_WINDOW, Progress};
+use super::ingest::{IngestOptions, Progress, exclude_outside};
 use crate::attribute::{Fold, FoldLimits};
-use crate::lake::{LakeError, Piece, Plan, Reader, ScanOptions, Table, scan};
-use crate::model::{Account, Batch, FlowRow, Place, Rejected, TextId};
+use crate::lake::{LakeError, LedgerRow, Piece, Plan, Reader, ScanOptions, Table, read_ledger, scan};
+use crate::model::{Account, Batch, Place, Rejected, TextId};
 use crate::summary::InputAccount;
 
 /// Everything that was read from a store.
@@ -22,6 +22,8 @@ pub struct StoreRead {
     pub folds: Vec<Fold>,
     /// One for each table.
     pub inputs: Vec<InputAccount>,
+    /// What the ledger has of the asked window.
+    pub ledger: Vec<LedgerRow>,
     /// What was read and what was passed over.
     pub plan: Plan,
 }
@@ -68,10 +70,13 @@ pub fn read_store(
             accounts.entry(table).or_default().absorb(&part);
         }
     }
+    let asked = ScanOptions { since: ingest.limits.since, until: ingest.limits.until, ..ScanOptions::default() };
+    let ledger = read_ledger(root, &asked)?;
+    plan.broken.extend(ledger.broken);
     plan.broken.extend(broken.into_inner().unwrap_or_else(PoisonError::into_inner));
     plan.broken.sort();
     let inputs = inputs_of(accounts, &plan.broken, name);
-    Ok(StoreRead { folds, inputs, plan })
+    Ok(StoreRead { folds, inputs, ledger: ledger.rows, plan })
 }
 
 /// One input for each table, as outputs tell them.
@@ -107,6 +112,8 @@ fn work(
             Ok(rows) => {
                 progress.records.fetch_add(rows, Ordering::Relaxed);
             }
+            // Retention took it away since the store was listed.
+            Err(StoreError::Lake(error)) if error.is_gone() => {}
             Err(StoreError::Lake(error)) => {
                 broken.lock().unwrap_or_else(PoisonError::into_inner).push(error.to_string());
             }
@@ -147,14 +154,11 @@ impl PieceReader {
         }
         let records = batch.records().count();
         let rows = (records + batch.answers.len() + batch.questions.len() + batch.losses.len()) as u64;
-        let asked = |row: &FlowRow| limits.asks_for(row.time);
-        let unasked = batch.questions.iter().filter(|row| !limits.asks_for(row.time)).count();
-        let outside = (batch.records().filter(|rows| !rows.iter().any(asked)).count() + unasked) as u64;
         account.read += rows;
-        account.used += rows - outside;
-        if outside > 0 {
-            *account.excluded.entry(OUTSIDE_WINDOW).or_default() += outside;
-        }
+        account.used += rows;
+        // Here a question is a row of its own.
+        let questions = batch.questions.iter().filter(|row| !limits.asks_for(row.time)).count();
+        exclude_outside(batch, limits, questions, account);
         fold.add(batch, TextId::NONE).map_err(StoreError::Park)?;
         Ok(rows)
     }

@@ -222,6 +222,46 @@ fn a_file_has_one_cluster_however_often_it_is_named() {
 }
 
 #[test]
+fn objects_are_no_traffic() {
+    let folder = folder(&[("kube.json", br#"{"kind":"List","items":[]}"#)]);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (kube, out) = (format!("kube:{}", path("kube.json")), path("out.csv"));
+    let remedy = "Kubernetes objects hold neither flows nor DNS answers; give them with `--kube ";
+    for flag in ["--flows", "--dns"] {
+        says(&run(&["attribute", flag, &kube, "--out", &out]), 2, &[remedy]);
+        says(&run(&["import", "--store", &path("lake"), flag, &kube]), 2, &[remedy]);
+    }
+}
+
+#[test]
+fn a_folder_of_a_pattern_that_cannot_be_read_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let folder = folder(&[("a/flows.log", GOOD.as_bytes()), ("b/flows.log", GOOD.as_bytes())]);
+    let (closed, pattern) = (folder.path().join("b"), folder.path().join("*/*.log"));
+    let allow = |path: &std::path::Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    allow(folder.path(), 0o755);
+    allow(&closed, 0o000);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_egress-atlas"));
+    // Nothing is closed to the superuser.
+    if std::fs::read_dir(&closed).is_ok() {
+        command.uid(65_534);
+    }
+    let ran = command.args(["attribute", "--flows", pattern.to_str().unwrap(), "--out", "/dev/null"]).output();
+    allow(&closed, 0o755);
+    let Ok(ran) = ran else {
+        let told =
+            writeln!(std::io::stderr(), "SKIPPED: unreadable folders: the program cannot be run as another user");
+        return drop(told);
+    };
+    let told = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(2), "{told}");
+    assert!(told.contains(&format!("`{}`: ", closed.display())), "{told}");
+}
+
+#[test]
 fn objects_in_utf_16_and_missing_settings_say_what_to_do() {
     let utf16: Vec<u8> =
         [0xff, 0xfe].into_iter().chain("{\"kind\": \"List\"}".encode_utf16().flat_map(u16::to_le_bytes)).collect();

@@ -214,7 +214,10 @@ fn same_rows(folder: &Path, files: &[&str]) -> usize {
 }
 
 fn ledger(folder: &Path) -> Vec<egress_atlas::lake::LedgerRow> {
-    egress_atlas::lake::read_ledger(&folder.join("lake"), &egress_atlas::lake::ScanOptions::default()).unwrap()
+    let all = egress_atlas::lake::ScanOptions::default();
+    let ledger = egress_atlas::lake::read_ledger(&folder.join("lake"), &all).unwrap();
+    assert_eq!(ledger.broken, [""; 0]);
+    ledger.rows
 }
 
 #[test]
@@ -382,6 +385,77 @@ fn a_store_that_cannot_be_written_keeps_the_log_and_recovers() {
     wait("it recovers by itself", || collector.metric("answer_rows_total") > 0);
     collector.stop();
     assert_eq!(ledger(folder.path()).iter().map(|row| row.read).sum::<u64>(), payloads.len() as u64);
+}
+
+#[test]
+fn a_segment_that_no_state_file_knows_of_is_never_taken_for_a_sealed_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    // As a crash between the writing of the two state files leaves it, with no segment behind it.
+    let state = folder.path().join("lake/state");
+    std::fs::create_dir_all(&state).unwrap();
+    std::fs::write(state.join("senders.json"), r#"{"through":5,"sessions":{},"known":{}}"#).unwrap();
+    std::fs::write(state.join("sealed"), "4\n").unwrap();
+    let collector = Collector::start(folder.path(), &format!("[[dnstap]]\nlisten = \"tcp://127.0.0.1:{port}\"\n"));
+    let payloads = cluster(9, 300).payloads;
+    send(&mut TcpStream::connect(("127.0.0.1", port)).unwrap(), &capture(&payloads), true, 1);
+    collector.stop();
+    assert_eq!(ledger(folder.path()).iter().map(|row| row.read).sum::<u64>(), payloads.len() as u64);
+}
+
+#[test]
+fn a_damaged_segment_is_told_and_set_aside() {
+    use egress_atlas::collect::wal::Record;
+    use egress_atlas::model::Timestamp;
+    let folder = tempfile::tempdir().unwrap();
+    let wal = folder.path().join("lake/wal");
+    std::fs::create_dir_all(&wal).unwrap();
+    let line = |second: u32| Record::Lines {
+        key: 1,
+        origin: "/var/log/hubble/events.log".to_owned(),
+        cluster: "test".to_owned(),
+        arrived: Timestamp::parse(b"2026-03-02T10:00:00Z").unwrap(),
+        from: 0,
+        lines: format!("{{\"time\":\"2026-03-02T10:00:{second:02}Z\"}}\n").into_bytes(),
+    };
+    let parts: Vec<Vec<u8>> = (0..3).map(|second| line(second).encode()).collect();
+    let mut bytes = parts.concat();
+    bytes[parts[0].len() + 20] ^= 1;
+    std::fs::write(wal.join("0000000000000007.wal"), &bytes).unwrap();
+    let port = free_port();
+    let collector = Collector::start(folder.path(), &format!("[[dnstap]]\nlisten = \"tcp://127.0.0.1:{port}\"\n"));
+    wait("it is set aside", || wal.join("0000000000000007.damaged").exists());
+    wait("the loss is counted", || collector.metric("lost_total") == 1);
+    let log = collector.stop();
+    assert!(log.contains("segment is damaged") && log.contains("\"warn\""), "{log}");
+    assert_eq!(std::fs::read(wal.join("0000000000000007.damaged")).unwrap(), bytes);
+    assert!(folder.path().join("lake/losses").is_dir(), "the store tells the loss, too");
+    assert_eq!(ledger(folder.path()).iter().map(|row| row.read).sum::<u64>(), 1);
+}
+
+#[test]
+fn what_cannot_be_followed_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("collect.toml");
+    let pattern = folder.path().join("events*.log").display().to_string();
+    let text = format!("store = \"{}\"\n[[hubble]]\npath = \"{pattern}\"\n", store(folder.path()));
+    std::fs::write(&config, text).unwrap();
+    let config = config.display().to_string();
+    let check = || run(&["collect", "--check", "--config", &config]);
+    let told = check();
+    assert!(
+        told.status == 0 && told.err.contains(&format!("warning: no file matches `{pattern}` now")),
+        "{}",
+        told.err
+    );
+    std::fs::write(folder.path().join("events.log"), "").unwrap();
+    assert_eq!(check().err, "");
+    let state = folder.path().join("lake/state");
+    std::fs::create_dir_all(&state).unwrap();
+    std::fs::write(state.join("positions.json"), "{\"1\":").unwrap();
+    let ran = run(&["collect", "--config", &config]);
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("positions.json`: ") && ran.err.contains("or remove it"), "{}", ran.err);
 }
 
 #[test]

@@ -245,6 +245,29 @@ fn templates_belong_to_a_domain_and_can_be_withdrawn_and_replaced() {
 }
 
 #[test]
+fn fields_of_no_length_cost_nothing_in_any_record() {
+    let wide: Vec<u8> = [256_u16, 16_001]
+        .into_iter()
+        .chain((0..16_000).flat_map(|_| [8, 0]))
+        .chain([4, 1])
+        .flat_map(u16::to_be_bytes)
+        .collect();
+    let mut bytes = message(0, 1, &[(2, &wide)]);
+    for number in 0..4 {
+        bytes.extend(message(number * 60_000, 1, &[(256, &vec![6; 60_000])]));
+    }
+    let begun = std::time::Instant::now();
+    let (outcome, problem) = captured(&bytes);
+    assert_eq!(problem, None);
+    accounts(&outcome, 0, &[("flow record without both addresses", 240_000)]);
+    let took = begun.elapsed();
+    assert!(took < std::time::Duration::from_mins(1), "{took:?} for {} bytes", bytes.len());
+    // What is remembered of such templates is bounded as before.
+    let many: Vec<u8> = (0..6).flat_map(|id| message(0, id, &[(2, &wide)])).collect();
+    accounts(&pushed(&many, &[usize::MAX]), 0, &[("IPFIX templates beyond any reasonable number", 2)]);
+}
+
+#[test]
 fn gaps_of_the_sequence_are_losses_also_between_chunks() {
     let mut bytes = message(0, 1, &[(2, &template(256))]);
     // More than one chunk of a mebibyte.

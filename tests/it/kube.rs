@@ -296,6 +296,27 @@ fn bombs_are_refused_and_the_documents_around_them_kept() {
 }
 
 #[test]
+fn a_list_without_items_is_told() {
+    let check = |text: &str, rejected: u64, excluded: u64| {
+        let (_, account) = read_one(text);
+        assert_eq!(
+            (account.read, account.rejected_total(), account.excluded_total()),
+            (rejected + excluded, rejected, excluded),
+            "{text}"
+        );
+    };
+    check(r#"{"apiVersion":"v1","kind":"List"}"#, 1, 0);
+    check(r#"{"apiVersion":"v1","kind":"List","items":[]}"#, 0, 0);
+    check(r#"{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"List"}]}"#, 1, 0);
+    check(r#"{"apiVersion":"v1","kind":"PodList"}"#, 0, 1);
+    check("apiVersion: v1\nkind: List\n", 1, 0);
+    check("apiVersion: v1\nkind: PodList\n", 1, 0);
+    check("apiVersion: v1\nkind: List\nitems: []\n", 0, 0);
+    check("apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: PodList\n", 1, 0);
+    check("apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: PodList\n  items: null\n", 0, 0);
+}
+
+#[test]
 fn a_large_yaml_list_is_within_the_limits() {
     // More nodes than the parser allows by default, as a cluster of two thousand pods has them.
     let text = format!(

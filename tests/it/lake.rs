@@ -308,7 +308,13 @@ fn merged_files_hold_every_row_once_at_any_instant() {
     for (number, part) in lines.chunks(lines.len().div_ceil(12)).enumerate() {
         std::fs::write(at(&format!("part-{number}.log")), part.concat()).unwrap();
     }
+    // Somebody else tidies: the import leaves it to that one.
+    std::fs::create_dir(&lake).unwrap();
+    let lock = std::fs::File::create(lake.join("tidy.lock")).unwrap();
+    lock.lock().unwrap();
     run(&["import", "--store", &at("lake"), "--flows", &at("part-*.log"), "--dns", &at("dns.fstrm")]);
+    assert_eq!(egress_atlas::lake::compact(&lake, SystemTime::now()).unwrap().merged, 0);
+    drop(lock);
     let rows = |name: &str| {
         let ran = run(&["attribute", "--store", &at("lake"), "--out", &at(name)]);
         assert_eq!(ran.status, 0, "{}", ran.err);
@@ -359,4 +365,208 @@ fn old_days_go_and_the_others_stay() {
     let after = time(&first).plus_nanos(40 * 86_400_000_000_000);
     assert_eq!(egress_atlas::lake::retain(&lake, after).unwrap(), files);
     assert!(!lake.join("flows").exists(), "empty folders go, too");
+    // Nothing is left of the imports: they may come again.
+    let again = run(&["import", "--store", &at("lake"), "--flows", &at("flows.log"), "--dns", &at("dns.fstrm")]);
+    assert!(again.out.starts_with("2 files imported"), "{}{}", again.out, again.err);
+    assert_eq!(parquet(&lake).len() as u64, files);
+}
+
+/// A flow of that time, as one line.
+fn flow_at(time: &str) -> String {
+    format!(
+        r#"{{"flow":{{"time":"{time}","verdict":"FORWARDED","IP":{{"source":"10.0.0.1","destination":"93.184.216.34","ipVersion":"IPv4"}},"l4":{{"TCP":{{"source_port":40000,"destination_port":443,"flags":{{"SYN":true}}}}}},"source":{{"ID":1,"identity":4000,"namespace":"shop","pod_name":"web-0"}},"destination":{{"identity":2,"labels":["reserved:world"]}},"Type":"L3_L4","node_name":"n1","event_type":{{"type":4,"sub_type":3}},"is_reply":false}},"node_name":"n1","time":"{time}"}}"#
+    ) + "\n"
+}
+
+#[test]
+fn what_a_collector_will_remove_is_told_at_the_import() {
+    let old = [flow_at("2026-02-01T10:00:00Z"), flow_at("2026-03-02T10:00:00Z")].concat();
+    let folder =
+        crate::support::folder(&[("old.log", old.as_bytes()), ("new.log", flow_at("2026-03-02T11:00:00Z").as_bytes())]);
+    let at = |name: &str| path(folder.path(), name);
+    let lake = folder.path().join("lake");
+    let import = |name: &str| run(&["import", "--store", &at("lake"), "--flows", &at(name)]);
+    let warning = "1 of these files have rows from before 2026-02-17, the first: `";
+    assert!(!import("new.log").err.contains("warning"));
+    egress_atlas::lake::note_retention(&lake, std::time::Duration::from_hours(14 * 24)).unwrap();
+    let told = import("old.log");
+    assert!(told.status == 0 && told.err.contains(warning), "{}", told.err);
+    let time = egress_atlas::model::Timestamp::parse(b"2026-02-17T00:00:00Z").unwrap();
+    assert_eq!(egress_atlas::lake::retain(&lake, time).unwrap(), 1);
+    // A part of it is still there: it cannot come again, and that is told.
+    let told = import("old.log");
+    assert!(told.out.contains("1 known already") && told.err.contains(warning), "{}{}", told.out, told.err);
+    assert!(!import("new.log").err.contains("warning"));
+}
+
+#[test]
+fn many_small_files_leave_few_in_the_store() {
+    let parts: Vec<(String, Vec<u8>)> = (0..60)
+        .map(|second| (format!("part-{second}.log"), flow_at(&format!("2026-03-02T10:00:{second:02}Z")).into_bytes()))
+        .collect();
+    let files: Vec<(&str, &[u8])> = parts.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    let folder = crate::support::folder(&files);
+    let at = |name: &str| path(folder.path(), name);
+    let ran = run(&["import", "--store", &at("lake"), "--flows", &at("part-*.log")]);
+    assert!(ran.out.starts_with("60 files imported"), "{}{}", ran.out, ran.err);
+    assert_eq!(parquet(&folder.path().join("lake")).len(), 1);
+    run(&["attribute", "--store", &at("lake"), "--out", &at("rows.ndjson")]);
+    run(&["attribute", "--flows", &at("part-*.log"), "--out", &at("files.ndjson")]);
+    assert_eq!(std::fs::read(at("rows.ndjson")).unwrap(), std::fs::read(at("files.ndjson")).unwrap());
+    let again = run(&["import", "--store", &at("lake"), "--flows", &at("part-*.log")]);
+    assert!(again.out.contains("60 known already"), "{}", again.out);
+}
+
+#[test]
+fn an_import_that_was_not_recorded_is_replaced_when_it_is_tried_again() {
+    let folder = crate::support::folder(&[
+        ("one.log", flow_at("2026-03-02T10:00:00Z").as_bytes()),
+        ("two.log", flow_at("2026-03-02T11:00:00Z").as_bytes()),
+    ]);
+    let at = |name: &str| path(folder.path(), name);
+    let lake = folder.path().join("lake");
+    run(&["import", "--store", &at("lake"), "--flows", &at("one.log"), "--flows", &at("two.log")]);
+    let files = parquet(&lake);
+    assert_eq!(files.len(), 2);
+    // As a crash between the rows and the record leaves it, with a piece more.
+    std::fs::remove_dir_all(lake.join("imports")).unwrap();
+    let extra = files[0].to_str().unwrap().replace("-0000.parquet", "-0001.parquet");
+    std::fs::copy(&files[0], &extra).unwrap();
+    let ran = run(&["import", "--store", &at("lake"), "--flows", &at("one.log"), "--flows", &at("two.log")]);
+    assert!(ran.out.starts_with("2 files imported"), "{}", ran.out);
+    assert_eq!(parquet(&lake), files);
+}
+
+#[test]
+fn a_cut_file_is_a_problem_until_the_whole_one_comes() {
+    let lines: String = (0..3_000)
+        .map(|second| {
+            flow_at(&format!("2026-03-02T{:02}:{:02}:{:02}Z", 10 + second / 3_600, second / 60 % 60, second % 60))
+        })
+        .collect();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(lines.as_bytes()).unwrap();
+    let whole = encoder.finish().unwrap();
+    let folder = crate::support::folder(&[("cut.log.gz", &whole[..whole.len() / 2]), ("full.log", lines.as_bytes())]);
+    let at = |name: &str| path(folder.path(), name);
+    let import = |name: &str| run(&["import", "--store", &at("lake"), "--flows", &at(name)]);
+    let read =
+        |more: &[&str]| run(&[&["attribute", "--store", &at("lake"), "--out", &at("rows.ndjson")], more].concat());
+    assert_eq!(import("cut.log.gz").status, 3);
+    let ran = read(&[]);
+    assert!(ran.status == 3 && ran.err.contains("1 imported files broke off"), "{}", ran.err);
+    // The day after may be in what is missing, a week before is not.
+    assert_eq!(read(&["--since", "2026-03-03T08:00:00Z", "--until", "2026-03-03T20:00:00Z"]).status, 3);
+    std::fs::write(at("early.log"), flow_at("2026-02-20T10:00:00Z")).unwrap();
+    assert_eq!(import("early.log").status, 0);
+    let ran = read(&["--since", "2026-02-20T00:00:00Z", "--until", "2026-02-21T00:00:00Z"]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let full = import("full.log");
+    assert!(full.status == 0 && full.out.contains("1 continued"), "{}{}", full.out, full.err);
+    let ran = read(&[]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    run(&["attribute", "--flows", &at("full.log"), "--flows", &at("early.log"), "--out", &at("files.ndjson")]);
+    assert_eq!(std::fs::read(at("rows.ndjson")).unwrap(), std::fs::read(at("files.ndjson")).unwrap());
+}
+
+#[test]
+fn a_content_is_of_one_cluster_and_one_format() {
+    let folder = crate::support::folder(&[("flows.log", flow_at("2026-03-02T10:00:00Z").as_bytes())]);
+    let at = |name: &str| path(folder.path(), name);
+    let import = |more: &[&str]| run(&[&["import", "--store", &at("lake")], more].concat());
+    let flows = at("flows.log");
+    assert_eq!(import(&["--flows", &flows, "--cluster", "prdo"]).status, 0);
+    let refused = |ran: crate::support::Ran, part: &str| {
+        assert_eq!(ran.status, 2, "{}{}", ran.out, ran.err);
+        assert!(ran.err.contains(part) && ran.err.contains("import everything into a new store"), "{}", ran.err);
+    };
+    let part = "`: the store has this content already, of cluster `prdo`, and it is given of cluster `prod` now";
+    refused(import(&["--flows", &flows, "--cluster", "prod"]), part);
+    assert!(import(&["--flows", &flows, "--cluster", "prdo"]).out.contains("1 known already"));
+    assert!(import(&["--flows", &flows]).out.contains("1 known already"));
+    refused(import(&["--flows", &format!("calico:{flows}")]), "already, as `hubble`, and it is given as `calico` now");
+    // What has grown is its old part and its new part.
+    let grown = [flow_at("2026-03-02T10:00:00Z"), flow_at("2026-03-02T10:20:00Z")].concat();
+    std::fs::write(&flows, grown).unwrap();
+    refused(import(&["--flows", &flows, "--cluster", "prod"]), part);
+    assert!(import(&["--flows", &flows, "--cluster", "prdo"]).out.contains("1 continued"));
+}
+
+/// A row of the ledger that says that `n1` delivered flows in that minute.
+fn delivered(minute: &str) -> egress_atlas::lake::LedgerRow {
+    egress_atlas::lake::LedgerRow {
+        minute: egress_atlas::model::Timestamp::parse(minute.as_bytes()).unwrap(),
+        cluster: String::new(),
+        kind: egress_atlas::model::SourceKind::Flows,
+        source: "n1".to_owned(),
+        origin: "/var/log/hubble/events.log".to_owned(),
+        read: 3,
+        used: 3,
+        rejected: 0,
+        excluded: 0,
+        lost: 0,
+        missing_nanos: 0,
+        delay_nanos: None,
+    }
+}
+
+#[test]
+fn when_records_arrived_is_no_coverage() {
+    let flows: String = (0..50).map(|minute| flow_at(&format!("2026-01-02T10:{minute:02}:00Z"))).collect();
+    let folder = crate::support::folder(&[("flows.log", flows.as_bytes())]);
+    let at = |name: &str| path(folder.path(), name);
+    run(&["import", "--store", &at("lake"), "--flows", &at("flows.log")]);
+    assert_eq!(run(&["discover", "--store", &at("lake"), "--out", &at("before")]).status, 0);
+    // The collector read the file today.
+    let mut writer = egress_atlas::lake::LakeWriter::new(&folder.path().join("lake"), "wal-1").unwrap();
+    writer.add_ledger(&[delivered("2026-03-02T10:00:00Z"), delivered("2026-03-02T10:01:00Z")]).unwrap();
+    writer.commit().unwrap();
+    assert_eq!(run(&["discover", "--store", &at("lake"), "--out", &at("after")]).status, 0);
+    same(Path::new(&at("before")), Path::new(&at("after")));
+}
+
+#[test]
+fn a_broken_file_of_the_ledger_costs_only_the_proof() {
+    let folder = crate::support::folder(&[("flows.log", flow_at("2026-03-02T10:00:00Z").as_bytes())]);
+    let at = |name: &str| path(folder.path(), name);
+    let lake = folder.path().join("lake");
+    run(&["import", "--store", &at("lake"), "--flows", &at("flows.log")]);
+    for (name, minute) in [("wal-1", "2026-03-02T10:00:00Z"), ("wal-2", "2026-03-02T10:01:00Z")] {
+        let mut writer = egress_atlas::lake::LakeWriter::new(&lake, name).unwrap();
+        writer.add_ledger(&[delivered(minute)]).unwrap();
+        writer.commit().unwrap();
+    }
+    let files = parquet(&lake.join("ledger"));
+    std::fs::write(&files[0], b"PAR1 no, it is not").unwrap();
+    let ran = run(&["attribute", "--store", &at("lake"), "--out", &at("rows.ndjson")]);
+    assert_eq!(ran.status, 3, "{}", ran.err);
+    assert!(ran.err.contains("1 of its files cannot be read") && ran.err.contains("wal-1"), "{}", ran.err);
+    let options = egress_atlas::lake::ScanOptions::default();
+    let ledger = egress_atlas::lake::read_ledger(&lake, &options).unwrap();
+    assert_eq!((ledger.rows.len(), ledger.broken.len()), (1, 1));
+}
+
+#[test]
+fn a_file_that_retention_took_since_the_listing_is_gone_and_a_merged_one_is_missed() {
+    use egress_atlas::lake::{Reader, ScanOptions, scan};
+    let flows = [flow_at("2026-03-01T10:00:00Z"), flow_at("2026-03-02T10:00:00Z")].concat();
+    let folder = crate::support::folder(&[("flows.log", flows.as_bytes())]);
+    let at = |name: &str| path(folder.path(), name);
+    run(&["import", "--store", &at("lake"), "--flows", &at("flows.log")]);
+    let options = ScanOptions::default();
+    let plan = scan(&folder.path().join("lake"), &options).unwrap();
+    let read = |number: usize| {
+        let (mut vocabulary, mut batch) = Default::default();
+        Reader::default().read(&plan.pieces[number], &options, &mut vocabulary, &mut batch)
+    };
+    for (number, is_merged) in [(0, false), (1, true)] {
+        let file = &plan.pieces[number].path;
+        assert!(read(number).is_ok());
+        if is_merged {
+            std::fs::rename(file, file.with_file_name("merged-1.parquet")).unwrap();
+        } else {
+            std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
+        }
+        assert_eq!(read(number).unwrap_err().is_gone(), !is_merged);
+    }
 }

@@ -123,6 +123,11 @@ fn bad_words_are_refused() {
     };
     check(&["--environment", "shop"], "write staging=PATTERN");
     check(&["--environment", "canary=shop"], "`canary` is none of staging, production, system");
+    let folder = crate::support::folder(&[("no.json", b"{}"), ("notes.txt", b"hello\n")]);
+    for name in ["no.json", "notes.txt"] {
+        let kube = format!("prod-eu={}", folder.path().join(name).display());
+        check(&["--kube", &kube], "no Kubernetes objects in it; --kube takes what `kubectl get");
+    }
     check(&["--policies", "/nowhere/at/all"], "no folder of any cluster of the baseline");
 }
 

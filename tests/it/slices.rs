@@ -333,7 +333,7 @@ fn what_cannot_be_run_says_why() {
         failed(&at("changed"), "0", expected);
     };
     check("\"version\":\"", "\"version\":\"0.0.", "plan, run and merge with one version");
-    check("\"form\":1", "\"form\":7", "plan, run and merge with one version");
+    check("\"form\":2", "\"form\":7", "plan, run and merge with one version");
     check("\"slice\":0", "\"slice\":\"0\"", "line 2: ");
     check("\"file\":\"", "\"file\":\"../", "is no file of a store");
     check("\"file\":\"", "\"file\":\"/", "is no file of a store");

@@ -477,3 +477,20 @@ fn a_tunnel_is_found_in_a_store_too() {
     }
     same(Path::new(&at("files")), Path::new(&at("stored")));
 }
+
+#[test]
+fn a_question_outside_the_window_is_used_neither_of_files_nor_of_stores() {
+    let folder = folder(&[("dns.fstrm", &tunnel())]);
+    let at = |name: &str| path(folder.path(), name);
+    assert_eq!(run(&["import", "--store", &at("lake"), "--dns", &at("dns.fstrm")]).status, 0);
+    let account = |input: &[&str]| {
+        let asked = ["--since", "2026-03-02T10:01:40Z", "--until", "2026-03-02T11:00:00Z", "--out"];
+        let ran = run(&[&["attribute"], input, &asked, &[&at("rows.ndjson")]].concat());
+        ran.err.lines().find(|line| line.starts_with("records:")).map(str::to_owned).unwrap_or(ran.err)
+    };
+    // In a file it is of a record that gives no address, and left out for that.
+    let files = account(&["--dns", &at("dns.fstrm")]);
+    assert_eq!(files, "records: 200 read = 0 used + 0 rejected + 200 excluded");
+    let store = account(&["--store", &at("lake")]);
+    assert_eq!(store, "records: 200 read = 100 used + 0 rejected + 100 excluded");
+}

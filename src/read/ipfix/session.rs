@@ -176,7 +176,7 @@ impl Session {
         };
         let (mut rest, mut records) = (body, 0_u32);
         while rest.len() >= template.minimum() {
-            let length = template.each_value(rest, |_, _| {});
+            let length = template.length(rest);
             let Some((bytes, next)) = length.and_then(|length| rest.split_at_checked(length)) else {
                 take(Piece::Fault { reason: CUT_OFF, at: start + body.len() - rest.len() });
                 return None;

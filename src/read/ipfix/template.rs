@@ -41,6 +41,10 @@ pub(super) struct Template {
     pub(super) raw: Box<[u8]>,
     pub(super) learnt: u32,
     minimum: usize,
+    /// Whether every record has the minimum's length.
+    is_fixed: bool,
+    /// Fields as sent, those without a length included: what keeping it costs.
+    sent_fields: usize,
 }
 
 /// All templates of one transport session.
@@ -78,10 +82,10 @@ impl Templates {
                 return Err(BROKEN);
             }
             self.forget(domain, id);
-            if self.known.len() >= TEMPLATES_MAX || self.fields + template.fields.len() > FIELDS_MAX {
+            if self.known.len() >= TEMPLATES_MAX || self.fields + template.sent_fields > FIELDS_MAX {
                 return Err(TOO_MANY);
             }
-            self.fields += template.fields.len();
+            self.fields += template.sent_fields;
             self.known.insert((domain, id), template);
             rest = rest.get(length..).unwrap_or_default();
         }
@@ -96,7 +100,7 @@ impl Templates {
 
     fn forget(&mut self, domain: u32, id: u16) {
         if let Some(old) = self.known.remove(&(domain, id)) {
-            self.fields = self.fields.saturating_sub(old.fields.len());
+            self.fields = self.fields.saturating_sub(old.sent_fields);
         }
     }
 
@@ -151,7 +155,10 @@ impl Template {
                 at += 4;
                 number
             };
-            fields.push(Field { enterprise, id: id & 0x7fff, length });
+            // A field of no length says nothing in any record. Without those, a record has at least as many bytes as fields.
+            if length > 0 {
+                fields.push(Field { enterprise, id: id & 0x7fff, length });
+            }
         }
         let minimum =
             fields.iter().map(|field| if field.length == VARIABLE { 1 } else { usize::from(field.length) }).sum();
@@ -160,12 +167,20 @@ impl Template {
             return None;
         }
         let raw = bytes.get(..at)?.into();
-        Some((Self { fields: fields.into_boxed_slice(), is_options, raw, learnt, minimum }, at))
+        let is_fixed = fields.iter().all(|field| field.length != VARIABLE);
+        let fields = fields.into_boxed_slice();
+        let sent_fields = usize::from(count);
+        Some((Self { fields, is_options, raw, learnt, minimum, is_fixed, sent_fields }, at))
     }
 
     /// The shortest record of this template, in bytes; what is left of a set and shorter is padding.
     pub(super) const fn minimum(&self) -> usize {
         self.minimum
+    }
+
+    /// The length of the record that `bytes` begin with; `None` when it is cut off.
+    pub(super) fn length(&self, bytes: &[u8]) -> Option<usize> {
+        if self.is_fixed { Some(self.minimum) } else { self.each_value(bytes, |_, _| {}) }
     }
 
     /// The values of the record that `bytes` begin with, in the order of the fields; `None` when it is cut off.

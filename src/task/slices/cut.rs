@@ -33,9 +33,11 @@ enum Level {
 pub fn plan(store: &Path, asked: &Asked, slice_rows: u64) -> Result<Manifest, LakeError> {
     let absolute = std::path::absolute(store).map_err(LakeError::io(store))?;
     let mut scanned = scan(&absolute, &asked.scan())?;
+    let (ledger, broken) = ledger_pieces(&absolute, &asked.ledger())?;
+    scanned.broken.extend(broken);
     scanned.broken.sort();
     let mut units = Vec::new();
-    for piece in std::mem::take(&mut scanned.pieces).into_iter().chain(ledger_pieces(&absolute)?) {
+    for piece in std::mem::take(&mut scanned.pieces).into_iter().chain(ledger) {
         units.extend(unit(&absolute, &piece)?);
     }
     units.sort_by(|one, two| {
@@ -60,7 +62,7 @@ pub fn plan(store: &Path, asked: &Asked, slice_rows: u64) -> Result<Manifest, La
 
 fn plan_line(store: &Path, absolute: PathBuf, asked: &Asked, scanned: &Plan, rows: u64) -> Result<PlanLine, LakeError> {
     let imports = Imports::read(&absolute)?;
-    let told = imports.records().into_iter().filter(|import| {
+    let told = imports.told().into_iter().filter(|import| {
         import.problem.is_some() || import.rejected.values().chain(import.excluded.values()).any(|count| *count > 0)
     });
     Ok(PlanLine {
@@ -69,7 +71,7 @@ fn plan_line(store: &Path, absolute: PathBuf, asked: &Asked, scanned: &Plan, row
         version: VERSION.to_owned(),
         slices: 0,
         rows,
-        imports: told.cloned().collect(),
+        imports: told.collect(),
         store: absolute,
         store_as_given: store.to_owned(),
         asked: asked.clone(),

@@ -15,7 +15,7 @@ use crate::lake::{ImportRecord, ScanOptions, Table};
 use crate::model::Timestamp;
 
 /// The form of manifests and partial results. It changes whenever what a slice keeps does.
-pub(super) const FORM: u32 = 1;
+pub(super) const FORM: u32 = 2;
 
 /// The version of this program.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -92,7 +92,7 @@ pub struct PlanLine {
     pub passed_over: [u64; 3],
     /// Files that cannot be read.
     pub broken: Vec<String>,
-    /// Imports that broke off, or that refused or left out records.
+    /// Imports that refused or left out records, or that broke off; a problem only of those that nothing continues.
     pub imports: Vec<ImportRecord>,
 }
 

@@ -50,7 +50,11 @@ pub fn run(plan: &PlanLine, slice: &SliceLine, out: &Path) -> Result<Outcome, Sl
             return Err(SliceError::OtherFile { path, found, planned: input.bytes });
         }
         if table == Table::Ledger {
-            read_ledger_file(&path, &ledger)?.iter().for_each(|row| taught.add(row));
+            match read_ledger_file(&path, &ledger) {
+                Ok(rows) => rows.iter().for_each(|row| taught.add(row)),
+                Err(error @ LakeError::Broken { .. }) => header.unreadable.push(error.to_string()),
+                Err(error) => return Err(error.into()),
+            }
             continue;
         }
         let mut first = input.first;

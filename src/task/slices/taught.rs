@@ -31,7 +31,8 @@ impl Taught {
         let source = (row.kind, row.cluster.as_str().into(), row.source.as_str().into());
         let activity = self.activity.entry(source).or_default();
         if row.read > 0 {
-            activity.run(row.minute, row.minute, 0);
+            // When it arrived, which may be long after it happened.
+            activity.alive_at.insert(row.minute.minute());
         }
         if row.lost > 0 {
             *activity.lost.entry(AWAY.into()).or_default() += row.lost;

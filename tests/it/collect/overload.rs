@@ -242,7 +242,7 @@ pub(crate) fn overload(length: Duration) -> Outcome {
     collector.stop();
     outcome.frames_sent = frames_sent.into_inner();
     outcome.flows_sent = flows_sent.into_inner();
-    for row in read_ledger(&folder.path().join("lake"), &ScanOptions::default()).unwrap() {
+    for row in read_ledger(&folder.path().join("lake"), &ScanOptions::default()).unwrap().rows {
         assert_eq!(row.read, row.used + row.rejected + row.excluded, "{row:?}");
         outcome.rejected += row.rejected;
         if row.kind == SourceKind::Dns {
