@@ -29,10 +29,10 @@ Cluster `prod`. Times are UTC. A destination is a peer with a port and a protoco
 
 Asked window: from 2026-11-14 00:00:00 until 2026-11-21 00:00:00, 7 d. The sources watch the whole cluster, not this namespace alone.
 
-| Source | Sources | Records | First               | Last                | Covered | Least covered  |
-| ------ | ------: | ------: | ------------------- | ------------------- | ------: | -------------- |
-| flows  |       2 |  20,160 | 2026-11-14 00:00:00 | 2026-11-20 23:59:00 |   100 % | `node-a` 100 % |
-| DNS    |       1 |  10,038 | 2026-11-14 00:00:00 | 2026-11-20 23:59:00 |  99.6 % | -              |
+| Source | Sources | Records | First               | Last                | Covered | Least covered                     |
+| ------ | ------: | ------: | ------------------- | ------------------- | ------: | --------------------------------- |
+| flows  |       2 |  20,160 | 2026-11-14 00:00:00 | 2026-11-20 23:59:00 |   100 % | `node-a` 100 %                    |
+| DNS    |       1 |  10,038 | 2026-11-14 00:00:00 | 2026-11-20 23:59:00 |  99.6 % | `coredns-6f6b679f8f-4xk2p` 99.6 % |
 
 - **Gap:** DNS of `coredns-6f6b679f8f-4xk2p`, 2026-11-16 10:00:00 to 2026-11-16 10:42:00 (42 min).
 - **Lost:** 120 events at `frame stream` of DNS `coredns-6f6b679f8f-4xk2p`, as reported by the source.
