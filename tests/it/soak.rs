@@ -370,3 +370,22 @@ fn what_cannot_be_asked_is_refused() {
     check(&["--grace", "2h"], "the soak is over before the change has spread");
     check(&["--baseline", "/nowhere"], "give the folder that `discover --out` wrote");
 }
+
+#[test]
+fn policies_that_isolate_nothing_or_are_not_judged_prove_nothing() {
+    let traffic = Traffic::new().every_minute(-60, 120, ALLOWED, "FORWARDED");
+    let ran = traffic.soak(&[]);
+    assert_eq!(ran.status, 0, "{}", ran.out);
+    // As after a typing error in the selector.
+    let ran = traffic.soak_with(&[("policies.yaml", &POLICIES.replace("app: cart", "app: crat"))], &[]);
+    assert!(ran.status == 3 && ran.out.contains("they isolate nothing here"), "{}", ran.out);
+    let calico = "
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: default-deny-egress, namespace: shop}
+spec: {selector: all(), types: [Egress]}
+";
+    let ran = traffic.soak_with(&[("policies.yaml", &[POLICIES, calico].concat())], &["--profile", "cilium"]);
+    assert!(ran.status == 3 && ran.out.contains("not judged"), "{}", ran.out);
+}
