@@ -2,7 +2,7 @@
 //!
 //! In: a finished [`Soak`]. Out: the answer first, then for each namespace what is wrong and what would mend it.
 
-use super::escape::{code, identifier, prose};
+use super::escape::{code, csv_text, identifier, prose};
 use super::readiness::hanging;
 use super::table::Table;
 use super::wording::{count, counted, time};
@@ -228,13 +228,8 @@ pub fn soak_csv(soak: &Soak) -> Result<String, csv::Error> {
             found.push(("", String::new()));
         }
         for (word, sentence) in found {
-            writer.write_record([
-                &namespace.cluster,
-                &namespace.namespace,
-                namespace.outcome.as_str(),
-                word,
-                &sentence,
-            ])?;
+            let cells = [&namespace.cluster, &namespace.namespace, namespace.outcome.as_str(), word, &sentence];
+            writer.write_record(cells.map(|cell| csv_text(cell).into_owned()))?;
         }
     }
     let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::escape::{code, identifier, prose};
+use super::super::escape::{code, csv_text, identifier, prose};
 use super::super::readiness::hanging;
 use super::super::table::Table;
 use super::super::wording::{count, counted, list, size};
@@ -216,7 +216,7 @@ pub fn drift_csv(drift: &Drift) -> Result<String, csv::Error> {
         "details",
     ])?;
     for change in &drift.changes {
-        writer.write_record([
+        let cells = [
             change.change.as_str(),
             &change.cluster,
             &change.namespace,
@@ -234,7 +234,8 @@ pub fn drift_csv(drift: &Drift) -> Result<String, csv::Error> {
             change.first.as_deref().unwrap_or_default(),
             change.last.as_deref().unwrap_or_default(),
             &change.details.join("; "),
-        ])?;
+        ];
+        writer.write_record(cells.map(|cell: &str| csv_text(cell).into_owned()))?;
     }
     let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())

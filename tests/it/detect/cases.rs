@@ -490,8 +490,14 @@ fn denied_burst() {
     check("denied_burst", None, denied(19, 8, 3.0));
     check("denied_burst", None, denied(40, 7, 3.0));
     check("denied_burst", None, denied(40, 8, 600.0));
-    // An application that tries one denied destination for ever is broken, not curious.
+    // An application that tries one denied destination for ever is broken, not curious; at however many ports.
     check("denied_burst", None, denied(600, 1, 5.0));
+    check("denied_burst", None, |capture: &mut Capture| {
+        for number in 0..40_u16 {
+            let server = ("45.9.1.7", 8_000 + number % 8, Protocol::TCP);
+            capture.connect((WEB, 0), 30.0 + f64::from(number) * 3.0, server, 0.0, Verdict::Denied);
+        }
+    });
 }
 
 #[test]
