@@ -33,10 +33,7 @@ impl IpfixDecoder {
     /// A session over UDP, one per sender's address and port. A template that was not sent again for
     /// `template_seconds` is forgotten; RFC 7011 section 8.4 asks for three times the sender's refresh interval.
     pub fn udp(template_seconds: u32) -> Self {
-        let mut decoder = Self::default();
-        decoder.session.templates.lifetime_seconds = Some(template_seconds);
-        decoder.session.templates.keeps_withdrawn = true;
-        decoder
+        Self { session: Session::udp(template_seconds), ..Self::default() }
     }
 
     /// Keeps or leaves out the clusters that records name (`clusterId`); they are kept by default.

@@ -30,10 +30,7 @@ impl IpfixRelay {
     /// A session over UDP, one per sender. A template that was not sent again for `template_seconds` is forgotten; RFC 7011
     /// section 8.4 asks for three times the sender's refresh interval.
     pub fn udp(template_seconds: u32) -> Self {
-        let mut relay = Self::default();
-        relay.session.templates.lifetime_seconds = Some(template_seconds);
-        relay.session.templates.keeps_withdrawn = true;
-        relay
+        Self { session: Session::udp(template_seconds), ..Self::default() }
     }
 
     /// Takes the next bytes of a connection, cut anywhere. An error is final: nobody knows where the next message begins.

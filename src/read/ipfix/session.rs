@@ -88,6 +88,15 @@ pub(super) struct Session {
 const DOMAINS_MAX: usize = 4096;
 
 impl Session {
+    /// A session over UDP, one per sender's address and port. A template that was not sent again for `template_seconds` is forgotten; RFC 7011
+    /// section 8.4 asks for three times the sender's refresh interval.
+    pub(super) fn udp(template_seconds: u32) -> Self {
+        let mut session = Self::default();
+        session.templates.lifetime_seconds = Some(template_seconds);
+        session.templates.keeps_withdrawn = true;
+        session
+    }
+
     /// Writes all templates that are good at `time` as messages, which hold no records and count as nothing.
     pub(super) fn write_templates(&self, time: u32, chunk: &mut Vec<u8>) {
         let mut domains: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
