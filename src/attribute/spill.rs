@@ -4,10 +4,14 @@
 //! size of one partition and not the number of rows.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
-/// How many partitions every spill has.
-pub(crate) const PARTITIONS: usize = 256;
+/// How many partitions every spill has. Each worker holds one of them at a time, whole: with more records it is this number that keeps
+/// the peak where it is.
+pub(crate) const PARTITIONS: usize = 1024;
+
+/// How much is handed to the system at once.
+const WRITE_BYTES: usize = 256 << 10;
 
 /// A row that can be parked.
 pub(crate) trait Parked: Copy {
@@ -58,8 +62,25 @@ pub(crate) struct Spill<T> {
     in_memory_max: usize,
     disk: Option<File>,
     disk_end: u64,
-    /// For each partition the stretches of the file that hold its rows: offset and bytes.
-    extents: Vec<Vec<(u64, usize)>>,
+    flushes: Vec<Flush>,
+}
+
+/// What was written at once: rows in the order of partitions.
+#[derive(Debug)]
+struct Flush {
+    /// Where it begins in the file.
+    start: u64,
+    /// For each partition, the number of rows up to and with it. Four bytes each, since a week of traffic makes many flushes.
+    ends: Box<[u32]>,
+}
+
+impl Flush {
+    /// Offset in the file and number of rows of a partition.
+    fn extent<T: Parked>(&self, partition: usize) -> (u64, usize) {
+        let end = |partition: Option<usize>| partition.and_then(|place| self.ends.get(place)).map_or(0, |end| *end as usize);
+        let (before, end) = (end(partition.checked_sub(1)), end(Some(partition)));
+        (self.start + (before * T::BYTES) as u64, end - before)
+    }
 }
 
 impl<T: Parked> Spill<T> {
@@ -71,7 +92,7 @@ impl<T: Parked> Spill<T> {
             in_memory_max,
             disk: None,
             disk_end: 0,
-            extents: vec![Vec::new(); PARTITIONS],
+            flushes: Vec::new(),
         }
     }
 
@@ -91,21 +112,21 @@ impl<T: Parked> Spill<T> {
             None => tempfile::tempfile()?,
         };
         file.seek(SeekFrom::Start(self.disk_end))?;
-        let mut encoded = Vec::new();
-        for (rows, extents) in self.memory.iter_mut().zip(&mut self.extents) {
-            if rows.is_empty() {
-                continue;
-            }
+        let mut out = BufWriter::with_capacity(WRITE_BYTES, file);
+        let (mut encoded, mut ends, mut written) = (Vec::new(), Vec::with_capacity(PARTITIONS), 0);
+        for rows in &mut self.memory {
             encoded.clear();
+            written += rows.len();
+            ends.push(u32::try_from(written).map_err(io::Error::other)?);
             for row in rows.drain(..) {
                 row.write(&mut encoded);
             }
-            file.write_all(&encoded)?;
-            extents.push((self.disk_end, encoded.len()));
-            self.disk_end += encoded.len() as u64;
+            out.write_all(&encoded)?;
         }
+        self.flushes.push(Flush { start: self.disk_end, ends: ends.into() });
+        self.disk_end += (written * T::BYTES) as u64;
         self.in_memory = 0;
-        self.disk = Some(file);
+        self.disk = Some(out.into_inner()?);
         Ok(())
     }
 
@@ -119,12 +140,15 @@ impl<T: Parked> Spill<T> {
 
     /// Hands over the rows of one partition in several pieces, so that a partition need not fit in memory.
     pub(crate) fn each(&self, partition: usize, mut take: impl FnMut(&[T]) -> io::Result<()>) -> io::Result<()> {
-        if let (Some(file), Some(extents)) = (&self.disk, self.extents.get(partition)) {
+        if let Some(file) = &self.disk {
             // Partitions are read by several threads at once, which a shared file position would confuse.
             let (mut buffer, mut rows) = (Vec::new(), Vec::new());
-            for (offset, bytes) in extents {
-                buffer.resize(*bytes, 0);
-                read_at(file, &mut buffer, *offset)?;
+            for (offset, count) in self.flushes.iter().map(|flush| flush.extent::<T>(partition)) {
+                if count == 0 {
+                    continue;
+                }
+                buffer.resize(count * T::BYTES, 0);
+                read_at(file, &mut buffer, offset)?;
                 rows.clear();
                 rows.extend(buffer.chunks_exact(T::BYTES).map(|row| T::read(&mut Cursor(row))));
                 take(&rows)?;
