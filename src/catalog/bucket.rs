@@ -174,8 +174,7 @@ pub struct BucketSettings {
     pub tidy: Duration,
 }
 
-const KEYS: [&str; 9] =
-    ["url", "endpoint", "region", "virtual_hosted", "allow_http", "ca", "every", "keep", "tidy"];
+const KEYS: [&str; 9] = ["url", "endpoint", "region", "virtual_hosted", "allow_http", "ca", "every", "keep", "tidy"];
 
 fn endpoint(text: &str) -> Result<String, String> {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
@@ -252,9 +251,9 @@ impl BucketAccess {
         let named = variable(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"]);
         let told = match (&settings.endpoint, named) {
             (Some(own), _) => Some(own.clone()),
-            (None, Some(text)) => Some(
-                endpoint(&text).map_err(|why| refuse(format!("`AWS_ENDPOINT_URL` cannot be `{text}`: {why}")))?,
-            ),
+            (None, Some(text)) => {
+                Some(endpoint(&text).map_err(|why| refuse(format!("`AWS_ENDPOINT_URL` cannot be `{text}`: {why}")))?)
+            }
             (None, None) => None,
         };
         if !allow_http && told.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://")) {
@@ -300,8 +299,7 @@ impl Credentials {
             let (session, sts) = (get("AWS_ROLE_SESSION_NAME"), get("AWS_ENDPOINT_URL_STS"));
             return Ok(Self::WebIdentity { file, role, session, sts });
         }
-        if let Some((uri, file)) =
-            both("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")?
+        if let Some((uri, file)) = both("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")?
         {
             return Ok(Self::Pod { uri, file });
         }
@@ -336,8 +334,17 @@ mod tests {
         check("s3://flow-logs/", Some(("flow-logs", "")));
         check("s3://flow-logs/a/b/", Some(("flow-logs", "a/b")));
         check("s3://Old_Bucket.eu/ü=1", Some(("Old_Bucket.eu", "ü=1")));
-        for bad in ["s3://", "s3:///x", "s3://ab", "s3://-abc", "s3://a b c", "s3://abc//x", "s3://abc/../x", "S3://abc", "abc"]
-        {
+        for bad in [
+            "s3://",
+            "s3:///x",
+            "s3://ab",
+            "s3://-abc",
+            "s3://a b c",
+            "s3://abc//x",
+            "s3://abc/../x",
+            "S3://abc",
+            "abc",
+        ] {
             check(bad, None);
         }
         assert!(BucketUrl::is_meant(Path::new("s3://x")) && !BucketUrl::is_meant(Path::new("s3/x")));

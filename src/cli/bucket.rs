@@ -9,7 +9,8 @@ use crate::lake::{Bucket, Patience};
 
 /// The variables that say where a bucket is and who asks.
 pub(super) fn variables() -> Variables {
-    let all = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let all =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     all.filter(|(name, _)| name.starts_with("AWS_") || name == "SSL_CERT_FILE").collect()
 }
 

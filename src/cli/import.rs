@@ -70,9 +70,8 @@ pub(super) fn run(args: &ImportArgs, context: &mut Context<'_>) -> anyhow::Resul
         .filter(|threads| *threads > 0)
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let progress = Progress::default();
-    let imported = with_progress(context, &progress, || {
-        import(&store, &files, ImportOptions { threads, latest }, &progress)
-    });
+    let imported =
+        with_progress(context, &progress, || import(&store, &files, ImportOptions { threads, latest }, &progress));
     // What came before a failure stays, in a bucket as in a folder.
     let old = retention(&store);
     match (&bucket, importing) {

@@ -107,7 +107,9 @@ impl SparkArgs {
             );
         }
         if BucketUrl::is_meant(store) && self.work.is_none() {
-            bail!("--engine spark with a store in a bucket needs --work DIR, a folder that executors share; partial results go there");
+            bail!(
+                "--engine spark with a store in a bucket needs --work DIR, a folder that executors share; partial results go there"
+            );
         }
         let manifest = plan_traffic(store, traffic, self.slice_rows, context)?;
         let folder = self.work.clone().unwrap_or_else(|| store.join("tasks"));

@@ -49,12 +49,7 @@ pub(super) struct Shipping {
 
 impl Shipping {
     /// Ships every so often from now on.
-    pub(super) fn begin(
-        shipper: Box<dyn Shipper>,
-        every: Duration,
-        metrics: &Arc<Metrics>,
-        journal: &Journal,
-    ) -> Self {
+    pub(super) fn begin(shipper: Box<dyn Shipper>, every: Duration, metrics: &Arc<Metrics>, journal: &Journal) -> Self {
         let (sealing, ended) = channel();
         let (metrics, journal) = (metrics.clone(), journal.clone());
         let thread = std::thread::spawn(move || ship_all(shipper, every, &ended, &metrics, &journal));

@@ -20,9 +20,7 @@ mod rows;
 mod scan;
 mod write;
 
-pub use bucket::{
-    Bucket, BucketError, BucketShipper, Importing, Mirror, Object, Patience, ShipOptions, Wanted,
-};
+pub use bucket::{Bucket, BucketError, BucketShipper, Importing, Mirror, Object, Patience, ShipOptions, Wanted};
 pub use compact::{Tidied, compact};
 pub use error::LakeError;
 pub use imports::{Digest, ImportRecord, Imports, Leftovers};

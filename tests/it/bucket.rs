@@ -75,12 +75,7 @@ fn every_command_says_of_a_bucket_what_it_says_of_the_folder() {
 
 /// A flow of one client, as one line.
 fn line(cluster: &str, second: u32, number: u32) -> String {
-    let time = format!(
-        "2026-03-02T{:02}:{:02}:{:02}.{number:03}Z",
-        second / 3_600,
-        second / 60 % 60,
-        second % 60
-    );
+    let time = format!("2026-03-02T{:02}:{:02}:{:02}.{number:03}Z", second / 3_600, second / 60 % 60, second % 60);
     let port = 1_024 + (second * 7 + number) % 60_000;
     format!(
         r#"{{"flow":{{"time":"{time}","uuid":"{cluster}-{second}-{number}","verdict":"FORWARDED","IP":{{"source":"10.0.0.1","destination":"93.184.216.{}","ipVersion":"IPv4"}},"l4":{{"TCP":{{"source_port":{port},"destination_port":443,"flags":{{"SYN":true}}}}}},"source":{{"ID":1,"identity":4000,"cluster_name":"{cluster}","namespace":"shop","pod_name":"web-0"}},"destination":{{"identity":2,"labels":["reserved:world"]}},"Type":"L3_L4","node_name":"{cluster}/n1","event_type":{{"type":4,"sub_type":3}},"is_reply":false}},"node_name":"{cluster}/n1","time":"{time}"}}"#,
@@ -215,7 +210,11 @@ fn what_is_wrong_is_said_with_the_url_and_the_remedy() {
     check("s3://no-such-bucket/x", &[], &["NoSuchBucket", "check the URL and the region, or make the bucket"]);
     check(&good, &[("AWS_ACCESS_KEY_ID", "OTHER")], &["InvalidAccessKeyId", "check AWS_ACCESS_KEY_ID"]);
     check(&good, &[("AWS_SECRET_ACCESS_KEY", "x")], &["SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"]);
-    check(&good, &[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")], &["no credentials; set AWS_ACCESS_KEY_ID"]);
+    check(
+        &good,
+        &[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")],
+        &["no credentials; set AWS_ACCESS_KEY_ID"],
+    );
     check(&good, &[("AWS_ALLOW_HTTP", "no")], &["in the clear", "AWS_ALLOW_HTTP=true"]);
     check(&good, &[("AWS_CA_BUNDLE", "missing.pem")], &["`missing.pem`: No such file", "PEM is expected"]);
     check(&good, &[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")], &["cannot be reached; check AWS_ENDPOINT_URL"]);

@@ -253,7 +253,10 @@ impl Reach {
         let (mut found, mut token) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {
             let options = PaginatedListOptions { page_token: token, ..PaginatedListOptions::default() };
-            let page = self.0.store.list_paginated(Some(&whole).filter(|whole| !whole.is_empty()).map(String::as_str), options);
+            let page = self
+                .0
+                .store
+                .list_paginated(Some(&whole).filter(|whole| !whole.is_empty()).map(String::as_str), options);
             let page = page.await.map_err(|error| self.failed(&error))?;
             found.extend(page.result.objects.into_iter().filter_map(|object| {
                 let key = object.location.as_ref().get(own..)?.to_owned();
@@ -339,7 +342,9 @@ fn told(error: &object_store::Error) -> (String, String) {
         }
         "RequestTimeTooSkewed" => "set this machine's clock",
         "NoSuchKey" => "the object is gone",
-        _ if texts.iter().any(|text| text.contains("without LOCATION")) => "set AWS_REGION (`region`) to the bucket's own",
+        _ if texts.iter().any(|text| text.contains("without LOCATION")) => {
+            "set AWS_REGION (`region`) to the bucket's own"
+        }
         _ if matches!(
             error,
             object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }

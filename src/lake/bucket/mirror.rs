@@ -97,7 +97,7 @@ impl Mirror {
 
     /// Fetches rows of these files: table, path below the store, first row and number of rows.
     pub fn of_rows(bucket: &Bucket, files: &[(Table, String, Range<usize>)]) -> Result<Self, LakeError> {
-        let mut mirror = Self::empty(bucket)?;
+        let mirror = Self::empty(bucket)?;
         let mut rows: BTreeMap<(Table, String), Vec<Range<usize>>> = BTreeMap::new();
         for (table, key, range) in files {
             rows.entry((*table, key.clone())).or_default().push(range.clone());
@@ -156,7 +156,8 @@ impl Mirror {
     }
 
     pub(super) fn fetch_imports(&self, bucket: &Bucket, listed: &[Object]) -> Result<(), LakeError> {
-        let keys: Vec<String> = listed.iter().filter(|object| is_import(&object.key)).map(|object| object.key.clone()).collect();
+        let keys: Vec<String> =
+            listed.iter().filter(|object| is_import(&object.key)).map(|object| object.key.clone()).collect();
         let fetched = bucket.each(keys, |reach, key| async move {
             match reach.get(&key).await {
                 Ok(content) => Ok(Some((key, content))),
@@ -216,7 +217,8 @@ impl Mirror {
                 Err(error) if error.is_missing => reach.get_range(&aside(&key), range.clone()).await?,
                 content => content?,
             };
-            let written = File::options().write(true).open(&path).and_then(|file| file.write_all_at(&content, range.start));
+            let written =
+                File::options().write(true).open(&path).and_then(|file| file.write_all_at(&content, range.start));
             written.map_err(LakeError::io(&path))
         });
         all(done).map(|_: Vec<()>| ())
@@ -262,7 +264,11 @@ fn settled_list(bucket: &Bucket) -> Result<Vec<Object>, LakeError> {
     Ok(first)
 }
 
-async fn begin(reach: &Reach, (table, key, bytes): (Table, String, u64), path: PathBuf) -> Result<Option<Begun>, LakeError> {
+async fn begin(
+    reach: &Reach,
+    (table, key, bytes): (Table, String, u64),
+    path: PathBuf,
+) -> Result<Option<Begun>, LakeError> {
     match begin_at(reach, (table, key.clone(), bytes), &path).await {
         Err(LakeError::Bucket(error)) if error.is_missing => {}
         begun => return begun.map(Some),
@@ -274,7 +280,11 @@ async fn begin(reach: &Reach, (table, key, bytes): (Table, String, u64), path: P
     }
 }
 
-pub(super) async fn begin_at(reach: &Reach, (table, key, bytes): (Table, String, u64), path: &Path) -> Result<Begun, LakeError> {
+pub(super) async fn begin_at(
+    reach: &Reach,
+    (table, key, bytes): (Table, String, u64),
+    path: &Path,
+) -> Result<Begun, LakeError> {
     let written = |at: u64, content: &[u8]| {
         make_parent(path)
             .and_then(|()| File::options().write(true).create(true).truncate(false).open(path))

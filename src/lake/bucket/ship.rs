@@ -27,6 +27,8 @@ use crate::lake::write::{make_store, sync_folder, write_atomically};
 const TOGETHER: usize = 256;
 /// What the names of the collector's own files begin with.
 const SEGMENT: &str = "wal-";
+/// The file in which the store notes how far its segments are in.
+const SEALED: [&str; 2] = ["state", "sealed"];
 /// Where copies of shipped files are kept.
 const COPIES: &str = "shipped";
 
@@ -96,13 +98,15 @@ impl BucketShipper {
     /// What waits: files, and their keys and sizes.
     pub(super) fn waiting(&self, imports: &Imports) -> Result<Vec<Waiting>, LakeError> {
         let mut waiting = Vec::new();
+        let through = self.through();
         for table in Table::ALL {
             for (partition, path) in list_all(&self.root, table)? {
-                // An import that is not recorded may be tried again, and must find its files.
-                if !imports.is_settled(&path) {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                // An import that is not recorded may be tried again, and must find its files; a segment that is not noted will be
+                // written again, maybe after its first files were merged in the bucket.
+                if !imports.is_settled(&path) || segment_of(&name).is_some_and(|number| Some(number) > through) {
                     continue;
                 }
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
                 let key = format!("{}/{}", partition.folder().display(), object_name(&name, &self.writer));
                 // Retention may take it away meanwhile.
                 if let Ok(metadata) = fs::metadata(&path) {
@@ -113,15 +117,21 @@ impl BucketShipper {
         Ok(waiting)
     }
 
+    /// The last segment whose files are all there, as the store notes it.
+    fn through(&self) -> Option<u64> {
+        let noted = fs::read_to_string(self.root.join(SEALED.join("/"))).ok()?;
+        u64::from_str_radix(noted.trim(), 16).ok()
+    }
+
     fn ship_files(&mut self, shipped: &mut Shipped) -> Result<(), LakeError> {
         // Records first: what they name is complete.
         let imports = Imports::read(&self.root)?;
         let waiting = self.waiting(&imports)?;
         shipped.waiting_bytes = waiting.iter().map(|file| file.bytes).sum();
-        let new: Vec<String> = (imports.records().iter().map(|record| record.key()))
-            .filter(|key| !self.recorded.contains(key))
-            .collect();
-        if waiting.is_empty() && new.is_empty() {
+        let new: Vec<String> =
+            (imports.records().iter().map(|record| record.key())).filter(|key| !self.recorded.contains(key)).collect();
+        // The first try is made at once: what is wrong with the settings should not wait for data.
+        if waiting.is_empty() && new.is_empty() && self.is_marked {
             return Ok(());
         }
         if !self.is_marked {
@@ -240,6 +250,12 @@ fn object_name(name: &str, writer: &str) -> String {
         }
     }
     name.to_owned()
+}
+
+/// The segment that a file is of, by its name here.
+fn segment_of(name: &str) -> Option<u64> {
+    let (number, _) = name.strip_prefix(SEGMENT)?.split_once('-')?;
+    u64::from_str_radix(number, 16).ok()
 }
 
 /// Whether an object is one that this writer shipped, or merged of such.

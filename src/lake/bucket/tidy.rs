@@ -17,7 +17,6 @@ use crate::lake::error::LakeError;
 use crate::lake::imports::{ImportRecord, Imports, import_of};
 use crate::lake::layout::{Partition, Table};
 use crate::lake::scan::{COMPACTED, REPLACED, metadata, replaces};
-use crate::model::Timestamp;
 
 /// Objects with at least so many bytes are large enough.
 const ENOUGH_BYTES: u64 = 8 << 20;
@@ -74,7 +73,9 @@ impl BucketShipper {
     /// Local folders of days that are over, as far as nothing is in them.
     fn remove_old_folders(&self, today: u32) {
         let folders = |folder: &Path| -> Vec<PathBuf> {
-            fs::read_dir(folder).map(|found| found.filter_map(|entry| Some(entry.ok()?.path())).collect()).unwrap_or_default()
+            fs::read_dir(folder)
+                .map(|found| found.filter_map(|entry| Some(entry.ok()?.path())).collect())
+                .unwrap_or_default()
         };
         for cluster in Table::ALL.iter().flat_map(|table| folders(&self.root.join(table.as_str()))) {
             for bucket in folders(&cluster).iter().flat_map(|date| folders(date)) {
@@ -173,7 +174,8 @@ impl BucketShipper {
             return Ok(removed);
         }
         // Rows first: a record without rows does no harm, rows without a record would be imported twice.
-        let left: BTreeSet<&str> = stored.iter().filter_map(|stored| import_of(Path::new(&stored.object.key))).collect();
+        let left: BTreeSet<&str> =
+            stored.iter().filter_map(|stored| import_of(Path::new(&stored.object.key))).collect();
         let mut gone = Vec::new();
         for object in listed.iter().filter(|object| is_import(&object.key)) {
             let content = self.bucket.get(&object.key)?;
@@ -256,7 +258,8 @@ mod tests {
 
     #[test]
     fn objects_of_one_place_and_size_are_merged_together() {
-        let partition = |day: u32| Partition { table: Table::Flows, cluster: "c".to_owned(), day: Some(day), bucket: 1 };
+        let partition =
+            |day: u32| Partition { table: Table::Flows, cluster: "c".to_owned(), day: Some(day), bucket: 1 };
         let objects = |day: u32, count: usize, bytes: u64| -> Vec<Stored> {
             let key = |number: usize| format!("{day}/{bytes}-{number}");
             let object = |number| Object { key: key(number), bytes, modified: UNIX_EPOCH };

@@ -84,13 +84,7 @@ fn plan_at(
     Ok(Manifest::new(line, slices))
 }
 
-fn plan_line(
-    imports: &Imports,
-    (given, shared): (&Path, &Path),
-    asked: &Asked,
-    scanned: &Plan,
-    rows: u64,
-) -> PlanLine {
+fn plan_line(imports: &Imports, (given, shared): (&Path, &Path), asked: &Asked, scanned: &Plan, rows: u64) -> PlanLine {
     let told = imports.told().into_iter().filter(|import| {
         import.problem.is_some() || import.rejected.values().chain(import.excluded.values()).any(|count| *count > 0)
     });

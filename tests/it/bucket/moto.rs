@@ -44,7 +44,8 @@ fn import_and_read_with_moto() {
         Ok(python) => python,
         Err(why) => {
             let last = why.lines().last().unwrap_or_default();
-            writeln!(std::io::stderr(), "SKIPPED: the bucket of moto: no Python, or moto cannot be installed: {last}").unwrap();
+            writeln!(std::io::stderr(), "SKIPPED: the bucket of moto: no Python, or moto cannot be installed: {last}")
+                .unwrap();
             return;
         }
     };

@@ -389,8 +389,7 @@ fn check_signature(request: &Request, path: &str, query: &str) -> Result<(), &'s
     let header = |name: &str| request.headers.get(name).map(String::as_str);
     let authorization = header("authorization").ok_or("AccessDenied")?;
     let rest = authorization.strip_prefix("AWS4-HMAC-SHA256 ").ok_or("AccessDenied")?;
-    let parts: BTreeMap<&str, &str> =
-        rest.split(',').filter_map(|part| part.trim().split_once('=')).collect();
+    let parts: BTreeMap<&str, &str> = rest.split(',').filter_map(|part| part.trim().split_once('=')).collect();
     let (id, scope) = parts["Credential"].split_once('/').ok_or("AccessDenied")?;
     if id != KEY {
         return Err("InvalidAccessKeyId");
@@ -410,14 +409,9 @@ fn check_signature(request: &Request, path: &str, query: &str) -> Result<(), &'s
     if !["host", "x-amz-content-sha256", "x-amz-date"].iter().all(|name| signed.contains(name)) {
         return Err("AccessDenied");
     }
-    let headers: String =
-        signed.iter().map(|name| format!("{name}:{}\n", header(name).unwrap_or_default())).collect();
-    let canonical = format!(
-        "{}\n{path}\n{}\n{headers}\n{}\n{hash}",
-        request.method,
-        pairs.join("&"),
-        parts["SignedHeaders"]
-    );
+    let headers: String = signed.iter().map(|name| format!("{name}:{}\n", header(name).unwrap_or_default())).collect();
+    let canonical =
+        format!("{}\n{path}\n{}\n{headers}\n{}\n{hash}", request.method, pairs.join("&"), parts["SignedHeaders"]);
     let text = format!(
         "AWS4-HMAC-SHA256\n{}\n{scope}\n{}",
         header("x-amz-date").ok_or("AccessDenied")?,

@@ -49,8 +49,7 @@ fn same_rows(server: &Server, folder: &Path, all: &Cluster) {
     std::fs::write(at("dns.fstrm"), capture(&all.payloads)).unwrap();
     std::fs::write(at("flows.ndjson"), &all.flows).unwrap();
     let (flows, dns) = (at("flows.ndjson"), at("dns.fstrm"));
-    let one =
-        run(&["attribute", "--cluster", "test", "--out", &at("files.rows"), "--flows", &flows, "--dns", &dns]);
+    let one = run(&["attribute", "--cluster", "test", "--out", &at("files.rows"), "--flows", &flows, "--dns", &dns]);
     assert_eq!(one.status, 0, "{}", one.err);
     let url = format!("s3://{}/lake", server::BUCKET);
     let two = ran(
@@ -111,7 +110,9 @@ fn everything_arrives_through_faults_and_an_outage() {
     let full = [first, rest].concat().concat();
     std::fs::write(at("events.log"), &full).unwrap();
     send(&mut TcpStream::connect(("127.0.0.1", port)).unwrap(), &capture(late), true, 2);
-    wait("files wait here", || collector.metric("unshipped_bytes") > 0 && collector.metric("file_bytes_total") == full.len() as u64);
+    wait("files wait here", || {
+        collector.metric("unshipped_bytes") > 0 && collector.metric("file_bytes_total") == full.len() as u64
+    });
     assert_eq!(collector.metric("blocked"), 0);
     assert_eq!(collector.metric("shipped_files_total"), shipped);
     assert!(!parquet(&folder.path().join("lake")).is_empty());
@@ -196,6 +197,8 @@ fn shipper(server: &Server, store: &Path, clock: fn() -> Timestamp) -> BucketShi
 
 /// Lays sealed files into a store, each with the flows of some minutes, as segments `first` and on.
 fn seal(folder: &Path, store: &Path, cluster: &str, first: usize, count: usize) -> String {
+    std::fs::create_dir_all(store.join("state")).unwrap();
+    std::fs::write(store.join("state/sealed"), "ff\n").unwrap();
     let mut all = String::new();
     for number in first..first + count {
         let lines: String =
@@ -306,6 +309,20 @@ fn old_days_of_its_own_clusters_go_and_no_others() {
     assert_eq!(count(&server, "cluster=us/date=2026-01-01"), 1);
     server.remove(&old.replace("cluster=eu", "cluster=us"));
     assert!(rows_of_bucket(&server, folder.path()) == rows_of_lines(folder.path(), &lines));
+}
+
+#[test]
+fn half_a_segment_is_not_shipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let store = folder.path().join("one");
+    seal(folder.path(), &store, "eu", 0, 3);
+    std::fs::write(store.join("state/sealed"), "1\n").unwrap();
+    let mut shipper = shipper(&server, &store, noon);
+    assert_eq!(shipper.ship().failed, None);
+    assert_eq!((count(&server, "/wal-"), parquet(&store).len()), (2, 1));
+    std::fs::write(store.join("state/sealed"), "2\n").unwrap();
+    assert_eq!(shipper.ship().files, 1);
 }
 
 #[test]
