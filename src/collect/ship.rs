@@ -76,16 +76,16 @@ fn ship_all(
         let pause = if failures == 0 { every } else { backed_off(every.min(PAUSE), failures) };
         // Nothing is ever sent: the end of the sealing is what this waits for.
         let is_last = !matches!(sealing.recv_timeout(pause), Err(RecvTimeoutError::Timeout));
-        let shipped = shipper.ship();
-        Metrics::add(&metrics.shipped_files, shipped.files);
-        Metrics::add(&metrics.shipped_bytes, shipped.bytes);
-        metrics.unshipped_bytes.store(shipped.waiting_bytes, Ordering::Relaxed);
-        match &shipped.failed {
+        let outcome = shipper.ship();
+        Metrics::add(&metrics.shipped_files, outcome.files);
+        Metrics::add(&metrics.shipped_bytes, outcome.bytes);
+        metrics.unshipped_bytes.store(outcome.waiting_bytes, Ordering::Relaxed);
+        match &outcome.failed {
             Some(error) => {
                 Metrics::add(&metrics.ship_failures, 1);
                 if failures.is_multiple_of(TOLD_EACH) || is_last {
                     let fields: [(&str, &dyn std::fmt::Display); 2] =
-                        [("error", error), ("waiting_bytes", &shipped.waiting_bytes)];
+                        [("error", error), ("waiting_bytes", &outcome.waiting_bytes)];
                     journal.warn("files cannot be shipped; they stay, and are tried again", &fields);
                 }
                 failures = failures.saturating_add(1);

@@ -80,10 +80,10 @@ fn import_and_read_with_moto() {
     assert!(imported.status.success(), "{}", text(&imported.stderr));
     let again = ran(&mut command(), folder.path(), &["import", "--store", url, "--flows", "a.log"]);
     assert!(text(&again.stdout).starts_with("0 files imported, 0 continued, 1 known"), "{}", text(&again.stderr));
-    let read = ran(&mut command(), folder.path(), &["attribute", "--store", url, "--out", "bucket.rows"]);
+    let read = ran(&mut command(), folder.path(), &["attribute", "--store", url, "--out", "bucket.ndjson"]);
     assert!(read.status.success(), "{}", text(&read.stderr));
-    run(&["attribute", "--flows", &at("a.log"), "--out", &at("files.rows")]);
-    let [one, two] = ["files.rows", "bucket.rows"].map(|name| std::fs::read_to_string(at(name)).unwrap());
+    run(&["attribute", "--flows", &at("a.log"), "--out", &at("files.ndjson")]);
+    let [one, two] = ["files.ndjson", "bucket.ndjson"].map(|name| std::fs::read_to_string(at(name)).unwrap());
     assert!(one == two && one.lines().count() == 20_000);
     let none = ran(&mut command(), folder.path(), &["preflight", "--store", "s3://no-such-bucket"]);
     assert!(text(&none.stderr).contains("NoSuchBucket"), "{}", text(&none.stderr));

@@ -1,5 +1,6 @@
 //! From a collector to a bucket: nothing is lost and nothing doubled, whatever the bucket does meanwhile.
 
+use std::io::Write;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -49,16 +50,16 @@ fn same_rows(server: &Server, folder: &Path, all: &Cluster) {
     std::fs::write(at("dns.fstrm"), capture(&all.payloads)).unwrap();
     std::fs::write(at("flows.ndjson"), &all.flows).unwrap();
     let (flows, dns) = (at("flows.ndjson"), at("dns.fstrm"));
-    let one = run(&["attribute", "--cluster", "test", "--out", &at("files.rows"), "--flows", &flows, "--dns", &dns]);
+    let one = run(&["attribute", "--cluster", "test", "--out", &at("files.ndjson"), "--flows", &flows, "--dns", &dns]);
     assert_eq!(one.status, 0, "{}", one.err);
     let url = format!("s3://{}/lake", server::BUCKET);
     let two = ran(
         &mut server.command(),
         folder,
-        &["attribute", "--cluster", "test", "--out", "bucket.rows", "--store", &url],
+        &["attribute", "--cluster", "test", "--out", "bucket.ndjson", "--store", &url],
     );
     assert!(two.status.success(), "{}", text(&two.stderr));
-    let [one, two] = ["files.rows", "bucket.rows"].map(|name| std::fs::read_to_string(at(name)).unwrap());
+    let [one, two] = ["files.ndjson", "bucket.ndjson"].map(|name| std::fs::read_to_string(at(name)).unwrap());
     assert!(one == two, "rows differ: {} and {}", one.lines().count(), two.lines().count());
     assert!(one.lines().count() > 200);
 }
@@ -108,7 +109,7 @@ fn everything_arrives_through_faults_and_an_outage() {
     server.down(true);
     let shipped = collector.metric("shipped_files_total");
     let full = [first, rest].concat().concat();
-    std::fs::write(at("events.log"), &full).unwrap();
+    std::fs::File::options().append(true).open(at("events.log")).unwrap().write_all(&rest.concat()).unwrap();
     send(&mut TcpStream::connect(("127.0.0.1", port)).unwrap(), &capture(late), true, 2);
     wait("files wait here", || {
         collector.metric("unshipped_bytes") > 0 && collector.metric("file_bytes_total") == full.len() as u64
@@ -221,16 +222,16 @@ fn seal(folder: &Path, store: &Path, cluster: &str, first: usize, count: usize) 
 
 fn rows_of_bucket(server: &Server, folder: &Path) -> String {
     let url = format!("s3://{}/lake", server::BUCKET);
-    let ran = ran(&mut server.command(), folder, &["attribute", "--out", "bucket.rows", "--store", &url]);
+    let ran = ran(&mut server.command(), folder, &["attribute", "--out", "bucket.ndjson", "--store", &url]);
     assert!(ran.status.success(), "{}", text(&ran.stderr));
-    std::fs::read_to_string(folder.join("bucket.rows")).unwrap()
+    std::fs::read_to_string(folder.join("bucket.ndjson")).unwrap()
 }
 
 fn rows_of_lines(folder: &Path, lines: &str) -> String {
     std::fs::write(folder.join("all.log"), lines).unwrap();
-    let ran = run(&["attribute", "--flows", &path(folder, "all.log"), "--out", &path(folder, "files.rows")]);
+    let ran = run(&["attribute", "--flows", &path(folder, "all.log"), "--out", &path(folder, "files.ndjson")]);
     assert_eq!(ran.status, 0, "{}", ran.err);
-    std::fs::read_to_string(folder.join("files.rows")).unwrap()
+    std::fs::read_to_string(folder.join("files.ndjson")).unwrap()
 }
 
 fn count(server: &Server, part: &str) -> usize {
@@ -303,11 +304,13 @@ fn old_days_of_its_own_clusters_go_and_no_others() {
     let old = own.replace("date=2026-03-02", "date=2026-01-01");
     let content = server.content(&own);
     server.put(&old, &content);
-    server.put(&old.replace("cluster=eu", "cluster=us"), &content);
+    // Of a cluster that somebody else writes.
+    let other = old.replace("cluster=eu", "cluster=us").replace("/wal-w", "/wal-wx");
+    server.put(&other, &content);
     assert_eq!(shipper.tidy().unwrap().as_deref(), Some("0 objects merged into 0, 1 objects removed"));
     assert_eq!(count(&server, "cluster=eu/date=2026-01-01"), 0);
     assert_eq!(count(&server, "cluster=us/date=2026-01-01"), 1);
-    server.remove(&old.replace("cluster=eu", "cluster=us"));
+    server.remove(&other);
     assert!(rows_of_bucket(&server, folder.path()) == rows_of_lines(folder.path(), &lines));
 }
 
