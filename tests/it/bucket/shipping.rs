@@ -34,10 +34,10 @@ fn parquet(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The table of a collector that ships to this server.
+/// The table of a collector that ships to this server. The days of the data are long past.
 fn tables(server: &Server, dnstap: u16, logs: &str) -> String {
     format!(
-        "[bucket]\nurl = \"s3://{}/lake\"\nendpoint = \"http://127.0.0.1:{}\"\nallow_http = true\nevery = \"100ms\"\n\
+        "retention = \"9000d\"\n[bucket]\nurl = \"s3://{}/lake\"\nendpoint = \"http://127.0.0.1:{}\"\nallow_http = true\nevery = \"100ms\"\n\
          [[dnstap]]\nlisten = \"tcp://127.0.0.1:{dnstap}\"\n[[hubble]]\npath = \"{logs}\"\n",
         server::BUCKET,
         server.port
