@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::bucket::BucketSettings;
 use super::collect_sources::{Feed, FeedKind, IpfixListener, Listen, ServerTls, networks, read_listen};
 use super::document::{Document, DocumentError, Table};
 use crate::model::parse_duration_nanos;
@@ -30,6 +31,8 @@ pub struct CollectSettings {
     pub backlog_bytes: u64,
     /// `retention`: how long days are kept. Default 14 days.
     pub retention: Duration,
+    /// `[bucket]`: where finished files are shipped; they stay where they are when it is left out.
+    pub bucket: Option<BucketSettings>,
     /// `[[dnstap]]`: listeners.
     pub dnstap: Vec<DnstapListener>,
     /// `[[hubble]]`: files that are followed.
@@ -68,7 +71,7 @@ pub struct HubbleFiles {
     pub cluster: String,
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "store",
     "cluster",
     "http",
@@ -76,6 +79,7 @@ const KEYS: [&str; 13] = [
     "flush",
     "backlog_mib",
     "retention",
+    "bucket",
     "dnstap",
     "hubble",
     "relay",
@@ -130,6 +134,7 @@ impl CollectSettings {
             flush: duration(&root, "flush", second * 60)?,
             backlog_bytes: number(&root, "backlog_mib", 2_048)?.saturating_mul(1 << 20),
             retention: duration(&root, "retention", second * 86_400 * 14)?,
+            bucket: root.table("bucket")?.map(|table| BucketSettings::read(&table)).transpose()?,
             dnstap: Vec::new(),
             hubble: Vec::new(),
             feeds: Vec::new(),
@@ -207,6 +212,22 @@ sync = "1s"           # how long pushed data may wait to be on disk
 flush = "1m"          # how long rows may wait to be in the store
 backlog_mib = 2048    # what may wait for the store; then nothing is taken
 retention = "14d"     # how long days are kept
+
+# Ships finished files to an S3-compatible bucket, and removes them here once
+# they are there; leave the table out to keep everything in `store`. Credentials
+# are those of the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or
+# the role of a service account.
+[bucket]
+url = "s3://flow-logs/egress-atlas"
+region = "eu-central-1"
+# For others than Amazon
+endpoint = "https://minio.storage.svc:9000"
+ca = "/etc/egress-atlas/bucket/ca.crt"
+allow_http = false      # true: `http://` will do
+virtual_hosted = false  # true: the bucket is in the name of the host
+every = "30s"           # how often finished files are shipped
+keep = "6h"             # how long copies stay in `store`/shipped; else none
+tidy = "10m"            # how often small objects are merged, old ones removed
 
 # CoreDNS: `dnstap tcp://ADDRESS:6000 full`.
 # Everybody who may connect can invent answers: restrict it.

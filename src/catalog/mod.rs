@@ -5,6 +5,7 @@
 //! or asks the network.
 
 mod address;
+mod bucket;
 mod collect_settings;
 mod collect_sources;
 mod date;
@@ -26,6 +27,7 @@ mod settings_plan;
 mod settings_rules;
 
 pub use address::unwrap_embedded;
+pub use bucket::{AccessError, BucketAccess, BucketSettings, BucketUrl, Credentials, Variables};
 pub use collect_settings::{CollectSettings, DnstapListener, HubbleFiles};
 pub use collect_sources::{ClientTls, Feed, FeedKind, IpfixListener, Listen, ServerTls};
 pub use date::Date;

@@ -6,10 +6,12 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::Context;
+use super::bucket::variables;
 use super::context::system_now;
-use crate::catalog::CollectSettings;
-use crate::collect::{Journal, Quota};
+use crate::catalog::{BucketSettings, CollectSettings};
+use crate::collect::{Journal, Quota, Shipper};
 use crate::error::ExitStatus;
+use crate::lake::{Bucket, BucketShipper, Patience, ShipOptions};
 use crate::task::StoreSealer;
 
 /// Arguments of `collect`.
@@ -54,10 +56,26 @@ pub(super) fn run(args: &CollectArgs, context: &mut Context<'_>) -> anyhow::Resu
                 context.say(&format!("warning: no file matches `{}` now", files.path));
             }
         }
+        if let Some(bucket) = &settings.bucket {
+            // What the pod's environment will say is not known here.
+            if let Err(error) = bucket.access(&variables()) {
+                context.say(&format!("warning: {error}"));
+            }
+        }
         return Ok(ExitStatus::Good);
     }
+    let shipper = settings.bucket.as_ref().map(|bucket| shipper(&settings, bucket)).transpose()?;
     let journal = Journal::new(std::io::stderr(), system_now);
     let sealer = Box::new(StoreSealer::new(&settings.store, settings.retention, system_now));
-    crate::collect::run(&settings, sealer, &journal, system_now, Quota::default())?;
+    crate::collect::run(&settings, sealer, shipper, &journal, system_now, Quota::default())?;
     Ok(ExitStatus::Good)
+}
+
+/// What ships the store to its bucket.
+fn shipper(settings: &CollectSettings, bucket: &BucketSettings) -> anyhow::Result<Box<dyn Shipper>> {
+    let access = bucket.access(&variables())?;
+    let options =
+        ShipOptions { keep: bucket.keep, tidy: bucket.tidy, retention: settings.retention, clock: system_now };
+    let bucket = Bucket::open(&access, Patience::None)?;
+    Ok(Box::new(BucketShipper::new(&settings.store, bucket, options)?))
 }

@@ -1,14 +1,16 @@
 //! `import`: files into a store, each content once.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::Context;
+use super::bucket::bucket_of;
 use super::traffic::{instant, once_each, with_progress};
 use crate::error::ExitStatus;
-use crate::lake::{compact, retention};
+use crate::lake::{Importing, compact, retention};
 use crate::model::Account;
 use crate::read::{InputFile, InputSpec};
 use crate::task::{ImportOptions, Imported, Outcome, Progress, import};
@@ -19,11 +21,12 @@ use crate::task::{ImportOptions, Imported, Outcome, Progress, import};
     after_help = "A file is known by its content: importing it again, renamed or compressed, adds nothing; of a file \
     that has grown, only what is new is read.\n\nExamples:\n  \
     egress-atlas import --store lake --flows 'hubble/*.log*' --dns coredns.fstrm\n  \
+    egress-atlas import --store s3://flow-logs/atlas --flows 'hubble/*.log*' --dns coredns.fstrm\n  \
     egress-atlas discover --store lake --since 7d --out discovery"
 )]
 pub(super) struct ImportArgs {
-    /// The store; made if it is not there.
-    #[arg(long, value_name = "DIR")]
+    /// The store, a folder or `s3://BUCKET/PREFIX`; made if it is not there.
+    #[arg(long, value_name = "DIR|URL")]
     store: PathBuf,
     /// Flow records: file, folder, glob or `-`; NAME= gives the cluster of records that name none. FORMAT is recognised
     /// from the content, or one of hubble, calico, calico-log, goldmane, antrea-log, antrea-csv, ipfix.
@@ -58,20 +61,29 @@ pub(super) fn run(args: &ImportArgs, context: &mut Context<'_>) -> anyhow::Resul
     }
     // Standard input can be read only once; the content is looked at before it is read.
     let _kept = spool(&mut files)?;
-    let _lock = lock(&args.store)?;
+    let bucket = bucket_of(&args.store)?;
+    let importing = bucket.as_ref().map(Importing::begin).transpose()?;
+    let store = importing.as_ref().map_or(args.store.as_path(), Importing::root).to_owned();
+    let _lock = lock(&store)?;
     let threads = args
         .threads
         .filter(|threads| *threads > 0)
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let progress = Progress::default();
-    let imported = with_progress(context, &progress, || {
-        import(&args.store, &files, ImportOptions { threads, latest }, &progress)
-    })?;
+    let imported =
+        with_progress(context, &progress, || import(&store, &files, ImportOptions { threads, latest }, &progress));
+    // What came before a failure stays, in a bucket as in a folder.
+    let old = retention(&store);
+    match (&bucket, importing) {
+        (Some(bucket), Some(importing)) => importing.finish(bucket)?,
+        _ if imported.is_ok() => tidy(&store, context)?,
+        _ => {}
+    }
+    let imported = imported?;
     for one in &imported {
         say(one, context);
     }
-    say_retention(&args.store, &imported, context);
-    tidy(&args.store, context)?;
+    say_retention(old, &imported, context);
     let mut all = Account::default();
     for one in &imported {
         all.absorb(&one.account);
@@ -137,8 +149,8 @@ fn say(one: &Imported, context: &mut Context<'_>) {
 }
 
 /// Warns of days that the store's collector is about to remove, or has removed.
-fn say_retention(store: &Path, imported: &[Imported], context: &mut Context<'_>) {
-    let Some(kept) = retention(store) else { return };
+fn say_retention(kept: Option<Duration>, imported: &[Imported], context: &mut Context<'_>) {
+    let Some(kept) = kept else { return };
     let oldest = context.now.plus_nanos(i64::try_from(kept.as_nanos()).unwrap_or(i64::MAX).saturating_neg());
     let is_old = |one: &&Imported| one.first_day.is_some_and(|day| day < oldest.day());
     let old: Vec<&Imported> = imported.iter().filter(is_old).collect();
@@ -156,7 +168,7 @@ fn say_retention(store: &Path, imported: &[Imported], context: &mut Context<'_>)
 /// Merges the small files that many inputs leave.
 fn tidy(store: &Path, context: &Context<'_>) -> anyhow::Result<()> {
     let now = u64::try_from(context.now.nanos()).unwrap_or(0);
-    compact(store, std::time::UNIX_EPOCH + std::time::Duration::from_nanos(now))?;
+    compact(store, std::time::UNIX_EPOCH + Duration::from_nanos(now))?;
     Ok(())
 }
 

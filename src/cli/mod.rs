@@ -5,6 +5,7 @@
 mod attribute;
 mod audit;
 mod baseline;
+mod bucket;
 mod collect;
 mod context;
 mod demo;

@@ -17,6 +17,7 @@ use super::task::{merge_slices, note_name, plan_traffic};
 use super::traffic::{Traffic, TrafficArgs};
 use super::write::write_text;
 use crate::attribute::Evidence;
+use crate::catalog::BucketUrl;
 use crate::task::slices::{Manifest, SLICE_ROWS, finished_slices, transform_statement};
 
 /// Where the reading is done.
@@ -103,6 +104,11 @@ impl SparkArgs {
             bail!(
                 "--engine spark reads the store alone; put the files into it with `egress-atlas import --store {} --flows ...`",
                 store.display()
+            );
+        }
+        if BucketUrl::is_meant(store) && self.work.is_none() {
+            bail!(
+                "--engine spark with a store in a bucket needs --work DIR, a folder that executors share; partial results go there"
             );
         }
         let manifest = plan_traffic(store, traffic, self.slice_rows, context)?;

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Context;
+use super::bucket::bucket_of;
 use crate::attribute::{Evidence, Fold};
-use crate::lake::{ImportRecord, Imports, LedgerRow, ScanOptions};
+use crate::lake::{ImportRecord, Imports, LedgerRow, Mirror, ScanOptions, Wanted};
 use crate::model::{Activity, SourceKind, Timestamp};
 use crate::summary::InputAccount;
 use crate::task::slices::{Manifest, Merged, Taught};
@@ -31,7 +32,7 @@ const REJECTED: &str = "record rejected when it was imported or collected";
 const EXCLUDED: &str = "record left out by name when it was imported or collected";
 
 impl Stored {
-    /// Reads a store. With an asked window, what lies more than `margin` (nanoseconds) outside of it is not read: such
+    /// Reads a store: a folder, or as much of a bucket as is asked for. With an asked window, what lies more than `margin` (nanoseconds) outside of it is not read: such
     /// answers are too old to name a flow, and such flows only tell who had which address.
     /// Only the folders of `cluster` are opened, if one is given.
     pub(super) fn read(
@@ -49,8 +50,19 @@ impl Stored {
             with_ids: ingest.keep_ids,
             ..ScanOptions::default()
         };
-        let read = read_store(root, &name, &options, ingest, progress)?;
+        let ledger = ScanOptions { since: ingest.limits.since, until: ingest.limits.until, ..ScanOptions::default() };
+        let bucket = bucket_of(root)?;
+        let mirror =
+            bucket.map(|bucket| Mirror::of(&bucket, Wanted { scan: &options, ledger: &ledger })).transpose()?;
+        let root = mirror.as_ref().map_or(root, Mirror::root);
+        let mut read = read_store(root, &name, &options, ingest, progress)?;
         let imports = Imports::read(root)?.told();
+        if let Some(mirror) = &mirror {
+            read.plan.files_passed_over += mirror.passed_over;
+            for input in &mut read.inputs {
+                input.problem = input.problem.take().map(|problem| mirror.retold(&problem).into());
+            }
+        }
         let ledger = read.ledger;
         let mut taught = Taught::default();
         for row in &ledger {

@@ -13,6 +13,7 @@ use clap::{Args, Subcommand};
 
 use super::Context;
 use super::baseline::read_baseline;
+use super::bucket::bucket_of;
 use super::discover::{DiscoverArgs, FailOn, finish, reviews};
 use super::format::Format;
 use super::spark::SparkArgs;
@@ -48,8 +49,8 @@ enum TaskCommand {
     egress-atlas task plan --store /mnt/lake --out /mnt/tasks/manifest.ndjson\n  \
     egress-atlas task plan --store /mnt/lake --since 7d --config egress-atlas.toml --out manifest.ndjson")]
 pub(super) struct PlanArgs {
-    /// What `import` or `collect` wrote; runs read it at the same path.
-    #[arg(long, value_name = "DIR")]
+    /// What `import` or `collect` wrote, a folder or `s3://BUCKET/PREFIX`; runs read it at the same place.
+    #[arg(long, value_name = "DIR|URL")]
     pub(super) store: PathBuf,
     /// Where the manifest goes.
     #[arg(long, value_name = "FILE")]
@@ -84,8 +85,8 @@ struct RunArgs {
     /// Read the numbers of slices from standard input, a line each.
     #[arg(long)]
     slice_from_stdin: bool,
-    /// The folder of partial results.
-    #[arg(long, value_name = "DIR")]
+    /// Where partial results go, a folder or `s3://BUCKET/PREFIX`.
+    #[arg(long, value_name = "DIR|URL")]
     out: PathBuf,
 }
 
@@ -96,8 +97,8 @@ struct MergeArgs {
     /// What `task plan` wrote.
     #[arg(long, value_name = "FILE")]
     manifest: PathBuf,
-    /// The folder that all slices were run into.
-    #[arg(long, value_name = "DIR")]
+    /// Where all slices were run into, a folder or `s3://BUCKET/PREFIX`.
+    #[arg(long, value_name = "DIR|URL")]
     partials: PathBuf,
     /// Where the documents go; existing ones are replaced.
     #[arg(long, value_name = "DIR")]
@@ -171,7 +172,10 @@ pub(super) fn plan_traffic(
     let settings = traffic.settings()?;
     let (since, until) = traffic.window(context)?;
     let asked = Asked::of(since, until, settings.join.idle, settings.join.window);
-    let manifest = slices::plan(store, &asked, slice_rows.max(1))?;
+    let manifest = match bucket_of(store)? {
+        Some(bucket) => slices::plan_bucket(&bucket, store, &asked, slice_rows.max(1))?,
+        None => slices::plan(store, &asked, slice_rows.max(1))?,
+    };
     if manifest.slices.is_empty() {
         bail!("`{}`: no rows in the asked window; `preflight --store` tells what the store covers", store.display());
     }
@@ -205,9 +209,30 @@ fn say_outcome(outcome: &Outcome, context: &mut Context<'_>) -> anyhow::Result<(
 
 /// Runs a slice. What went wrong is left beside the partial results too: a scheduler may keep it to itself.
 fn run_slice(args: &RunArgs, slice: u32) -> anyhow::Result<Outcome> {
-    let note = args.out.join(note_name(slice));
-    let result = read_slice(&args.manifest, slice)
-        .and_then(|(plan, line)| slices::run(&plan, &line, &args.out).with_context(|| format!("slice {slice}")));
+    let Some(bucket) = bucket_of(&args.out)? else { return run_slice_into(args, &args.out, slice) };
+    let folder = tempfile::tempdir().context("temporary folder; set TMPDIR to a folder with room")?;
+    let result = run_slice_into(args, folder.path(), slice);
+    let note = note_name(slice);
+    match &result {
+        Ok(outcome) => {
+            bucket.put(&outcome.partial, std::fs::read(folder.path().join(&outcome.partial))?)?;
+            bucket.delete(&note)?;
+        }
+        Err(error) => drop(bucket.put(&note, format!("{error:#}\n"))),
+    }
+    result
+}
+
+fn run_slice_into(args: &RunArgs, out: &Path, slice: u32) -> anyhow::Result<Outcome> {
+    let note = out.join(note_name(slice));
+    let run = |(plan, line): (PlanLine, SliceLine)| -> anyhow::Result<Outcome> {
+        Ok(match bucket_of(&plan.store)? {
+            Some(bucket) => slices::run_bucket(&bucket, &plan, &line, out)?,
+            None => slices::run(&plan, &line, out)?,
+        })
+    };
+    let result =
+        read_slice(&args.manifest, slice).and_then(|found| run(found).with_context(|| format!("slice {slice}")));
     match &result {
         Ok(_) => drop(std::fs::remove_file(&note)),
         Err(error) => drop(write_file(&note, |file| Ok(writeln!(file, "{error:#}")?))),
@@ -242,7 +267,9 @@ fn merge_command(args: &MergeArgs, context: &mut Context<'_>) -> anyhow::Result<
         threads: args.threads,
         ..TrafficArgs::default()
     };
-    let (read, evidence) = merge_slices(&manifest, &args.partials, &traffic, context)?;
+    let partials = fetched(&args.partials)?;
+    let folder = partials.as_ref().map_or(args.partials.as_path(), tempfile::TempDir::path);
+    let (read, evidence) = merge_slices(&manifest, folder, &traffic, context)?;
     let discover = DiscoverArgs {
         traffic,
         spark: SparkArgs::default(),
@@ -256,6 +283,14 @@ fn merge_command(args: &MergeArgs, context: &mut Context<'_>) -> anyhow::Result<
         format: Format::Table,
     };
     finish(&discover, (&reviews, baseline.as_ref()), (&read, evidence), context)
+}
+
+/// Partial results of a bucket in a folder; none where they are in one already.
+fn fetched(partials: &Path) -> anyhow::Result<Option<tempfile::TempDir>> {
+    let Some(bucket) = bucket_of(partials)? else { return Ok(None) };
+    let folder = tempfile::tempdir().context("temporary folder; set TMPDIR to a folder with room")?;
+    bucket.fetch_into(folder.path(), |name| name.ends_with(".partial"))?;
+    Ok(Some(folder))
 }
 
 /// All partial results, as reading the store gives them.

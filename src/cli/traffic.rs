@@ -28,8 +28,8 @@ pub(super) struct TrafficArgs {
     /// DNS answers: dnstap captures (Frame Streams), Calico's dns.log (calico-dns), or Hubble layer 7 records.
     #[arg(long, value_name = "[NAME=][FORMAT:]PATH")]
     pub(super) dns: Vec<String>,
-    /// What `import` or `collect` wrote; instead of files, or together with them.
-    #[arg(long, value_name = "DIR")]
+    /// What `import` or `collect` wrote, a folder or `s3://BUCKET/PREFIX`; instead of files, or together with them.
+    #[arg(long, value_name = "DIR|URL")]
     pub(super) store: Option<PathBuf>,
     /// Kubernetes objects as `kubectl get ... -o json` or YAML prints them.
     #[arg(long, value_name = "[NAME=]FILE")]

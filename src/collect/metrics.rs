@@ -34,6 +34,14 @@ pub struct Metrics {
     pub seal_failures: AtomicU64,
     /// Writes to the log that failed.
     pub write_failures: AtomicU64,
+    /// Files shipped to the bucket.
+    pub shipped_files: AtomicU64,
+    /// Their bytes.
+    pub shipped_bytes: AtomicU64,
+    /// Bytes of finished files that are not in the bucket yet.
+    pub unshipped_bytes: AtomicU64,
+    /// Failed tries to ship files, or to tidy the bucket.
+    pub ship_failures: AtomicU64,
     /// Whether nothing is taken at the moment (disk full, backlog full).
     pub blocked: AtomicBool,
     /// Whether all listeners are bound.
@@ -82,7 +90,7 @@ impl Metrics {
     /// The exposition format.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let counters: [(&str, &str, &str, &AtomicU64); 12] = [
+        let counters: [(&str, &str, &str, &AtomicU64); 16] = [
             ("connections", "gauge", "Open connections of DNS servers and IPFIX exporters.", &self.connections),
             ("frames_total", "counter", "dnstap frames taken.", &self.frames),
             ("messages_total", "counter", "Messages of gRPC servers and IPFIX exporters taken.", &self.messages),
@@ -95,6 +103,10 @@ impl Metrics {
             ("lost_total", "counter", "Events known to be lost.", &self.lost),
             ("seal_failures_total", "counter", "Failed tries to put a segment into the store.", &self.seal_failures),
             ("write_failures_total", "counter", "Failed writes to the write-ahead log.", &self.write_failures),
+            ("shipped_files_total", "counter", "Finished files shipped to the bucket.", &self.shipped_files),
+            ("shipped_bytes_total", "counter", "Bytes of files shipped to the bucket.", &self.shipped_bytes),
+            ("unshipped_bytes", "gauge", "Bytes of finished files not in the bucket yet.", &self.unshipped_bytes),
+            ("ship_failures_total", "counter", "Failed tries to ship or to tidy.", &self.ship_failures),
         ];
         for (name, kind, help, value) in counters {
             head(&mut text, name, kind, help);

@@ -17,6 +17,7 @@ use super::feed::{feed_key, follow};
 use super::journal::Journal;
 use super::metrics::Metrics;
 use super::server::{Bound, Shared, bind, serve};
+use super::ship::{Shipper, Shipping};
 use super::spool::{Positions, Quota, Spool, SpoolOptions, Spooled, advance, positions_path};
 use super::tail::{Seen, Tail};
 use super::tls::{TlsError, TlsServer, check};
@@ -105,10 +106,11 @@ const TIDY: Duration = Duration::from_mins(10);
 /// How long to wait before a segment that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Collects until SIGTERM or SIGINT.
+/// Collects until SIGTERM or SIGINT. What is in the store is shipped on, if there is a shipper.
 pub fn run(
     settings: &CollectSettings,
     sealer: Box<dyn Sealer>,
+    shipper: Option<Box<dyn Shipper>>,
     journal: &Journal,
     clock: Clock,
     quota: Quota,
@@ -138,6 +140,8 @@ pub fn run(
         let (metrics, journal, stopping) = (metrics.clone(), journal.clone(), stopping.clone());
         std::thread::spawn(move || seal_all(sealer, &segment_in, &metrics, &journal, &stopping))
     };
+    let every = settings.bucket.as_ref().map_or(RETRY, |bucket| bucket.every);
+    let shipping = shipper.map(|shipper| Shipping::begin(shipper, every, &metrics, journal));
     let (queue, mut spooled) = mpsc::channel(QUEUE);
     let options = SpoolOptions {
         store: store.clone(),
@@ -165,6 +169,7 @@ pub fn run(
     runtime.shutdown_timeout(Duration::from_secs(5));
     drop(spooling.join());
     drop(sealing.join());
+    shipping.into_iter().for_each(Shipping::end);
     journal.info("stopped", &[]);
     drop(lock);
     outcome

@@ -14,8 +14,8 @@ use polars::prelude::{DataFrame, SortMultipleOptions};
 use super::count_columns::{has_counts, with_count_columns};
 use super::error::LakeError;
 use super::imports::{Digest, Imports};
-use super::layout::{Partition, Table};
-use super::scan::{REPLACED, REPLACES, files, is_compacted, metadata, read_whole, replaces};
+use super::layout::{Partition, Table, is_shipped};
+use super::scan::{COMPACTED, REPLACED, REPLACES, files, is_compacted, metadata, read_whole, replaces};
 use super::write::{is_unfinished, sync_folder, write_frame};
 use crate::collect::durable::UNFINISHED;
 use crate::model::columns::STORED_FLOWS;
@@ -23,11 +23,11 @@ use crate::model::columns::STORED_FLOWS;
 /// Files with at least this many rows are large enough.
 const ROWS_ENOUGH: usize = 1 << 19;
 /// No merged file gets more rows, so that one fits memory.
-const ROWS_MAX: usize = 1 << 20;
+pub(super) const ROWS_MAX: usize = 1 << 20;
 /// A folder is tidied when it holds at least this many small files.
-const SMALL_FILES_MIN: usize = 8;
+pub(super) const SMALL_FILES_MIN: usize = 8;
 /// How long files that were replaced, or begun and left, stay.
-const KEPT: Duration = Duration::from_hours(1);
+pub(super) const KEPT: Duration = Duration::from_hours(1);
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +44,10 @@ pub struct Tidied {
 pub fn compact(root: &Path, now: SystemTime) -> Result<Tidied, LakeError> {
     let Some(_lock) = lock(root)? else { return Ok(Tidied::default()) };
     let mut tidied = Tidied { removed: remove_leftovers(root, now)?, ..Tidied::default() };
+    // What is shipped gets another name on its way, by which a merged file here would not know it: it is merged where it arrives.
+    if is_shipped(root) {
+        return Ok(tidied);
+    }
     let imports = Imports::read(root)?;
     for table in Table::ALL {
         let mut folders: BTreeMap<Partition, Vec<(PathBuf, usize)>> = BTreeMap::new();
@@ -91,7 +95,20 @@ fn merge(small: Vec<(PathBuf, usize)>, now: SystemTime, tidied: &mut Tidied) -> 
 }
 
 fn merge_files(paths: &[PathBuf], now: SystemTime, tidied: &mut Tidied) -> Result<(), LakeError> {
-    let Some(folder) = paths.first().and_then(|path| path.parent()) else { return Ok(()) };
+    if merged_file(paths, COMPACTED)?.is_none() {
+        return Ok(());
+    }
+    for path in paths {
+        set_aside(path, now)?;
+    }
+    tidied.merged += 1;
+    tidied.replaced += paths.len() as u64;
+    Ok(())
+}
+
+/// Writes one file with the rows of several of a folder, which it stands for from then on. Its name begins with `prefix`.
+pub(super) fn merged_file(paths: &[PathBuf], prefix: &str) -> Result<Option<PathBuf>, LakeError> {
+    let Some(folder) = paths.first().and_then(|path| path.parent()) else { return Ok(None) };
     let mut whole: Option<DataFrame> = None;
     for path in paths {
         let mut frame = read_whole(path)?;
@@ -109,13 +126,13 @@ fn merge_files(paths: &[PathBuf], now: SystemTime, tidied: &mut Tidied) -> Resul
             None => whole = Some(frame),
         }
     }
-    let Some(whole) = whole else { return Ok(()) };
+    let Some(whole) = whole else { return Ok(None) };
     let names: Vec<String> = paths.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
     let mut digest = Digest::default();
     for name in &names {
         digest.add(name.as_bytes());
     }
-    let path = folder.join(format!("merged-{}.parquet", digest.text()));
+    let path = folder.join(format!("{prefix}{}.parquet", digest.text()));
     let [time, ..] = STORED_FLOWS;
     let order = SortMultipleOptions::default().with_maintain_order(true);
     let mut sorted = whole.sort([time], order).map_err(|error| LakeError::broken(&path, &error))?;
@@ -129,12 +146,7 @@ fn merge_files(paths: &[PathBuf], now: SystemTime, tidied: &mut Tidied) -> Resul
         drop(fs::remove_file(&unfinished));
     }
     written?;
-    for path in paths {
-        set_aside(path, now)?;
-    }
-    tidied.merged += 1;
-    tidied.replaced += paths.len() as u64;
-    Ok(())
+    Ok(Some(path))
 }
 
 /// Its time becomes that of the renaming, from which the hour counts.

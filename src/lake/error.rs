@@ -22,6 +22,9 @@ pub enum LakeError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The bucket that the store is in.
+    #[error(transparent)]
+    Bucket(#[from] super::bucket::BucketError),
     /// A file of the store does not hold what it should.
     #[error("`{path}`: {reason}; move the file away, and import its source again if you still have it")]
     Broken {

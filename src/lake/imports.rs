@@ -117,7 +117,12 @@ impl ImportRecord {
     }
 
     fn path(&self, root: &Path) -> PathBuf {
-        root.join(FOLDER).join(format!("{}-{}.json", self.digest, self.bytes))
+        root.join(self.key())
+    }
+
+    /// Its file, below the root.
+    pub(super) fn key(&self) -> String {
+        format!("{FOLDER}/{}-{}.json", self.digest, self.bytes)
     }
 
     /// Writes the record: from now on, the store has the input.
@@ -169,7 +174,7 @@ impl Leftovers {
 }
 
 /// The import that a file of the store is of, by the file's name.
-fn import_of(path: &Path) -> Option<&str> {
+pub(super) fn import_of(path: &Path) -> Option<&str> {
     let (name, _flush) = path.file_stem()?.to_str()?.rsplit_once('-')?;
     name.starts_with(PREFIX).then_some(name)
 }
@@ -204,6 +209,11 @@ impl Imports {
     /// The record of a content of that length and digest.
     pub fn find(&self, bytes: u64, digest: &Digest) -> Option<&ImportRecord> {
         self.records.get(&(bytes, digest.text()))
+    }
+
+    /// Whether there is a record of an import of that name.
+    pub(super) fn is_recorded(&self, name: &str) -> bool {
+        self.names.contains(name)
     }
 
     /// Whether a file of the store is of no import, or of one that is recorded.

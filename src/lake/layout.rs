@@ -146,6 +146,14 @@ pub fn is_store(root: &Path) -> bool {
     root.join(MARK).is_file() || Table::ALL.iter().any(|table| root.join(table.as_str()).is_dir())
 }
 
+/// The file with the name of whoever ships this store to a bucket.
+pub(super) const WRITER: [&str; 2] = ["state", "writer"];
+
+/// Whether a store is shipped to a bucket.
+pub(super) fn is_shipped(root: &Path) -> bool {
+    root.join(WRITER.join("/")).is_file()
+}
+
 /// The file that tells a store from any other folder, and what it says.
 pub(super) fn mark() -> (&'static str, &'static str) {
     (MARK, "A store of egress-atlas, form 1. Parquet below TABLE/cluster=/date=/bucket=; see docs/collect.md.\n")

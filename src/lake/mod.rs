@@ -5,6 +5,7 @@
 //! judges rows, folds them or reads a clock.
 
 mod answer_rows;
+mod bucket;
 mod codec;
 mod compact;
 mod count_columns;
@@ -19,6 +20,7 @@ mod rows;
 mod scan;
 mod write;
 
+pub use bucket::{Bucket, BucketError, BucketShipper, Importing, Mirror, Object, Patience, ShipOptions, Wanted};
 pub use compact::{Tidied, compact};
 pub use error::LakeError;
 pub use imports::{Digest, ImportRecord, Imports, Leftovers};

@@ -17,7 +17,7 @@ use super::write::write_atomically;
 use crate::model::Timestamp;
 
 /// How long the collector keeps days, in seconds.
-const NOTE: [&str; 2] = ["state", "retention"];
+pub(super) const NOTE: [&str; 2] = ["state", "retention"];
 
 /// Removes the days that end before `oldest`; how many files.
 pub fn retain(root: &Path, oldest: Timestamp) -> Result<u64, LakeError> {

@@ -25,6 +25,9 @@ pub(super) const REPLACES: &str = "egress-atlas.replaces";
 /// The ending of files that a compacted one stands for, until nobody can be reading them.
 pub(super) const REPLACED: &str = "replaced";
 
+/// What the names of compacted files begin with.
+pub(super) const COMPACTED: &str = "merged-";
+
 /// What to read. The default is everything.
 #[derive(Clone, Debug, Default)]
 pub struct ScanOptions {
@@ -144,7 +147,7 @@ pub(super) fn list_all(root: &Path, table: Table) -> Result<Vec<(Partition, Path
 
 /// Whether a file's name says that it stands for others.
 pub(super) fn is_compacted(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("merged-"))
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(COMPACTED))
 }
 
 /// The names of the files that a file stands for.
@@ -218,7 +221,7 @@ fn add_groups(plan: &mut Plan, table: Table, path: &Path, metadata: &FileMetadat
 }
 
 /// Whether the statistics of a row group leave room for a row that is asked for. Without statistics they do.
-fn group_is_asked_for(group: &RowGroupMetadata, footer: &[u8], table: Table, options: &ScanOptions) -> bool {
+pub(super) fn group_is_asked_for(group: &RowGroupMetadata, footer: &[u8], table: Table, options: &ScanOptions) -> bool {
     let [time, ..] = STORED_FLOWS;
     let in_window = match statistics(group, footer, time) {
         Some(Statistics::Int64(bounds)) if bounds.null_count == Some(0) => match (bounds.min_value, bounds.max_value) {

@@ -41,6 +41,11 @@ pub(crate) fn store(folder: &Path) -> String {
 impl Collector {
     /// Starts one with these tables behind the common keys, and waits until it listens.
     pub(crate) fn start(folder: &Path, tables: &str) -> Self {
+        Self::start_with(folder, tables, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn start_with(folder: &Path, tables: &str, variables: &[(String, String)]) -> Self {
         let http = free_port();
         let config = folder.join("collect.toml");
         let text = format!(
@@ -52,6 +57,7 @@ impl Collector {
         let child = Command::new(env!("CARGO_BIN_EXE_egress-atlas"))
             .args(["collect", "--config"])
             .arg(&config)
+            .envs(variables.iter().cloned())
             .stderr(std::fs::File::create(&log).unwrap())
             .stdout(Stdio::null())
             .spawn()
@@ -121,9 +127,9 @@ pub(crate) fn wait(what: &str, mut until: impl FnMut() -> bool) {
 }
 
 #[derive(Default)]
-struct Cluster {
-    flows: Vec<u8>,
-    payloads: Vec<Vec<u8>>,
+pub(crate) struct Cluster {
+    pub(crate) flows: Vec<u8>,
+    pub(crate) payloads: Vec<Vec<u8>>,
     kube: Vec<u8>,
 }
 
@@ -143,13 +149,13 @@ impl Sink for Cluster {
     }
 }
 
-fn cluster(seed: u64, flows: u64) -> Cluster {
+pub(crate) fn cluster(seed: u64, flows: u64) -> Cluster {
     let mut cluster = Cluster::default();
     generate(&Scenario { flows, ..Scenario::easy(seed) }, &mut cluster);
     cluster
 }
 
-fn capture(payloads: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn capture(payloads: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     dnstap::start(&mut bytes);
     for payload in payloads {
@@ -169,7 +175,7 @@ fn ready(content_type: &[u8]) -> Vec<u8> {
 
 const DNSTAP: &[u8] = b"protobuf:dnstap.Dnstap";
 
-trait Stream: Read + Write + Send {}
+pub(crate) trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
 fn read_control(stream: &mut dyn Stream) -> u32 {
@@ -183,7 +189,7 @@ fn read_control(stream: &mut dyn Stream) -> u32 {
 }
 
 /// Sends a capture in pieces of changing size; waits for FINISH when it greeted with READY.
-fn send(stream: &mut dyn Stream, bytes: &[u8], greets: bool, seed: u64) {
+pub(crate) fn send(stream: &mut dyn Stream, bytes: &[u8], greets: bool, seed: u64) {
     if greets {
         stream.write_all(&ready(DNSTAP)).unwrap();
         assert_eq!(read_control(stream), 1, "ACCEPT");

@@ -13,6 +13,8 @@ mod audit;
 mod bad_input;
 /// Workloads that a baseline knows nothing of.
 mod blind_spots;
+/// Stores in buckets.
+mod bucket;
 /// Calico and Goldmane.
 mod calico;
 /// Catalog, settings, reviews, categories and list findings.

@@ -3,10 +3,12 @@
 //! In: the store and what is asked. Out: a manifest. Cut by cluster first, then by days, by buckets of client addresses within a
 //! day that is too large, by row groups within a bucket that is too large. How it is cut changes costs and never a result.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::manifest::{Asked, FORM, Manifest, PlanLine, SliceInput, SliceLine, VERSION};
-use crate::lake::{Imports, LakeError, Partition, Piece, Plan, file_bytes, ledger_pieces, scan};
+use crate::lake::{
+    Bucket, Imports, LakeError, Mirror, Partition, Piece, Plan, Wanted, file_bytes, ledger_pieces, scan,
+};
 use crate::model::Timestamp;
 
 /// Rows of a slice, unless told otherwise: some seconds of work, so that starting a process costs little beside it, and few enough
@@ -32,13 +34,34 @@ enum Level {
 /// Plans slices of about `slice_rows` rows. Reads footers only.
 pub fn plan(store: &Path, asked: &Asked, slice_rows: u64) -> Result<Manifest, LakeError> {
     let absolute = std::path::absolute(store).map_err(LakeError::io(store))?;
-    let mut scanned = scan(&absolute, &asked.scan())?;
-    let (ledger, broken) = ledger_pieces(&absolute, &asked.ledger())?;
-    scanned.broken.extend(broken);
+    plan_at(&absolute, (store, &absolute), asked, slice_rows, scan(&absolute, &asked.scan())?)
+}
+
+/// The same of a store in a bucket, which outputs call `store`. Of its objects footers are fetched only.
+pub fn plan_bucket(bucket: &Bucket, store: &Path, asked: &Asked, slice_rows: u64) -> Result<Manifest, LakeError> {
+    let mirror = Mirror::footers(bucket, Wanted { scan: &asked.scan(), ledger: &asked.ledger() })?;
+    let mut scanned = scan(mirror.root(), &asked.scan())?;
+    scanned.files_passed_over += mirror.passed_over;
+    for broken in &mut scanned.broken {
+        *broken = mirror.retold(broken);
+    }
+    plan_at(mirror.root(), (store, store), asked, slice_rows, scanned)
+}
+
+fn plan_at(
+    root: &Path,
+    (given, shared): (&Path, &Path),
+    asked: &Asked,
+    slice_rows: u64,
+    mut scanned: Plan,
+) -> Result<Manifest, LakeError> {
+    let (ledger, broken) = ledger_pieces(root, &asked.ledger())?;
+    let told = |broken: String| broken.replace(&*root.to_string_lossy(), &shared.to_string_lossy());
+    scanned.broken.extend(broken.into_iter().map(told));
     scanned.broken.sort();
     let mut units = Vec::new();
     for piece in std::mem::take(&mut scanned.pieces).into_iter().chain(ledger) {
-        units.extend(unit(&absolute, &piece)?);
+        units.extend(unit(root, &piece)?);
     }
     units.sort_by(|one, two| {
         (&one.partition.cluster, one.partition.day, one.partition.bucket, &one.file, one.rows).cmp(&(
@@ -56,28 +79,28 @@ pub fn plan(store: &Path, asked: &Asked, slice_rows: u64) -> Result<Manifest, La
             slices.extend(slice(number, units));
         }
     }
-    let line = plan_line(store, absolute, asked, &scanned, slices.iter().map(|slice| slice.rows).sum())?;
+    let rows = slices.iter().map(|slice| slice.rows).sum();
+    let line = plan_line(&Imports::read(root)?, (given, shared), asked, &scanned, rows);
     Ok(Manifest::new(line, slices))
 }
 
-fn plan_line(store: &Path, absolute: PathBuf, asked: &Asked, scanned: &Plan, rows: u64) -> Result<PlanLine, LakeError> {
-    let imports = Imports::read(&absolute)?;
+fn plan_line(imports: &Imports, (given, shared): (&Path, &Path), asked: &Asked, scanned: &Plan, rows: u64) -> PlanLine {
     let told = imports.told().into_iter().filter(|import| {
         import.problem.is_some() || import.rejected.values().chain(import.excluded.values()).any(|count| *count > 0)
     });
-    Ok(PlanLine {
+    PlanLine {
         manifest: String::new(),
         form: FORM,
         version: VERSION.to_owned(),
         slices: 0,
         rows,
         imports: told.collect(),
-        store: absolute,
-        store_as_given: store.to_owned(),
+        store: shared.to_owned(),
+        store_as_given: given.to_owned(),
         asked: asked.clone(),
         passed_over: [scanned.files_passed_over, scanned.groups_passed_over, scanned.rows_passed_over],
         broken: scanned.broken.clone(),
-    })
+    }
 }
 
 fn unit(root: &Path, piece: &Piece) -> Result<Option<Unit>, LakeError> {

@@ -12,10 +12,10 @@ mod run;
 mod spark;
 mod taught;
 
-pub use cut::{SLICE_ROWS, plan};
+pub use cut::{SLICE_ROWS, plan, plan_bucket};
 pub use manifest::{Asked, Manifest, ManifestError, PlanLine, SliceInput, SliceLine};
 pub use merge::{Merged, merge};
 pub use partial::SliceError;
-pub use run::{Outcome, run};
+pub use run::{Outcome, run, run_bucket};
 pub use spark::{SubmitError, finished_slices, transform_statement};
 pub use taught::Taught;

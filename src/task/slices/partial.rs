@@ -39,6 +39,9 @@ pub enum SliceError {
     /// The store.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// The store, in a bucket.
+    #[error("{0}")]
+    Remote(String),
     /// A file of the store is not the one that was planned.
     #[error("`{path}` has {found} bytes, and {planned} when this was planned: the store has changed; plan again")]
     OtherFile {
