@@ -158,6 +158,7 @@ fn main() -> io::Result<()> {
         "fixed" => Scenario::fixed(seed),
         "easy" => Scenario::easy(seed),
         "hard" => Scenario::hard(seed),
+        "skewed" => Scenario::skewed(seed),
         other => return Err(io::Error::other(format!("`--preset` is bench, fixed, easy or hard, not `{other}`"))),
     };
     scenario.flows = number(&arguments, "--flows", scenario.flows)?;

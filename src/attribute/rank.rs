@@ -59,6 +59,8 @@ const CHASE_NANOS: i64 = 200_000_000;
 const FIRST_PRIOR: (f64, f64) = (3.0, 5.0);
 /// Logarithmic penalty of a name that is proven, but only at other ports.
 const OTHER_PORT_PENALTY: f64 = 4.0;
+/// An answer that is stamped after the connection weighs at most like one of this age.
+const LATE_AS_SECONDS: f64 = 0.25;
 /// Logarithmic bonus of a name that the CNI reported for this connection.
 const REPORTED_BONUS: f64 = 2.0;
 
@@ -131,7 +133,13 @@ impl Habits {
 
     /// Whether a client asks for alias targets itself: nothing was ever seen between 2 and 41 percent.
     fn chases(&self, client: Client) -> bool {
-        self.clients.get(&client).is_some_and(|counts| counts.chased >= 3 && counts.chased * 5 > counts.aliased)
+        let is_chaser = |counts: &Counts| counts.chased >= 3 && counts.chased * 5 > counts.aliased;
+        let of_pods = || self.groups.get(&client).and_then(|number| self.workloads.get(number));
+        // Pods of one workload share a stub resolver; what is known of them speaks for one that hardly asked.
+        match self.clients.get(&client).filter(|own| own.aliased >= 3) {
+            Some(own) => is_chaser(own),
+            None => of_pods().is_some_and(is_chaser),
+        }
     }
 
     /// Puts candidates in order, the likeliest first, and says how likely that one is.
@@ -143,14 +151,7 @@ impl Habits {
         reported: &[NameId],
         vocabulary: &Vocabulary,
     ) -> (Vec<Candidate>, f64) {
-        let targets: BTreeSet<NameId> = if self.chases(question.client) {
-            let chains = candidates.iter().flat_map(|candidate| {
-                vocabulary.chain_of(candidate.chain).iter().filter(|target| **target != candidate.name)
-            });
-            chains.copied().collect()
-        } else {
-            BTreeSet::new()
-        };
+        let targets = self.targets(question.client, &candidates, vocabulary);
         let theta = self.theta(question.client);
         let mut scored: Vec<(bool, f64, Candidate)> = candidates
             .into_iter()
@@ -170,13 +171,32 @@ impl Habits {
         (scored.into_iter().map(|(_, _, candidate)| candidate).collect(), confidence)
     }
 
+    /// The names that were asked only because an answer led there: alias targets of other candidates, where the client chases
+    /// aliases or has just done so.
+    fn targets(&self, client: Client, candidates: &[Candidate], vocabulary: &Vocabulary) -> BTreeSet<NameId> {
+        let chases = self.chases(client);
+        let led_to = |target: &Candidate| {
+            candidates.iter().any(|from| {
+                let at_once = from.answered_at..=from.answered_at.plus_nanos(CHASE_NANOS);
+                from.name != target.name
+                    && (chases || at_once.contains(&target.answered_at))
+                    && vocabulary.chain_of(from.chain).contains(&target.name)
+            })
+        };
+        candidates.iter().filter(|target| led_to(target)).map(|target| target.name).collect()
+    }
+
     fn score(&self, question: &Question, candidate: &Candidate, theta: f64, reported: &[NameId]) -> f64 {
         let position = match candidate.addresses {
             0 | 1 => 1.0,
             _ if candidate.position == 0 => theta,
             several => (1.0 - theta) / f64::from(several - 1),
         };
-        let age = question.time.seconds_since(candidate.answered_at).abs().max(0.001);
+        let age = match question.time.seconds_since(candidate.answered_at) {
+            // Few of the answers that are stamped later were there before.
+            age if age < 0.0 => (-age).max(LATE_AS_SECONDS),
+            age => age.max(0.001),
+        };
         let ports = self.groups.get(&question.client).map_or(Group::Client(question.client), |n| Group::Workload(*n));
         let elsewhere = self
             .proven

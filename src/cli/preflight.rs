@@ -4,12 +4,10 @@ use clap::{Args, ValueEnum};
 
 use super::Context;
 use super::traffic::{Traffic, TrafficArgs, say_account};
-use crate::attribute::{Evidence, attribute};
+use crate::attribute::{Evidence, Passes};
 use crate::error::ExitStatus;
 use crate::model::SourceKind;
-use crate::report::{
-    COVERAGE_OF_FLOWS, Check, Outcome, Readiness, collected, readiness, readiness_json, readiness_text,
-};
+use crate::report::{COVERAGE_OF_FLOWS, Check, Outcome, Readiness, collected, readiness, readiness_json, readiness_text, clock_offset};
 use crate::summary::{Atlas, Builder, build};
 
 /// Arguments of `preflight`.
@@ -49,9 +47,12 @@ pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Re
 
 /// The atlas of what was read, not judged. The evidence is gone afterwards: documents need memory of their own.
 pub(super) fn summarise(traffic: &Traffic, evidence: Evidence) -> anyhow::Result<Atlas> {
-    let parts =
-        attribute(&evidence, &traffic.join, traffic.threads, || Builder::new(&traffic.inventory, &traffic.networks))?;
+    let passes = Passes::over(&evidence, &traffic.join, traffic.threads)?;
+    let parts = passes.attribute(&evidence, || Builder::new(&traffic.inventory, &traffic.networks))?;
     let mut atlas = build(&evidence, &traffic.inventory, parts);
+    for (cluster, ahead_nanos) in passes.offsets(&evidence) {
+        atlas.clusters.entry(cluster.into()).or_default().dns_ahead_nanos = Some(ahead_nanos);
+    }
     drop(evidence);
     atlas.since = traffic.since;
     atlas.until = traffic.until;

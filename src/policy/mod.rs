@@ -25,8 +25,9 @@ pub use fingerprint::{fingerprint, fingerprints};
 pub use name_pattern::{NamePattern, Wildcard};
 pub use probe_result::{ProbeAnswer, ProbeResult, ProbeResultError, probe_results};
 pub use problem::{PolicyError, Problem};
+pub use crate::model::Direction;
 pub use rule::{
-    Action, Block, Direction, Entity, Peer, PortMatch, PortSpec, Ports, ProtocolSpec, Rule, Section, ServicePart,
+    Action, Block, Entity, Peer, PortMatch, PortSpec, Ports, ProtocolSpec, Rule, Section, ServicePart,
 };
 pub use selector::{Key, Labelled, Selector, Value};
 pub use set::{

@@ -5,6 +5,7 @@
 //! a function of its arguments: no file, no clock, and the same bytes for the same view.
 
 mod audit;
+mod clock_offset;
 mod collected;
 mod compliance;
 mod coverage;
@@ -40,6 +41,7 @@ mod view;
 mod wording;
 
 pub use audit::{AuditView, audit_columns, audit_json, audit_markdown, audit_sarif, audit_text};
+pub use clock_offset::clock_offset;
 pub use collected::{CollectedRow, collected, collected_text};
 pub use compliance::{
     Compliance, ComplianceInput, Control, ControlRow, EvidenceError, GateEvidence, Standing, compliance,
@@ -47,7 +49,7 @@ pub use compliance::{
 };
 pub use draft::{DraftRow, draft_columns, draft_json, draft_markdown, draft_text};
 pub use drift::{
-    Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Direction, Drift, drift, drift_csv, drift_json, drift_markdown,
+    Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Drift, drift, drift_csv, drift_json, drift_markdown,
     drift_text,
 };
 pub use escape::csv_text;

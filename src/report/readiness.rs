@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use super::clock_offset::clock_offset;
 use super::collected::{CollectedRow, collected_text};
 use super::escape::identifier;
 use super::paint::Paint;
@@ -174,6 +175,7 @@ fn check_cluster(atlas: &Atlas, name: &str, cluster: &Cluster) -> ClusterReadine
         coverage_of_dns(cluster, &minutes),
         losses(cluster),
     ];
+    checks.extend(clocks(cluster));
     checks.extend(addresses(cluster));
     ClusterReadiness { cluster: name.to_owned(), window: (window.0.to_string(), window.1.to_string()), checks, sources }
 }
@@ -330,6 +332,15 @@ fn names(cluster: &Cluster) -> Check {
             Outcome::Fails,
             format!("{detail}; is the capture of the same cluster and time as the flows?"),
         ),
+    }
+}
+
+/// Whether DNS answers are stamped by another clock than the flows; nothing to say where the traffic shows no offset.
+fn clocks(cluster: &Cluster) -> Option<Check> {
+    let check = |outcome| move |ahead_nanos| check("clocks", outcome, clock_offset(ahead_nanos));
+    match cluster.dns_ahead_nanos? {
+        0 => Some(check(Outcome::Passes)(0)),
+        ahead_nanos => Some(check(Outcome::Limits)(ahead_nanos)),
     }
 }
 

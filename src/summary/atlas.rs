@@ -42,6 +42,9 @@ pub struct Cluster {
     pub coverage: Vec<SourceCoverage>,
     /// Its nodes, as far as Kubernetes objects list them.
     pub nodes: Nodes,
+    /// How far the clock of the DNS answers is ahead of that of the flows, in nanoseconds; 0 where they agree, `None` where the
+    /// traffic does not tell.
+    pub dns_ahead_nanos: Option<i64>,
     /// Counts over the whole cluster.
     pub totals: Totals,
 }

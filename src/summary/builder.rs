@@ -218,9 +218,11 @@ fn is_outside(networks: &Networks, evidence: &Evidence, named: &Named<'_>) -> bo
         }
 }
 
-/// Whether a connection is egress of somebody here: every one whose client is not outside.
+/// Whether a connection is egress of somebody here: its client is not outside, and is a pod or calls none.
+///
+/// A node or an unnamed client that calls a pod is that pod's ingress; nobody would review it as egress.
 pub fn is_egress(networks: &Networks, evidence: &Evidence, named: &Named<'_>) -> bool {
-    !is_outside(networks, evidence, named)
+    !is_outside(networks, evidence, named) && (named.client.is_some() || named.server.is_none())
 }
 
 impl Sink for Builder<'_> {
@@ -228,9 +230,7 @@ impl Sink for Builder<'_> {
         if named.guessed {
             *self.guessed.entry(named.cluster).or_default() += 1;
         }
-        let of_pod = named.client.is_some();
-        // A node or an unnamed client that calls a pod is that pod's ingress; nobody would review it as egress.
-        let egress = !is_outside(self.networks, evidence, named) && (of_pod || named.server.is_none());
+        let egress = is_egress(self.networks, evidence, named);
         let key = |cluster, owner, other, ingress| Key {
             cluster,
             owner,

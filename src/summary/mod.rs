@@ -22,6 +22,6 @@ pub use builder::{Builder, build, is_egress};
 pub use coverage::{Activity, Gap, Nodes, Share, SourceCoverage, SourceKind, minutes_of};
 pub use domains::{DomainAsked, Domains};
 pub use edge::{Edge, EdgeKey, EdgeSeen, LISTED_MAX, Peer};
-pub use place::{Networks, is_special};
+pub use place::Networks;
 pub use sizes::{SIZES_MAX, Sizes};
 pub use starts::{EXACT_MAX, Histogram, Starts};

@@ -7,6 +7,8 @@ mod accuracy;
 mod admission;
 /// Antrea's text forms.
 mod antrea;
+/// Which name a connection gets, on awkward recordings.
+mod attribution;
 /// Lints of policies, each with a case that fires and one that does not.
 mod audit;
 /// Broken input: messages, statuses, what is kept.
@@ -23,6 +25,7 @@ mod collect;
 mod compliance;
 /// The account of records over every fixture.
 mod conservation;
+/// What is covered, and what only seems so.
 mod coverage;
 /// Decodes bytes of any format.
 mod decoding;
@@ -58,6 +61,8 @@ mod policy;
 mod probe;
 /// Traffic against policies: truth tables, a second evaluator, the command.
 mod replay;
+/// Recordings made for tests.
+mod recording;
 /// Documents and tables.
 mod report;
 /// The owner gate.

@@ -23,7 +23,7 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
         document.bullet(&format!("Clocks: {}", prose(note)));
     }
     if digest.clock_notes.is_empty() {
-        document.bullet("Clocks: not compared; a difference of more than a few seconds between nodes costs names.");
+        document.bullet("Clocks: the traffic does not tell whether those of flows and DNS answers agree.");
     }
     direction(document, digest);
 }

@@ -6,17 +6,18 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::population::{Choice, Population, Remembered, namespace_name};
+use super::population::{Choice, FORWARDER, Population, Remembered, namespace_name};
 use super::scenario::Scenario;
 use super::{Sink, inventory};
 use crate::simulate::connection::{self, Course, Fate, SECOND};
 use crate::simulate::dns_message::QueryType;
 use crate::simulate::dnstap::Resolver;
-use crate::simulate::hubble::{Direction, HubbleWriter, Reason};
+use crate::simulate::hubble::{HubbleWriter, Reason};
 use crate::simulate::literal;
 use crate::simulate::lookup::{self, Answered, Lookup};
 use crate::simulate::random::Random;
 use crate::simulate::scene::{Connection, Notice, Observation, Party, Who};
+use crate::model::Direction;
 
 /// 2026-03-02T00:00:00Z in nanoseconds.
 const BEGIN: i64 = 1_772_409_600_000_000_000;
@@ -286,8 +287,13 @@ impl<S: Sink> Life<'_, S> {
         let site = self.population.sites.get(index)?.clone();
         let holder = self.population.replicas.get(replica)?;
         let workload = self.population.workloads.get(holder.workload)?;
-        let (is_eternal, is_encrypted, is_searching, is_chasing) =
-            (workload.is_eternal, workload.is_encrypted, workload.is_searching, workload.is_chasing);
+        let (is_eternal, is_encrypted, is_searching, is_chasing, is_forwarded) = (
+            workload.is_eternal,
+            workload.is_encrypted,
+            workload.is_searching,
+            workload.is_chasing,
+            workload.is_forwarded,
+        );
         let namespace = namespace_name(workload.namespace);
         let pod = self.population.scene.pods.get(holder.pod)?;
         let (node, mut client) = (pod.node, IpAddr::V4(pod.v4));
@@ -296,10 +302,16 @@ impl<S: Sink> Life<'_, S> {
         {
             return Some((now, known.addresses.clone()));
         }
-        let has_node_cache = self.population.node_caches.get(node).is_some_and(Option::is_some);
-        if has_node_cache && !is_encrypted {
-            client = IpAddr::V4(self.population.scene.nodes.get(node)?.address);
-            if let Some(known) = self.population.node_caches.get(node)?.as_ref()?.get(&index)
+        let has_node_cache = !is_forwarded && self.population.node_caches.get(node).is_some_and(Option::is_some);
+        if !is_encrypted && (is_forwarded || has_node_cache) {
+            let between = if is_forwarded {
+                client = IpAddr::V4(FORWARDER);
+                &self.population.forwarder_cache
+            } else {
+                client = IpAddr::V4(self.population.scene.nodes.get(node)?.address);
+                self.population.node_caches.get(node)?.as_ref()?
+            };
+            if let Some(known) = between.get(&index)
                 && known.expires > now
             {
                 return Some((now + 100_000, known.addresses.clone()));
@@ -337,6 +349,9 @@ impl<S: Sink> Life<'_, S> {
             }
         }
         let remembered = Remembered { addresses: addresses.clone(), expires: now + i64::from(site.ttl) * SECOND };
+        if is_forwarded {
+            self.population.forwarder_cache.insert(index, remembered.clone());
+        }
         if has_node_cache && let Some(Some(cache)) = self.population.node_caches.get_mut(node) {
             cache.insert(index, remembered.clone());
         }

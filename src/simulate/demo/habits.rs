@@ -3,7 +3,6 @@
 //! Tables only; [`super::stage`] plays them.
 
 use crate::simulate::connection::Fate;
-use crate::simulate::hubble::Direction;
 
 /// Where a habit leads.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +114,7 @@ impl Habit {
 
 use Asking::{Autopath, Once, Plain, Search};
 use Target::{Address, Name, Service};
+use crate::model::Direction;
 
 /// The day.
 pub(super) const HABITS: &[Habit] = &[
