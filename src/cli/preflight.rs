@@ -1,13 +1,15 @@
 //! `preflight`: can these inputs carry the job, and what do they cover?
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::Context;
+use super::format::Format;
 use super::traffic::{Traffic, TrafficArgs, say_account};
+use super::write::write_csv;
 use crate::attribute::{Evidence, Passes};
 use crate::error::ExitStatus;
 use crate::model::SourceKind;
-use crate::report::{COVERAGE_OF_FLOWS, Check, Outcome, Readiness, collected, readiness, readiness_json, readiness_text, clock_offset};
+use crate::report::{COVERAGE_OF_FLOWS, Check, Outcome, Readiness, collected, readiness, readiness_json, readiness_text, readiness_columns, readiness_markdown};
 use crate::summary::{Atlas, Builder, build};
 
 /// Arguments of `preflight`.
@@ -20,13 +22,7 @@ pub(super) struct PreflightArgs {
     traffic: TrafficArgs,
     /// How to print.
     #[arg(long, value_enum, default_value = "table")]
-    format: TextFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum TextFormat {
-    Table,
-    Json,
+    format: Format,
 }
 
 pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
@@ -37,8 +33,13 @@ pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Re
         found.collected = collected(&stored.ledger);
     }
     let text = match args.format {
-        TextFormat::Table => readiness_text(&found, context.width, context.paint),
-        TextFormat::Json => readiness_json(&found)?,
+        Format::Table => readiness_text(&found, context.width, context.paint),
+        Format::Json => readiness_json(&found)?,
+        Format::Markdown => readiness_markdown(&found),
+        Format::Csv => {
+            write_csv(context.out, &readiness_columns(&found))?;
+            String::new()
+        }
     };
     write!(context.out, "{text}")?;
     say_account(&traffic, context);

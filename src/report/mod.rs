@@ -27,6 +27,7 @@ mod path;
 mod peer;
 mod plan;
 mod readiness;
+mod readiness_rows;
 mod replay;
 mod review_block;
 mod review_list;
@@ -76,6 +77,7 @@ pub use readiness::{
     COVERAGE_OF_FLOWS, Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json,
     readiness_text,
 };
+pub use readiness_rows::{readiness_columns, readiness_markdown};
 pub use replay::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
 pub use review_list::{
     DestinationUse, REVIEW_LIST_SCHEMA, ReviewList, ReviewRow, ReviewStanding, destination_use, review_columns,

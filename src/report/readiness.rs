@@ -35,7 +35,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const fn word(self) -> &'static str {
+    pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Passes => "ok",
             Self::Limits => "limits",
@@ -268,7 +268,15 @@ fn answers(cluster: &Cluster) -> Check {
 fn hidden_clients(cluster: &Cluster) -> Check {
     let (all, nodes) = (cluster.totals.answers, cluster.totals.answers_to_nodes);
     let share = percent(nodes, all);
-    let detail = format!("{share} % of answers went to node addresses (node-local cache, host network)");
+    let mut detail = format!("{share} % of answers went to node addresses (node-local cache, host network)");
+    if let Some(forwarder) = &cluster.forwarder {
+        detail = format!(
+            "{detail}; {} alone got {} % of the others that lie outside and connects to none of them: a forwarder or cache that asks for pods, whose names rest on weaker evidence; tap it, or what stands before it",
+            identifier(&forwarder.client),
+            percent(forwarder.answers, forwarder.of)
+        );
+    }
+    let share = if cluster.forwarder.is_some() { share.max(10) } else { share };
     match share {
         _ if all == 0 => check("DNS clients", Outcome::NotProven, "no answers"),
         0..10 => check("DNS clients", Outcome::Passes, detail),

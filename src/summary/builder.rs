@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::askers::Askers;
 use super::behaviour::Watched;
 use super::blind_spot;
 use super::domains::{Answered, add_answered, add_unanswered, is_inside_answer};
@@ -83,6 +84,7 @@ pub struct Builder<'a> {
     inside_answers: HashMap<Question, IpAddr>,
     guessed: BTreeMap<TextId, u64>,
     answers_to_nodes: BTreeMap<TextId, u64>,
+    askers: Askers,
 }
 
 impl<'a> Builder<'a> {
@@ -97,6 +99,7 @@ impl<'a> Builder<'a> {
             inside_answers: HashMap::new(),
             guessed: BTreeMap::new(),
             answers_to_nodes: BTreeMap::new(),
+            askers: Askers::default(),
         }
     }
 
@@ -240,6 +243,7 @@ impl Sink for Builder<'_> {
             ingress,
         };
         if egress {
+            self.askers.connected(named.cluster, named.client, named.client_address, named.attributed.grade);
             let owner = match named.client {
                 Some(party) => Owner::Of(Self::owner(evidence, party)),
                 None if matches!(named.client_kind, IdentityKind::Host | IdentityKind::RemoteNode) => Owner::Node,
@@ -269,14 +273,17 @@ impl Sink for Builder<'_> {
             return;
         }
         let owner = client.map(|party| Self::owner(evidence, party));
-        if client.is_none() && evidence.parties.is_node(answer.cluster, answer.client) {
-            *self.answers_to_nodes.entry(answer.cluster).or_default() += 1;
-        }
         let asked = self.asked.entry((answer.cluster, owner, answer.name)).or_insert((0, answer.time, answer.time));
         asked.0 += 1;
         asked.1 = earlier(asked.1, answer.time);
         asked.2 = asked.2.max(answer.time);
         let address = evidence.vocabulary.address_of(answer.address);
+        let is_node = client.is_none() && evidence.parties.is_node(answer.cluster, answer.client);
+        if is_node {
+            *self.answers_to_nodes.entry(answer.cluster).or_default() += 1;
+        } else if !self.networks.is_inside(evidence.vocabulary.text_of(answer.cluster), address) {
+            self.askers.told(answer.cluster, client, answer.client);
+        }
         if is_inside_answer(address) {
             let known = self.inside_answers.entry((answer.cluster, owner, answer.name)).or_insert(address);
             *known = address.min(*known);
@@ -297,7 +304,9 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>
     let mut asked: HashMap<_, (u64, Timestamp, Timestamp)> = HashMap::new();
     let mut used = HashSet::new();
     let mut inside_answers: HashMap<Question, IpAddr> = HashMap::new();
+    let mut askers = Askers::default();
     for part in parts {
+        askers.absorb(part.askers);
         for (key, seen) in part.edges {
             let (namespace, edge) = writer.key(&key);
             let cluster = edges.entry(writer.text(key.cluster)).or_default();
@@ -324,6 +333,11 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>
         for ((namespace, ingress, key), seen) in rows {
             add_edge(cluster, namespace, ingress, Edge { key, seen });
         }
+    }
+    for (cluster, forwarder) in askers.forwarders(evidence) {
+        let cluster = atlas.clusters.entry(writer.text(cluster)).or_default();
+        // Without flows nobody connects.
+        cluster.forwarder = (cluster.totals.egress_connections > 0).then_some(forwarder);
     }
     for ((cluster, owner, name), (answers, first, last)) in asked {
         let question = (cluster, owner, name);
