@@ -206,12 +206,20 @@ impl Evidence {
             partitions.try_for_each(|partition| stage.partition(&connections, partition, limits.idle_nanos))?;
             Ok((stage.oriented, stage.settled, stage.residences))
         })?;
+        let mut timeless = Vec::new();
         for (spill, settled, residences) in stages {
             evidence.connections.push(spill);
             evidence.settled.push(settled);
             for ((cluster, address, party), (first, last)) in residences {
-                evidence.parties.reside(cluster, address, party, first, last);
+                if first.is_known() {
+                    evidence.parties.reside(cluster, address, party, first, last);
+                } else {
+                    timeless.push((cluster, address, party));
+                }
             }
+        }
+        for (cluster, address, party) in timeless {
+            evidence.parties.reside_at_some_time(cluster, address, party);
         }
         evidence.parties.settle();
         Ok(evidence)
@@ -462,12 +470,11 @@ impl<'a> FirstStage<'a> {
                 // A namespace is no pod, and a node's address stays the node's, whatever identity a record gives it.
                 let is_pod = |party: &PartyId| parties.get(*party).is_some_and(|known| !known.pod.is_empty());
                 if let Some(party) = parties.of_endpoint(cluster, endpoint).filter(is_pod)
-                    && connection.first.is_known()
                     && !parties.is_node(cluster, address)
                 {
                     let times =
                         self.residences.entry((cluster, address, party)).or_insert((connection.first, connection.last));
-                    times.0 = times.0.min(connection.first);
+                    times.0 = times.0.earlier(connection.first);
                     times.1 = times.1.max(connection.last);
                 }
             }

@@ -3,9 +3,9 @@
 //! Most programs connect to the first address of an answer, so *where* an address stands in each candidate's answer tells
 //! names apart; how strictly a client does so is learnt from its own connections with exactly one candidate, with the
 //! pods of its workload as the prior. Stub resolvers that chase aliases ask for the target themselves; their alias targets are
-//! not what was meant. No truth is needed to learn any of it.
+//! not what was meant, and other alias targets seldom are. No truth is needed to learn any of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 
@@ -36,6 +36,15 @@ impl Counts {
     }
 }
 
+/// How a name came to be asked that an answer for another candidate leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Target {
+    /// At some other time.
+    Asked,
+    /// Because that answer led there: the client chases aliases, or asked at once.
+    Chased,
+}
+
 /// Scope of what is proven: pods of one workload share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Group {
@@ -55,10 +64,14 @@ pub(crate) struct Habits {
 
 /// An alias target is chased when the client asks for it within this time of the answer.
 const CHASE_NANOS: i64 = 200_000_000;
+/// A resolver's own lookup of a target may be tapped as the client's, so much before the answer that it is for (CoreDNS: `ExternalName`).
+const INNER_NANOS: i64 = 50_000_000;
 /// Prior of the share of first addresses: 3 of 5.
 const FIRST_PRIOR: (f64, f64) = (3.0, 5.0);
 /// Logarithmic penalty of a name that is proven, but only at other ports.
 const OTHER_PORT_PENALTY: f64 = 4.0;
+/// Logarithmic penalty of an alias target of another candidate: hardly ever what was meant, unless it was asked for itself just now.
+const TARGET_PENALTY: f64 = 2.0;
 /// An answer that is stamped after the connection weighs at most like one of this age.
 const LATE_AS_SECONDS: f64 = 0.25;
 /// Logarithmic bonus of a name that the CNI reported for this connection.
@@ -152,12 +165,14 @@ impl Habits {
         vocabulary: &Vocabulary,
     ) -> (Vec<Candidate>, f64) {
         let targets = self.targets(question.client, &candidates, vocabulary);
+        let is_chased = |name: NameId| targets.get(&name) == Some(&Target::Chased);
         let theta = self.theta(question.client);
         let mut scored: Vec<(bool, f64, Candidate)> = candidates
             .into_iter()
             .map(|candidate| {
-                let is_target = targets.contains(&candidate.name);
-                (is_target, self.score(question, &candidate, theta, reported), candidate)
+                let penalty = if targets.contains_key(&candidate.name) { TARGET_PENALTY } else { 0.0 };
+                let score = self.score(question, &candidate, theta, reported) - penalty;
+                (is_chased(candidate.name), score, candidate)
             })
             .collect();
         scored.sort_by(|(a_target, a_score, a), (b_target, b_score, b)| {
@@ -171,19 +186,22 @@ impl Habits {
         (scored.into_iter().map(|(_, _, candidate)| candidate).collect(), confidence)
     }
 
-    /// The names that were asked only because an answer led there: alias targets of other candidates, where the client chases
-    /// aliases or has just done so.
-    fn targets(&self, client: Client, candidates: &[Candidate], vocabulary: &Vocabulary) -> BTreeSet<NameId> {
+    /// The alias targets of other candidates.
+    fn targets(&self, client: Client, candidates: &[Candidate], vocabulary: &Vocabulary) -> BTreeMap<NameId, Target> {
         let chases = self.chases(client);
-        let led_to = |target: &Candidate| {
-            candidates.iter().any(|from| {
-                let at_once = from.answered_at..=from.answered_at.plus_nanos(CHASE_NANOS);
-                from.name != target.name
-                    && (chases || at_once.contains(&target.answered_at))
-                    && vocabulary.chain_of(from.chain).contains(&target.name)
-            })
-        };
-        candidates.iter().filter(|target| led_to(target)).map(|target| target.name).collect()
+        let mut targets = BTreeMap::new();
+        for target in candidates {
+            let leads_there = |from: &&Candidate| {
+                from.name != target.name && vocabulary.chain_of(from.chain).contains(&target.name)
+            };
+            for from in candidates.iter().filter(leads_there) {
+                let at_once = from.answered_at.plus_nanos(-INNER_NANOS)..=from.answered_at.plus_nanos(CHASE_NANOS);
+                let how = if chases || at_once.contains(&target.answered_at) { Target::Chased } else { Target::Asked };
+                let known = targets.entry(target.name).or_insert(how);
+                *known = how.max(*known);
+            }
+        }
+        targets
     }
 
     fn score(&self, question: &Question, candidate: &Candidate, theta: f64, reported: &[NameId]) -> f64 {

@@ -320,7 +320,7 @@ fn event(out: &mut Vec<u8>, record: &Record<'_>) {
         Event::Trace { point, reason, interface } => trace(out, *point, *reason, *interface),
         Event::Verdict { outcome, direction, .. } => {
             put(out, r#","event_type":{"type":5},"traffic_direction":""#);
-            put(out, word(direction));
+            put(out, word(*direction));
             put(
                 out,
                 match outcome {
@@ -332,7 +332,7 @@ fn event(out: &mut Vec<u8>, record: &Record<'_>) {
         }
         Event::Drop { direction } => {
             put(out, r#","event_type":{"type":1,"sub_type":133},"traffic_direction":""#);
-            put(out, word(direction));
+            put(out, word(*direction));
             put(out, r#"","file":{"name":"bpf_lxc.c","line":1398},"drop_reason_desc":"POLICY_DENIED""#);
         }
         Event::Dns(message) => {

@@ -275,7 +275,7 @@ impl Sink for Builder<'_> {
         let owner = client.map(|party| Self::owner(evidence, party));
         let asked = self.asked.entry((answer.cluster, owner, answer.name)).or_insert((0, answer.time, answer.time));
         asked.0 += 1;
-        asked.1 = earlier(asked.1, answer.time);
+        asked.1 = asked.1.earlier(answer.time);
         asked.2 = asked.2.max(answer.time);
         let address = evidence.vocabulary.address_of(answer.address);
         let is_node = client.is_none() && evidence.parties.is_node(answer.cluster, answer.client);
@@ -289,11 +289,6 @@ impl Sink for Builder<'_> {
             *known = address.min(*known);
         }
     }
-}
-
-/// The earlier of two times. An unknown one sorts before every real one and must not hide it.
-fn earlier(one: Timestamp, two: Timestamp) -> Timestamp {
-    if one.is_known() && two.is_known() { one.min(two) } else { one.max(two) }
 }
 
 /// Makes the atlas of all parts.
@@ -314,7 +309,7 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>
         }
         for (key, (answers, first, last)) in part.asked {
             let all = asked.entry(key).or_insert((0, first, last));
-            *all = (all.0 + answers, earlier(all.1, first), all.2.max(last));
+            *all = (all.0 + answers, all.1.earlier(first), all.2.max(last));
         }
         used.extend(part.used);
         for (key, address) in part.inside_answers {

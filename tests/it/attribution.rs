@@ -87,9 +87,10 @@ fn who_chases_an_alias_did_not_mean_it() {
         let chased = [asked(9.0), told(9.0 + after, "edge.cdn.example.net")];
         assert_eq!(named(&[web(10.5)], &chased), ["web-0 www.example.com pod-ambiguous"], "{after}");
     }
-    // Long after, it was asked for itself.
+    // Long after it was asked for itself, and meant if the connection follows at once.
     let own = [asked(1.0), told(9.0, "edge.cdn.example.net")];
-    assert_eq!(named(&[web(10.5)], &own), ["web-0 edge.cdn.example.net pod-ambiguous"]);
+    assert_eq!(named(&[web(9.01)], &own), ["web-0 edge.cdn.example.net pod-ambiguous"]);
+    assert_eq!(named(&[web(30.5)], &own), ["web-0 www.example.com pod-ambiguous"]);
 }
 
 #[test]
@@ -121,6 +122,15 @@ fn an_address_is_a_pods_for_a_time() {
     let seen = [elsewhere(old(3.5)), old(10.5), new(14.5), elsewhere(new(20.5))];
     let answers = [told(9.9, "a.example.com"), told(14.4, "b.example.com")];
     assert_eq!(named(&seen, &answers), ["old-0  none", "old-0 a.example.com pod", "new-0 b.example.com pod", "new-0  none"]);
+}
+
+#[test]
+fn flows_without_times_are_their_pods_all_the_same() {
+    let line = lines([web(10.5)]).replace(&format!("\"time\":\"{}\",", at(10.5)), "");
+    let line = line.replace(&format!(",\"time\":\"{}\"", at(10.5)), "");
+    assert!(!line.contains("time\":"), "{line}");
+    let rows = rows(line.as_bytes(), &capture(&[told(9.0, "api.example.com")]));
+    assert_eq!((&rows[0]["name"], &rows[0]["evidence"]), (&"api.example.com".into(), &"pod-stale".into()), "{rows:?}");
 }
 
 #[test]

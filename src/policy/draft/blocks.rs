@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::model::Block;
+use crate::model::is_local;
 
 /// A range without holes.
 pub(super) fn whole(range: IpNet) -> Block {
