@@ -1,8 +1,7 @@
 //! How far the clock of the DNS answers is ahead of that of the flows, per cluster, learnt from the traffic itself.
 //!
-//! In: connections, and the answers that their own clients got for the same address, where that address ever stood for one
-//! name only. A program that has just been answered connects at once, so that the differences of all pairs gather at one place:
-//! the offset of the clocks. Out: that offset where it is beyond doubt and too large to be a delay, and how much later than
+//! In: connections, and the answers that their own clients got for the same address. A program that has just been answered
+//! connects at once, so that the differences of all pairs gather at one place: the offset of the clocks. Out: that offset where it is beyond doubt and too large to be a delay, and how much later than
 //! a connection an answer to it may be stamped. Neither truth nor Kubernetes objects are needed. What is not found here:
 //! offsets beyond ten minutes, and nodes of one cluster that differ among themselves.
 
@@ -11,10 +10,10 @@ use std::io;
 
 use hashbrown::HashMap;
 
-use super::join::{AnswerIndex, Question};
+use super::join::{AnswerIndex, Client, Question};
 use super::pipeline::Evidence;
 use super::spill::PARTITIONS;
-use crate::model::{TextId, Timestamp};
+use crate::model::{AddressId, TextId, Timestamp};
 
 /// Width of a bin of differences.
 const BIN_NANOS: i64 = 20_000_000;
@@ -24,6 +23,8 @@ const BINS: i64 = 30_000;
 const HEAP_BINS: usize = 25;
 /// Fewer pairs in a heap prove nothing.
 const PAIRS_MIN: u32 = 16;
+/// A client counts so often in a bin for one address: what a busy one does at intervals must not speak for all.
+const SHARE_MAX: u32 = 8;
 /// Offsets in between are ordinary delays, and clocks that are kept: no offset.
 const KEPT_NANOS: (i64, i64) = (-2_000_000_000, 300_000_000);
 /// How much later than its connection an answer may be stamped while the traffic does not say: clocks that are kept.
@@ -87,7 +88,8 @@ impl Clocks {
                 connections += 1;
                 let ends = connection.oriented();
                 if !connection.first.is_known()
-                    || index.is_unknown(evidence.client_cluster(connection, &ends), evidence.reached(ends.server_address))
+                    || index
+                        .is_unknown(evidence.client_cluster(connection, &ends), evidence.reached(ends.server_address))
                 {
                     return;
                 }
@@ -104,27 +106,41 @@ impl Clocks {
 struct Differences {
     /// By bin, the earliest first; empty as long as there is no pair.
     bins: Vec<u32>,
-    connections: u32,
+    /// The same of addresses that the client was told for one name only, where no other lookup is mistaken for the own one.
+    of_one_name: Vec<u32>,
+    /// How often a client counted in a bin for an address.
+    counted: HashMap<(Client, AddressId, usize), u32>,
 }
 
 impl Differences {
     /// Counts the answers around a connection; how many were.
     fn add(&mut self, index: &AnswerIndex, question: &Question) -> u32 {
-        let times = index.times_of_only_name(question);
+        let (times, is_one) = index.times_of_client(question);
         let first_after = times.partition_point(|time| *time <= question.time);
         let around = first_after.saturating_sub(AROUND)..times.len().min(first_after + AROUND);
+        let of = (question.client, question.address);
+        self.count(of, times.get(around).unwrap_or_default(), question.time, is_one)
+    }
+
+    fn count(&mut self, of: (Client, AddressId), times: &[Timestamp], connected: Timestamp, is_one: bool) -> u32 {
+        if self.bins.is_empty() {
+            self.bins = vec![0; usize::try_from(2 * BINS).unwrap_or_default()];
+            self.of_one_name.clone_from(&self.bins);
+        }
         let mut pairs = 0;
-        for time in times.get(around).unwrap_or_default() {
-            let Some(bin) = bin_of(*time, question.time) else { continue };
-            if self.bins.is_empty() {
-                self.bins = vec![0; usize::try_from(2 * BINS).unwrap_or_default()];
+        for bin in times.iter().filter_map(|time| bin_of(*time, connected)) {
+            pairs += 1;
+            let counted = self.counted.entry((of.0, of.1, bin)).or_default();
+            *counted = counted.saturating_add(1);
+            if *counted > SHARE_MAX {
+                continue;
             }
-            if let Some(count) = self.bins.get_mut(bin) {
-                *count = count.saturating_add(1);
-                pairs += 1;
+            for (bins, counts) in [(&mut self.bins, true), (&mut self.of_one_name, is_one)] {
+                if let Some(count) = bins.get_mut(bin).filter(|_| counts) {
+                    *count = count.saturating_add(1);
+                }
             }
         }
-        self.connections = self.connections.saturating_add(u32::from(pairs > 0));
         pairs
     }
 
@@ -141,7 +157,7 @@ impl Differences {
         let ahead_nanos = if (KEPT_NANOS.0..=KEPT_NANOS.1).contains(&ahead_nanos) { 0 } else { ahead_nanos };
         let sum = |from: i64, until: i64| -> u32 {
             let place = |nanos: i64| usize::try_from((ahead_nanos + nanos) / BIN_NANOS + BINS).unwrap_or_default();
-            self.bins.get(place(from)..place(until)).unwrap_or_default().iter().sum()
+            self.of_one_name.get(place(from)..place(until)).unwrap_or_default().iter().sum()
         };
         let (before, after) = (sum(-NEAR_NANOS_MAX, 0), sum(NEAR_NANOS_MIN, NEAR_NANOS_MAX));
         let near_nanos = match before + after {
@@ -167,7 +183,7 @@ impl Differences {
         let most = sums.iter().copied().max()?;
         let all: u64 = self.bins.iter().map(|count| u64::from(*count)).sum();
         let usual = all * HEAP_BINS as u64 / self.bins.len() as u64;
-        if most < PAIRS_MIN || u64::from(most) * 20 < u64::from(self.connections) || u64::from(most) < 6 * usual {
+        if most < PAIRS_MIN || u64::from(most) < 8 * usual {
             return None;
         }
         let middle = self.bins.len() / 2;
@@ -175,9 +191,12 @@ impl Differences {
         let (near, _) = large.min_by_key(|(end, _)| (end.abs_diff(middle), *end))?;
         // The heap begins where its slope reached that height.
         let slope = near.saturating_sub(HEAP_BINS)..(near + HEAP_BINS).min(sums.len());
-        let (top, _) = sums.iter().enumerate().skip(slope.start).take(slope.len()).max_by_key(|(end, sum)| {
-            (**sum, std::cmp::Reverse(end.abs_diff(middle)))
-        })?;
+        let (top, _) = sums
+            .iter()
+            .enumerate()
+            .skip(slope.start)
+            .take(slope.len())
+            .max_by_key(|(end, sum)| (**sum, std::cmp::Reverse(end.abs_diff(middle))))?;
         Some((top + 1).saturating_sub(HEAP_BINS)..top + 1)
     }
 }
@@ -199,15 +218,12 @@ mod tests {
 
     /// The clock of connections, each with differences in milliseconds.
     fn clock(connections: &[&[i64]]) -> Clock {
-        let mut counted = Differences { bins: vec![0; usize::try_from(2 * BINS).unwrap()], connections: 0 };
-        for of_one in connections {
-            counted.connections += 1;
-            for milliseconds in *of_one {
-                let time = Timestamp::from_nanos(1_000_000_000_000_000 + milliseconds * 1_000_000);
-                if let Some(bin) = bin_of(time, Timestamp::from_nanos(1_000_000_000_000_000)) {
-                    counted.bins[bin] += 1;
-                }
-            }
+        let (mut counted, connected) = (Differences::default(), Timestamp::from_nanos(1_000_000_000_000_000));
+        for (number, of_one) in (1_u32..).zip(connections) {
+            let times: Vec<Timestamp> =
+                of_one.iter().map(|milliseconds| connected.plus_nanos(milliseconds * 1_000_000)).collect();
+            // Each connection is to an address of its own.
+            counted.count((Client::Address(AddressId::NONE), AddressId(number)), &times, connected, true);
         }
         counted.clock()
     }
@@ -237,6 +253,19 @@ mod tests {
         // Nothing but noise.
         let noise: Vec<[i64; 1]> = (0..5_000).map(|at| [(at * 7_919) % 1_200_000 - 600_000]).collect();
         assert_eq!(ahead(&noise.iter().map(<[i64; 1]>::as_slice).collect::<Vec<_>>()), 0);
+    }
+
+    #[test]
+    fn a_busy_client_does_not_speak_for_all() {
+        let connected = Timestamp::from_nanos(1_000_000_000_000_000);
+        let count = |counted: &mut Differences, address: u32, milliseconds: i64| {
+            let of = (Client::Address(AddressId::NONE), AddressId(address));
+            counted.count(of, &[connected.plus_nanos(milliseconds * 1_000_000)], connected, true);
+        };
+        let mut counted = Differences::default();
+        (0..5_000).for_each(|turn| count(&mut counted, 1, 9_000 + turn % 30));
+        (2..30).for_each(|address| count(&mut counted, address, -15));
+        assert_eq!(counted.clock().ahead_nanos, 0);
     }
 
     #[test]

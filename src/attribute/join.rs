@@ -168,18 +168,20 @@ impl AnswerIndex {
         self.answers.is_empty()
     }
 
-    /// When the client was told the address, in order, if it only ever was for one name.
-    pub(crate) fn times_of_only_name(&self, question: &Question) -> Vec<Timestamp> {
-        let Places::Some(order) = self.places(question.cluster, question.address, Scope::Client(question.client)) else {
-            return Vec::new();
+    /// When the client was told the address, in order, and whether it only ever was for one name.
+    pub(crate) fn times_of_client(&self, question: &Question) -> (Vec<Timestamp>, bool) {
+        let Places::Some(order) = self.places(question.cluster, question.address, Scope::Client(question.client))
+        else {
+            return (Vec::new(), false);
         };
-        let answer = |at: Option<&u32>| at.and_then(|at| self.answers.get(*at as usize));
-        match (answer(order.first()), answer(order.last())) {
-            (Some(first), Some(last)) if first.name == last.name => {
-                order.iter().filter_map(|at| answer(Some(at))).map(|answer| answer.time).collect()
-            }
-            _ => Vec::new(),
+        let answers = || order.iter().filter_map(|at| self.answers.get(*at as usize));
+        let is_one = answers().next().map(|first| first.name) == answers().next_back().map(|last| last.name);
+        let mut times: Vec<Timestamp> = answers().map(|answer| answer.time).collect();
+        // They are in the order of names.
+        if !is_one {
+            times.sort_unstable();
         }
+        (times, is_one)
     }
 
     /// Whether nobody was ever told this address.
@@ -326,9 +328,8 @@ fn look(index: &AnswerIndex, question: &Question, scope: Scope, options: &JoinOp
     if !question.time.is_known() {
         return if past.is_empty() { Found::Nothing } else { Found::Stale(past) };
     }
-    let usable = |answer: &&Answer| {
-        age(answer) <= options.window_nanos || Candidate::of(answer).is_valid_at(question.time)
-    };
+    let usable =
+        |answer: &&Answer| age(answer) <= options.window_nanos || Candidate::of(answer).is_valid_at(question.time);
     let near_nanos = question.near_nanos.min(options.skew_nanos);
     let near = |answer: &&Answer| -age(answer) <= near_nanos;
     // An answer that is stamped a moment later speaks for its name before one that is much older.

@@ -74,6 +74,8 @@ const OTHER_PORT_PENALTY: f64 = 4.0;
 const TARGET_PENALTY: f64 = 2.0;
 /// An answer that is stamped after the connection weighs at most like one of this age.
 const LATE_AS_SECONDS: f64 = 0.25;
+/// Logarithmic bonus of a name that pods of the same workload were proven to use at this port, where others were told it.
+const OWN_NAME_BONUS: f64 = 4.0;
 /// Logarithmic bonus of a name that the CNI reported for this connection.
 const REPORTED_BONUS: f64 = 2.0;
 
@@ -171,7 +173,7 @@ impl Habits {
             .into_iter()
             .map(|candidate| {
                 let penalty = if targets.contains_key(&candidate.name) { TARGET_PENALTY } else { 0.0 };
-                let score = self.score(question, &candidate, theta, reported) - penalty;
+                let score = self.score(question, grade, &candidate, theta, reported) - penalty;
                 (is_chased(candidate.name), score, candidate)
             })
             .collect();
@@ -191,9 +193,8 @@ impl Habits {
         let chases = self.chases(client);
         let mut targets = BTreeMap::new();
         for target in candidates {
-            let leads_there = |from: &&Candidate| {
-                from.name != target.name && vocabulary.chain_of(from.chain).contains(&target.name)
-            };
+            let leads_there =
+                |from: &&Candidate| from.name != target.name && vocabulary.chain_of(from.chain).contains(&target.name);
             for from in candidates.iter().filter(leads_there) {
                 let at_once = from.answered_at.plus_nanos(-INNER_NANOS)..=from.answered_at.plus_nanos(CHASE_NANOS);
                 let how = if chases || at_once.contains(&target.answered_at) { Target::Chased } else { Target::Asked };
@@ -204,7 +205,7 @@ impl Habits {
         targets
     }
 
-    fn score(&self, question: &Question, candidate: &Candidate, theta: f64, reported: &[NameId]) -> f64 {
+    fn score(&self, question: &Question, grade: Grade, candidate: &Candidate, theta: f64, reported: &[NameId]) -> f64 {
         let position = match candidate.addresses {
             0 | 1 => 1.0,
             _ if candidate.position == 0 => theta,
@@ -216,11 +217,14 @@ impl Habits {
             age => age.max(0.001),
         };
         let ports = self.groups.get(&question.client).map_or(Group::Client(question.client), |n| Group::Workload(*n));
-        let elsewhere = self
-            .proven
-            .get(&(ports, candidate.name))
-            .is_some_and(|ports| !ports.is_empty() && !ports.contains(&question.port));
-        position.max(1e-6).ln() - age.log10() - if elsewhere { OTHER_PORT_PENALTY } else { 0.0 }
+        let proven = match self.proven.get(&(ports, candidate.name)) {
+            Some(ports) if !ports.contains(&question.port) => -OTHER_PORT_PENALTY,
+            // Among what everybody asked, what pods of the same workload are known to use stands out.
+            Some(_) if matches!(grade, Grade::Node | Grade::Cluster) => OWN_NAME_BONUS,
+            _ => 0.0,
+        };
+        position.max(1e-6).ln() - age.log10()
+            + proven
             + if reported.contains(&candidate.name) { REPORTED_BONUS } else { 0.0 }
     }
 }

@@ -30,8 +30,7 @@ pub(super) fn run(args: &AttributeArgs, context: &mut Context<'_>) -> anyhow::Re
     let (traffic, evidence) = args.traffic.load(true, context)?;
     let networks = &traffic.networks;
     let passes = Passes::over(&evidence, &traffic.join, traffic.threads)?;
-    let sinks =
-        passes.attribute(&evidence, || Rows::new(|evidence, named| is_egress(networks, evidence, named)))?;
+    let sinks = passes.attribute(&evidence, || Rows::new(|evidence, named| is_egress(networks, evidence, named)))?;
     let mut rows: Vec<AttributedRow> = sinks.into_iter().flat_map(|sink| sink.rows).collect();
     in_order(&evidence, &mut rows);
     let count = rows.len();

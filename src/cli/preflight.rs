@@ -9,7 +9,10 @@ use super::write::write_csv;
 use crate::attribute::{Evidence, Passes};
 use crate::error::ExitStatus;
 use crate::model::SourceKind;
-use crate::report::{COVERAGE_OF_FLOWS, Check, Outcome, Readiness, collected, readiness, readiness_json, readiness_text, readiness_columns, readiness_markdown};
+use crate::report::{
+    COVERAGE_OF_FLOWS, Check, Outcome, Readiness, collected, readiness, readiness_columns, readiness_json,
+    readiness_markdown, readiness_text,
+};
 use crate::summary::{Atlas, Builder, build};
 
 /// Arguments of `preflight`.

@@ -98,9 +98,10 @@ mod tests {
                 assert_eq!(found, expected, "{text}");
             }
         };
-        check(&["10.1.2.3", "172.31.0.1", "192.168.0.1", "100.64.0.1", "100.127.255.255", "fd00::1"], [
-            false, true, true, true,
-        ]);
+        check(
+            &["10.1.2.3", "172.31.0.1", "192.168.0.1", "100.64.0.1", "100.127.255.255", "fd00::1"],
+            [false, true, true, true],
+        );
         check(&["169.254.169.254", "fe80::1"], [true, false, true, true]);
         check(&["127.0.0.1", "::1", "0.0.0.0", "::"], [false, false, true, true]);
         check(&["224.0.0.1", "255.255.255.255", "ff02::1"], [false, false, false, true]);

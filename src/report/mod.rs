@@ -50,8 +50,7 @@ pub use compliance::{
 };
 pub use draft::{DraftRow, draft_columns, draft_json, draft_markdown, draft_text};
 pub use drift::{
-    Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Drift, drift, drift_csv, drift_json, drift_markdown,
-    drift_text,
+    Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Drift, drift, drift_csv, drift_json, drift_markdown, drift_text,
 };
 pub use escape::csv_text;
 pub use events::{EventForm, events};

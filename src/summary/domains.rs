@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::model::{
-    Asking, Timestamp, Workload, is_link_local, is_private, is_shared, registrable, within,
-};
+use crate::model::{Asking, Timestamp, Workload, is_link_local, is_private, is_shared, registrable, within};
 
 /// What a workload asked below one registrable domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -216,5 +216,62 @@ fn names_are_right_where_the_naive_rule_is_not() {
         assert_eq!(found.direct.1 * 20 / found.direct.0.max(1), 0, "names for connections that never asked for one");
         assert_monotone(found);
     }
-    insta::assert_snapshot!(tables, @"");
+    insta::assert_snapshot!(tables, @r#"
+easy: 3659 connections with a known name
+  ours                     coverage 1.000  exact precision 1.000  recall 1.000  domain precision 1.000
+  latest answer            coverage 1.000  exact precision 1.000  recall 1.000  domain precision 1.000
+  ours, each once          coverage 1.000  exact precision 1.000  recall 1.000  domain precision 1.000
+  latest, each once        coverage 1.000  exact precision 1.000  recall 1.000  domain precision 1.000
+  ours, ambiguous          coverage 0.000  exact precision 0.000  recall 0.000  domain precision 0.000
+  latest, ambiguous        coverage 0.000  exact precision 0.000  recall 0.000  domain precision 0.000
+  pod                      coverage 1.000  exact precision 1.000  recall 1.000  domain precision 1.000
+  confidence 0.9: 3659 connections, 1.000 right
+  without any name in truth: 0, named by us: 0
+hard: 3574 connections with a known name
+  ours                     coverage 0.998  exact precision 0.959  recall 0.958  domain precision 0.960
+  latest answer            coverage 0.126  exact precision 0.460  recall 0.058  domain precision 0.836
+  ours, each once          coverage 0.997  exact precision 0.955  recall 0.953  domain precision 0.957
+  latest, each once        coverage 0.125  exact precision 0.490  recall 0.061  domain precision 0.771
+  ours, ambiguous          coverage 1.000  exact precision 0.979  recall 0.979  domain precision 0.979
+  latest, ambiguous        coverage 0.277  exact precision 0.028  recall 0.008  domain precision 0.710
+  pod                      coverage 1.000  exact precision 0.992  recall 0.992  domain precision 0.992
+  pod-ambiguous            coverage 1.000  exact precision 0.979  recall 0.979  domain precision 0.979
+  pod-later                coverage 1.000  exact precision 0.954  recall 0.954  domain precision 0.954
+  workload                 coverage 1.000  exact precision 0.961  recall 0.961  domain precision 0.961
+  node                     coverage 1.000  exact precision 0.644  recall 0.644  domain precision 0.653
+  cluster                  coverage 1.000  exact precision 0.667  recall 0.667  domain precision 1.000
+  none                     coverage 0.000  exact precision 0.000  recall 0.000  domain precision 0.000
+  confidence 0.2: 3 connections, 0.667 right
+  confidence 0.3: 10 connections, 0.500 right
+  confidence 0.4: 6 connections, 0.667 right
+  confidence 0.5: 15 connections, 0.267 right
+  confidence 0.6: 336 connections, 0.824 right
+  confidence 0.7: 353 connections, 0.892 right
+  confidence 0.8: 841 connections, 0.974 right
+  confidence 0.9: 2004 connections, 0.997 right
+  without any name in truth: 36, named by us: 0
+skewed: 3574 connections with a known name
+  ours                     coverage 0.998  exact precision 0.959  recall 0.957  domain precision 0.960
+  latest answer            coverage 0.088  exact precision 0.444  recall 0.039  domain precision 0.847
+  ours, each once          coverage 0.997  exact precision 0.954  recall 0.952  domain precision 0.956
+  latest, each once        coverage 0.064  exact precision 0.500  recall 0.032  domain precision 0.806
+  ours, ambiguous          coverage 1.000  exact precision 0.979  recall 0.979  domain precision 0.979
+  latest, ambiguous        coverage 0.200  exact precision 0.028  recall 0.006  domain precision 0.732
+  pod                      coverage 1.000  exact precision 0.992  recall 0.992  domain precision 0.992
+  pod-ambiguous            coverage 1.000  exact precision 0.979  recall 0.979  domain precision 0.979
+  pod-later                coverage 1.000  exact precision 0.953  recall 0.953  domain precision 0.953
+  workload                 coverage 1.000  exact precision 0.961  recall 0.961  domain precision 0.961
+  node                     coverage 1.000  exact precision 0.644  recall 0.644  domain precision 0.653
+  cluster                  coverage 1.000  exact precision 0.667  recall 0.667  domain precision 1.000
+  none                     coverage 0.000  exact precision 0.000  recall 0.000  domain precision 0.000
+  confidence 0.2: 3 connections, 0.667 right
+  confidence 0.3: 10 connections, 0.500 right
+  confidence 0.4: 6 connections, 0.667 right
+  confidence 0.5: 15 connections, 0.267 right
+  confidence 0.6: 335 connections, 0.824 right
+  confidence 0.7: 353 connections, 0.892 right
+  confidence 0.8: 841 connections, 0.974 right
+  confidence 0.9: 2005 connections, 0.996 right
+  without any name in truth: 36, named by us: 0
+"#);
 }

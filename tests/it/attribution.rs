@@ -19,7 +19,8 @@ fn named(seen: &[Seen<'_>], told: &[Told<'_>]) -> Vec<String> {
 fn rows(flows: &[u8], dns: &[u8]) -> Vec<serde_json::Value> {
     let folder = folder(&[("flows.log", flows), ("dns.fstrm", dns)]);
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let ran = run(&["attribute", "--flows", &path("flows.log"), "--dns", &path("dns.fstrm"), "--out", &path("o.ndjson")]);
+    let ran =
+        run(&["attribute", "--flows", &path("flows.log"), "--dns", &path("dns.fstrm"), "--out", &path("o.ndjson")]);
     assert_ne!(ran.status, 2, "{}", ran.err);
     let text = std::fs::read_to_string(path("o.ndjson")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -35,10 +36,16 @@ fn told(seconds: f64, name: &str) -> Told<'_> {
 
 #[test]
 fn the_last_answer_before_a_connection_names_it() {
-    assert_eq!(named(&[web(10.5)], &[told(20.0, "b.example.com"), told(9.0, "a.example.com")]), ["web-0 a.example.com pod"]);
+    assert_eq!(
+        named(&[web(10.5)], &[told(20.0, "b.example.com"), told(9.0, "a.example.com")]),
+        ["web-0 a.example.com pod"]
+    );
     assert_eq!(named(&[web(10.5)], &[told(600.0, "later.example.com")]), ["web-0 later.example.com pod-later"]);
     assert_eq!(named(&[web(90_000.0)], &[told(5.0, "old.example.com")]), ["web-0 old.example.com pod-stale"]);
-    assert_eq!(named(&[web(10.5)], &[Told { addresses: &["9.9.9.9"], ..told(5.0, "other.example.com") }]), ["web-0  none"]);
+    assert_eq!(
+        named(&[web(10.5)], &[Told { addresses: &["9.9.9.9"], ..told(5.0, "other.example.com") }]),
+        ["web-0  none"]
+    );
 }
 
 #[test]
@@ -75,8 +82,7 @@ fn names_have_one_spelling() {
 fn the_queried_name_counts_and_a_search_suffix_does_not() {
     let aliased = Told { aliases: &["a.cdn.example.net", "b.cdn.example.net"], ..told(9.0, "www.example.com") };
     assert_eq!(named(&[web(10.5)], &[aliased]), ["web-0 www.example.com pod"]);
-    let expanded =
-        Told { aliases: &["api.example.org"], ..told(9.0, "api.example.org.shop.svc.cluster.local") };
+    let expanded = Told { aliases: &["api.example.org"], ..told(9.0, "api.example.org.shop.svc.cluster.local") };
     assert_eq!(named(&[web(10.5)], &[expanded]), ["web-0 api.example.org pod"]);
 }
 
@@ -121,7 +127,10 @@ fn an_address_is_a_pods_for_a_time() {
     // Four seconds between the last sign of the one and the first of the other.
     let seen = [elsewhere(old(3.5)), old(10.5), new(14.5), elsewhere(new(20.5))];
     let answers = [told(9.9, "a.example.com"), told(14.4, "b.example.com")];
-    assert_eq!(named(&seen, &answers), ["old-0  none", "old-0 a.example.com pod", "new-0 b.example.com pod", "new-0  none"]);
+    assert_eq!(
+        named(&seen, &answers),
+        ["old-0  none", "old-0 a.example.com pod", "new-0 b.example.com pod", "new-0  none"]
+    );
 }
 
 #[test]
@@ -142,8 +151,22 @@ fn equal_addresses_of_two_clusters_never_meet() {
         ("west.fstrm", &capture(&[told(9.0, "west.example.com")])),
     ]);
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let [east, west] = ["east", "west"].map(|name| [format!("{name}={}", path(&format!("{name}.log"))), format!("{name}={}", path(&format!("{name}.fstrm")))]);
-    let ran = run(&["attribute", "--flows", &east[0], "--dns", &east[1], "--flows", &west[0], "--dns", &west[1], "--out", &path("o.csv")]);
+    let [east, west] = ["east", "west"].map(|name| {
+        [format!("{name}={}", path(&format!("{name}.log"))), format!("{name}={}", path(&format!("{name}.fstrm")))]
+    });
+    let ran = run(&[
+        "attribute",
+        "--flows",
+        &east[0],
+        "--dns",
+        &east[1],
+        "--flows",
+        &west[0],
+        "--dns",
+        &west[1],
+        "--out",
+        &path("o.csv"),
+    ]);
     assert_eq!(ran.status, 0, "{}", ran.err);
     let table = std::fs::read_to_string(path("o.csv")).unwrap();
     assert!(table.contains(",east,shop,web-0,") && table.contains(",west,shop,api-0,"), "{table}");
@@ -155,7 +178,8 @@ fn equal_addresses_of_two_clusters_never_meet() {
 
 #[test]
 fn weaker_grades_follow_in_order() {
-    let other = |pod: &'static str, workload, source| Seen { pod, workload, source, destination: "198.51.100.7", ..web(1.5) };
+    let other =
+        |pod: &'static str, workload, source| Seen { pod, workload, source, destination: "198.51.100.7", ..web(1.5) };
     let of = |client: &'static str| Told { client, ..told(9.0, "api.example.com") };
     let check = |seen: Seen<'static>, told: Told<'static>, expected: &str| {
         let found = named(&[web(10.5), seen], &[told]);
@@ -177,24 +201,14 @@ fn what_extra_claims_counts_only_where_the_address_agrees() {
     assert_eq!(found, ["web-0 api.example.com pod", "api-0 api.example.com cluster"]);
 }
 
-/// Forty lookups of four names that share an address, each followed by its connection.
+/// Lookups of four names that share an address, each followed by its connection.
 fn shifted(ahead: f64) -> Vec<serde_json::Value> {
     let names = ["a.example.com", "b.example.com", "c.example.com", "d.example.com"];
-    let (mut seen, mut answers) = (Vec::new(), Vec::new());
-    for turn in 0..40_u32 {
-        let seconds = f64::from(turn) * 97.3 + f64::from(turn * turn % 31);
-        let own: &[&str] = &["198.51.100.9"];
-        // One name in four has an address of its own, as some always do.
-        let (destination, addresses, name) = match turn % 4 {
-            0 => ("198.51.100.9", own, "own.example.com"),
-            other => ("93.184.215.14", &["93.184.215.14"] as &[&str], names[other as usize]),
-        };
-        seen.push(Seen { destination, ..web(seconds + 0.03) });
-        answers.push(Told { addresses, ttl: 5, ..told(seconds + ahead, name) });
-        // Enough of the former to tell the clocks by.
-        seen.push(Seen { destination: "198.51.100.9", ..web(seconds + 20.02) });
-        answers.push(Told { addresses: own, ttl: 5, ..told(seconds + 20.0 + ahead, "own.example.com") });
-    }
+    let turns =
+        || (0..40_u32).map(|turn| (f64::from(turn) * 97.3 + f64::from(turn * turn % 31), names[turn as usize % 4]));
+    let answers: Vec<_> = turns().map(|(seconds, name)| Told { ttl: 5, ..told(seconds + ahead, name) }).collect();
+    let delays = (0..40_u32).map(|turn| f64::from(turn * 7 % 60) / 1_000.0);
+    let seen = turns().zip(delays).map(|((seconds, _), delay)| web(seconds + 0.001 + delay));
     rows(lines(seen).as_bytes(), &capture(&answers))
 }
 
@@ -230,7 +244,12 @@ fn rows_are_the_connections_of_the_documents() {
         let rows = std::fs::read_to_string(path("rows.ndjson")).unwrap().lines().count();
         let atlas: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(path("docs/atlas.json")).unwrap()).unwrap();
-        let connections: u64 = atlas["clusters"].as_array().unwrap().iter().map(|cluster| cluster["totals"]["egress_connections"].as_u64().unwrap()).sum();
+        let connections: u64 = atlas["clusters"]
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|cluster| cluster["totals"]["egress_connections"].as_u64().unwrap())
+            .sum();
         assert!(rows > 20);
         assert_eq!(rows as u64, connections, "{fixtures:?}");
     }

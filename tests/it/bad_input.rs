@@ -109,7 +109,10 @@ fn unusable_inputs_end_with_status_2_and_one_line() {
         &["attribute", "--dns", &fixture("dnstap/upstream/fstrm-test.fstrm"), "--out", &out],
         &["fstrm-test.fstrm", "test:hello"],
     );
-    check(&["attribute", "--flows", &path("other.fstrm"), "--out", &out], &["other.fstrm", "there is no record in it", "not empty"]);
+    check(
+        &["attribute", "--flows", &path("other.fstrm"), "--out", &out],
+        &["other.fstrm", "there is no record in it", "not empty"],
+    );
     check(
         &["attribute", "--flows", &path("prose.txt"), "--since", "yesterday", "--out", &out],
         &["--since `yesterday`", "7d"],
@@ -281,7 +284,11 @@ fn absurd_times_cost_their_record_alone() {
     let broken = ["yesterday", "2026-02-30T00:00:00Z", "2026-03-02T25:00:00Z", "2026-03-02T10:00:00+25:00", "-5"];
     let bytes: String = absurd.iter().chain(&broken).map(|time| of(time)).chain([GOOD.to_owned()]).collect();
     let (ran, rows) = attribute(&[("events.log", bytes.as_bytes())], &[]);
-    says(&ran, 0, &["9 × time that does not parse or fit (first at byte 0)", "11 read = 2 used + 9 rejected + 0 excluded"]);
+    says(
+        &ran,
+        0,
+        &["9 × time that does not parse or fit (first at byte 0)", "11 read = 2 used + 9 rejected + 0 excluded"],
+    );
     assert_eq!(rows.len(), 2);
 }
 

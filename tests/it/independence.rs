@@ -76,8 +76,7 @@ fn dealt<'a>(all: &[&'a [u8]], count: usize, seed: u64) -> Vec<Vec<&'a [u8]>> {
 /// Writes the traffic as dealt; the flags that read it.
 fn write(folder: &Path, made: &Generated, deal: &Deal) -> Vec<String> {
     let mut inputs = Vec::new();
-    let flows = made.flows.concat();
-    let lines: Vec<&[u8]> = flows.split_inclusive(|byte| *byte == b'\n').collect();
+    let lines: Vec<&[u8]> = made.flows.split_inclusive(|byte| *byte == b'\n').collect();
     for (number, pile) in dealt(&lines, deal.files, deal.seed).iter().enumerate() {
         let file = folder.join(format!("flows-{number}.log"));
         let mut content = pile.concat();

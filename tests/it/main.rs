@@ -41,6 +41,8 @@ mod draft;
 mod drift;
 /// Hubble JSON.
 mod hubble;
+/// The same whatever the slicing, the order of files and the threads.
+mod independence;
 /// `investigate` on the demo.
 mod investigate;
 /// IPFIX messages.
@@ -59,10 +61,10 @@ mod plan;
 mod policy;
 /// The enforcement probe.
 mod probe;
-/// Traffic against policies: truth tables, a second evaluator, the command.
-mod replay;
 /// Recordings made for tests.
 mod recording;
+/// Traffic against policies: truth tables, a second evaluator, the command.
+mod replay;
 /// Documents and tables.
 mod report;
 /// The owner gate.

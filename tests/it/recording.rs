@@ -136,19 +136,16 @@ pub(crate) fn lines<'a>(seen: impl IntoIterator<Item = Seen<'a>>) -> String {
 /// A generated cluster.
 #[derive(Default)]
 pub(crate) struct Generated {
-    /// Lines of each node's exporter.
-    pub(crate) flows: Vec<Vec<u8>>,
+    /// Lines of all exporters, in order of time.
+    pub(crate) flows: Vec<u8>,
     /// A capture.
     pub(crate) dns: Vec<u8>,
     pub(crate) kube: Vec<u8>,
 }
 
 impl Sink for Generated {
-    fn flow_line(&mut self, node: usize, line: &[u8]) {
-        if self.flows.len() <= node {
-            self.flows.resize(node + 1, Vec::new());
-        }
-        self.flows[node].extend_from_slice(line);
+    fn flow_line(&mut self, _: usize, line: &[u8]) {
+        self.flows.extend_from_slice(line);
     }
 
     fn dns_frame(&mut self, payload: &[u8]) {

@@ -124,9 +124,8 @@ fn the_demo_in_slices() {
 
 #[test]
 fn a_hard_cluster_in_slices() {
-    let Generated { flows, dns, kube } =
+    let Generated { flows, dns: frames, kube } =
         &generated(&Scenario { connections: 6_000, flows: u64::MAX, ..Scenario::hard(5) });
-    let (flows, frames) = (&flows.concat(), dns);
     let folder = crate::support::folder(&[("flows.log", flows), ("dns.fstrm", frames), ("kube.json", kube)]);
     let at = |name: &str| path(folder.path(), name);
     let import = run(&["import", "--store", &at("lake"), "--flows", &at("flows.log"), "--dns", &at("dns.fstrm")]);

@@ -432,9 +432,8 @@ fn tunnel() -> Vec<u8> {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::try_from(state >> 59).unwrap()])
     };
-    let names: Vec<String> = (0..200)
-        .map(|_| format!("{}.t.carrier.example.net", (0..52).map(|_| letter()).collect::<String>()))
-        .collect();
+    let names: Vec<String> =
+        (0..200).map(|_| format!("{}.t.carrier.example.net", (0..52).map(|_| letter()).collect::<String>())).collect();
     let told = (0_i32..).zip(&names).map(|(second, name)| Told {
         time: at(second.into()),
         name,

@@ -169,7 +169,11 @@ fn ranges(ground: &mut Ground<'_>, id: RuleId, rule: &Rule, peers: &[Peer]) {
                 joined.iter().filter(|net| net.addr().is_ipv4() == is_v4 && net.prefix_len() < limit).collect();
             wide.sort_unstable();
             for net in wide {
-                let severity = if is_private(net.network()) && is_private(net.broadcast()) { Severity::Low } else { Severity::Medium };
+                let severity = if is_private(net.network()) && is_private(net.broadcast()) {
+                    Severity::Low
+                } else {
+                    Severity::Medium
+                };
                 ground.rule(
                     &WIDE_RANGE,
                     severity,

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::population::{Choice, FORWARDER, Population, Remembered, namespace_name};
 use super::scenario::Scenario;
 use super::{Sink, inventory};
+use crate::model::Direction;
 use crate::simulate::connection::{self, Course, Fate, SECOND};
 use crate::simulate::dns_message::QueryType;
 use crate::simulate::dnstap::Resolver;
@@ -17,7 +18,6 @@ use crate::simulate::literal;
 use crate::simulate::lookup::{self, Answered, Lookup};
 use crate::simulate::random::Random;
 use crate::simulate::scene::{Connection, Notice, Observation, Party, Who};
-use crate::model::Direction;
 
 /// 2026-03-02T00:00:00Z in nanoseconds.
 const BEGIN: i64 = 1_772_409_600_000_000_000;

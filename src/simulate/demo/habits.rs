@@ -112,9 +112,9 @@ impl Habit {
     }
 }
 
+use crate::model::Direction;
 use Asking::{Autopath, Once, Plain, Search};
 use Target::{Address, Name, Service};
-use crate::model::Direction;
 
 /// The day.
 pub(super) const HABITS: &[Habit] = &[
