@@ -1,9 +1,10 @@
 //! How far the clock of the DNS answers is ahead of that of the flows, per cluster, learnt from the traffic itself.
 //!
 //! In: connections, and the answers that their own clients got for the same address. A program that has just been answered
-//! connects at once, so that the differences of all pairs gather at one place: the offset of the clocks. Out: that offset where it is beyond doubt and too large to be a delay, and how much later than
-//! a connection an answer to it may be stamped. Neither truth nor Kubernetes objects are needed. What is not found here:
-//! offsets beyond ten minutes, and nodes of one cluster that differ among themselves.
+//! connects at once, so that the differences of all pairs gather at one place: the offset of the clocks. Out: that offset where it
+//! is beyond doubt and too large to be a delay, and how much later than a connection an answer to it may be stamped. Neither
+//! truth nor Kubernetes objects are needed. What is not found here: offsets beyond ten minutes, and nodes of one cluster that
+//! differ among themselves.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -271,7 +271,7 @@ fn hidden_clients(cluster: &Cluster) -> Check {
     let mut detail = format!("{share} % of answers went to node addresses (node-local cache, host network)");
     if let Some(forwarder) = &cluster.forwarder {
         detail = format!(
-            "{detail}; {} alone got {} % of the others that lie outside and connects to none of them: a forwarder or cache that asks for pods, whose names rest on weaker evidence; tap it, or what stands before it",
+            "{detail}; {} alone got {} % of the others that lie outside and connects to none of them: a forwarder or cache that asks for pods; tap it, or what stands before it",
             identifier(&forwarder.client),
             percent(forwarder.answers, forwarder.of)
         );

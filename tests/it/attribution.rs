@@ -228,6 +228,45 @@ fn clocks_that_differ_are_told_and_allowed_for() {
     }
 }
 
+/// What `preflight` says of a recording, in this form.
+fn checked(seen: &[Seen<'_>], told: &[Told<'_>], format: &str) -> String {
+    let folder = folder(&[("flows.log", lines(seen.iter().copied()).as_bytes()), ("dns.fstrm", &capture(told))]);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    run(&["preflight", "--flows", &path("flows.log"), "--dns", &path("dns.fstrm"), "--format", format]).out
+}
+
+#[test]
+fn who_asks_for_all_others_is_told() {
+    let seen: Vec<Seen<'_>> = (0..60_u32).map(|turn| web(f64::from(turn) * 31.0 + 0.02)).collect();
+    let of = |client: &'static str| -> Vec<Told<'static>> {
+        (0..60_u32)
+            .map(|turn| Told { client, ..told(f64::from(turn) * 31.0, "api.example.com") })
+            .chain([told(1.0, "api.example.com")])
+            .collect()
+    };
+    let found = checked(&seen, &of("172.18.250.53"), "csv");
+    assert!(found.contains("172.18.250.53 alone got 98 %") && found.contains("DNS clients,limits"), "{found}");
+    // Who connects asks for itself.
+    let own = checked(&seen, &of("10.0.1.5"), "markdown");
+    assert!(own.contains("`DNS clients`") && !own.contains("alone got"), "{own}");
+}
+
+#[test]
+fn an_offset_of_clocks_is_told() {
+    let seen: Vec<Seen<'_>> =
+        (0..60_u32).map(|turn| web(f64::from(turn * 31 + turn * turn % 17) + f64::from(turn % 9) / 100.0)).collect();
+    let told_at = |ahead: f64| -> Vec<Told<'static>> {
+        (0..60_u32)
+            .map(|turn| told(f64::from(turn * 31 + turn * turn % 17) + ahead - 0.001, "api.example.com"))
+            .collect()
+    };
+    let ahead = checked(&seen, &told_at(12.5), "csv");
+    assert!(ahead.contains("clocks,limits,DNS answers are stamped 12.") && ahead.contains("s later than"), "{ahead}");
+    let behind = checked(&seen, &told_at(-12.5), "csv");
+    assert!(behind.contains("clocks,limits") && behind.contains("s earlier than"), "{behind}");
+    assert!(checked(&seen, &told_at(0.0), "csv").contains("clocks,ok,"));
+}
+
 #[test]
 fn rows_are_the_connections_of_the_documents() {
     for (flags, fixtures) in [
