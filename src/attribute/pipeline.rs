@@ -201,28 +201,35 @@ impl Evidence {
             translated,
             ends,
         };
+        evidence.connect(&connections, threads)?;
+        evidence.parties.settle();
+        Ok(evidence)
+    }
+
+    /// Brings the observations of all folds together: connections, what they count, and who had which address when.
+    fn connect(&mut self, folds: &[FoldConnections], threads: usize) -> io::Result<()> {
+        let (this, limits) = (&*self, self.limits);
         let stages = each_partition(threads, |mut partitions| {
-            let mut stage = FirstStage::new(&evidence, limits.parked_rows_max);
-            partitions.try_for_each(|partition| stage.partition(&connections, partition, limits.idle_nanos))?;
+            let mut stage = FirstStage::new(this, limits.parked_rows_max);
+            partitions.try_for_each(|partition| stage.partition(folds, partition, limits.idle_nanos))?;
             Ok((stage.oriented, stage.settled, stage.residences))
         })?;
         let mut timeless = Vec::new();
         for (spill, settled, residences) in stages {
-            evidence.connections.push(spill);
-            evidence.settled.push(settled);
+            self.connections.push(spill);
+            self.settled.push(settled);
             for ((cluster, address, party), (first, last)) in residences {
                 if first.is_known() {
-                    evidence.parties.reside(cluster, address, party, first, last);
+                    self.parties.reside(cluster, address, party, first, last);
                 } else {
                     timeless.push((cluster, address, party));
                 }
             }
         }
         for (cluster, address, party) in timeless {
-            evidence.parties.reside_at_some_time(cluster, address, party);
+            self.parties.reside_at_some_time(cluster, address, party);
         }
-        evidence.parties.settle();
-        Ok(evidence)
+        Ok(())
     }
 
     /// Whether a time is in the asked window; an unknown one is.
@@ -411,6 +418,9 @@ fn learn_sighting(
     parties.learn(cluster, endpoint, &end, node);
 }
 
+/// The connections of one fold, what its records count, and the numbers that it used for things.
+type FoldConnections = (Spill<Connection>, Spill<Counted>, VocabularyMap);
+
 /// Stage 1 of one thread.
 struct FirstStage<'a> {
     evidence: &'a Evidence,
@@ -429,12 +439,7 @@ impl<'a> FirstStage<'a> {
         }
     }
 
-    fn partition(
-        &mut self,
-        folds: &[(Spill<Connection>, Spill<Counted>, VocabularyMap)],
-        partition: usize,
-        idle_nanos: i64,
-    ) -> io::Result<()> {
+    fn partition(&mut self, folds: &[FoldConnections], partition: usize, idle_nanos: i64) -> io::Result<()> {
         let vocabulary = &self.evidence.vocabulary;
         let mut observed = Vec::new();
         let mut parked = Vec::new();

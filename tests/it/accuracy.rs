@@ -200,6 +200,7 @@ fn assert_monotone(found: &Evaluation) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn names_are_right_where_the_naive_rule_is_not() {
     let size = |scenario: Scenario| Scenario { flows: 60_000, ..scenario };
     let easy = evaluate(&size(Scenario::easy(11)));

@@ -3,7 +3,7 @@
 //! In: a scenario. Out: calls of the sink. Memory follows what is under way, never what was written.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::population::{Choice, FORWARDER, Population, Remembered, namespace_name};
@@ -303,15 +303,9 @@ impl<S: Sink> Life<'_, S> {
             return Some((now, known.addresses.clone()));
         }
         let has_node_cache = !is_forwarded && self.population.node_caches.get(node).is_some_and(Option::is_some);
-        if !is_encrypted && (is_forwarded || has_node_cache) {
-            let between = if is_forwarded {
-                client = IpAddr::V4(FORWARDER);
-                &self.population.forwarder_cache
-            } else {
-                client = IpAddr::V4(self.population.scene.nodes.get(node)?.address);
-                self.population.node_caches.get(node)?.as_ref()?
-            };
-            if let Some(known) = between.get(&index)
+        if !is_encrypted && let Some((address, cache)) = self.between(node, is_forwarded) {
+            client = address;
+            if let Some(known) = cache.get(&index)
                 && known.expires > now
             {
                 return Some((now + 100_000, known.addresses.clone()));
@@ -357,6 +351,15 @@ impl<S: Sink> Life<'_, S> {
         }
         self.population.replicas.get_mut(replica)?.cache.insert(index, remembered);
         Some((ready, addresses))
+    }
+
+    /// The cache that asks in a pod's stead, and from where.
+    fn between(&self, node: usize, is_forwarded: bool) -> Option<(IpAddr, &BTreeMap<usize, Remembered>)> {
+        if is_forwarded {
+            return Some((IpAddr::V4(FORWARDER), &self.population.forwarder_cache));
+        }
+        let cache = self.population.node_caches.get(node)?.as_ref()?;
+        Some((IpAddr::V4(self.population.scene.nodes.get(node)?.address), cache))
     }
 
     /// At most four addresses per family, rotated or not.
