@@ -131,13 +131,11 @@ fn stable_hash(value: &impl std::hash::Hash) -> u64 {
 
 /// The partition hash of an address, the same in every vocabulary, and the same on both sides of a NAT64.
 pub(crate) fn address_hash(vocabulary: &Vocabulary, address: AddressId) -> u64 {
-    match vocabulary.stand_in(address) {
-        Some(stand_in) => stable_hash(&stand_in),
-        None => {
-            let address = vocabulary.address_of(address);
-            stable_hash(&translated(address).map_or(address, IpAddr::V4))
-        }
-    }
+    let of_itself = || {
+        let address = vocabulary.address_of(address);
+        stable_hash(&translated(address).map_or(address, IpAddr::V4))
+    };
+    vocabulary.stand_in(address).map_or_else(of_itself, |stand_in| stable_hash(&stand_in))
 }
 
 pub(super) fn connection_hash(vocabulary: &Vocabulary, key: &ConnectionKey) -> u64 {
