@@ -92,7 +92,9 @@ fn write(folder: &Path, made: &Generated, deal: &Deal) -> Vec<String> {
         let file = folder.join(format!("dns-{number}.fstrm"));
         let mut content = Vec::new();
         dnstap::start(&mut content);
-        pile.iter().for_each(|payload| dnstap::frame(&mut content, payload));
+        for payload in pile {
+            dnstap::frame(&mut content, payload);
+        }
         dnstap::stop(&mut content);
         std::fs::write(&file, content).unwrap();
         inputs.push(words(&["--dns", &file.display().to_string()]));
