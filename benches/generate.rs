@@ -158,7 +158,10 @@ fn main() -> io::Result<()> {
         "fixed" => Scenario::fixed(seed),
         "easy" => Scenario::easy(seed),
         "hard" => Scenario::hard(seed),
-        other => return Err(io::Error::other(format!("`--preset` is bench, fixed, easy or hard, not `{other}`"))),
+        "skewed" => Scenario::skewed(seed),
+        other => {
+            return Err(io::Error::other(format!("`--preset` is bench, fixed, easy, hard or skewed, not `{other}`")));
+        }
     };
     scenario.flows = number(&arguments, "--flows", scenario.flows)?;
     let is_zstd = arguments.iter().any(|argument| argument == "--zstd");

@@ -5,6 +5,7 @@
 
 use std::hash::BuildHasher;
 use std::io;
+use std::net::IpAddr;
 
 use hashbrown::hash_map::Entry;
 use hashbrown::{HashMap, HashSet};
@@ -16,6 +17,7 @@ use super::spill::Spill;
 use super::volumes::Counted;
 use crate::model::{
     Activity, AddressId, Batch, Endpoint, EndpointId, FlowRow, IdentityKind, SourceKind, TextId, Timestamp, Vocabulary,
+    translated,
 };
 
 /// How much a worker keeps in memory, and how connections are told apart.
@@ -127,12 +129,13 @@ fn stable_hash(value: &impl std::hash::Hash) -> u64 {
     foldhash::fast::FixedState::with_seed(PARTITION_SEED).hash_one(value)
 }
 
-/// The partition hash of an address, the same in every vocabulary.
+/// The partition hash of an address, the same in every vocabulary, and the same on both sides of a NAT64.
 pub(crate) fn address_hash(vocabulary: &Vocabulary, address: AddressId) -> u64 {
-    match vocabulary.stand_in(address) {
-        Some(stand_in) => stable_hash(&stand_in),
-        None => stable_hash(&vocabulary.address_of(address)),
-    }
+    let of_itself = || {
+        let address = vocabulary.address_of(address);
+        stable_hash(&translated(address).map_or(address, IpAddr::V4))
+    };
+    vocabulary.stand_in(address).map_or_else(of_itself, |stand_in| stable_hash(&stand_in))
 }
 
 pub(super) fn connection_hash(vocabulary: &Vocabulary, key: &ConnectionKey) -> u64 {

@@ -93,7 +93,10 @@ pub(crate) struct Question {
     pub(crate) client: Client,
     pub(crate) address: AddressId,
     pub(crate) port: u16,
+    /// On the clock of the answers.
     pub(crate) time: Timestamp,
+    /// How much later an answer may be stamped that was there before.
+    pub(crate) near_nanos: i64,
     pub(crate) reported: ChainId,
 }
 
@@ -126,6 +129,7 @@ impl AnswerIndex {
     pub(crate) fn build(
         mut answers: Vec<Answer>,
         client_of: impl Fn(&Answer) -> Client,
+        reached: impl Fn(&Answer) -> AddressId,
         parties: &Parties,
         vocabulary: &Vocabulary,
     ) -> Self {
@@ -134,7 +138,7 @@ impl AnswerIndex {
             vocabulary.chain_of(answer.chain).iter().map(|name| vocabulary.name_of(*name)).collect()
         };
         let order = |answer: &Answer| {
-            let place = (answer.cluster, answer.address, answer.name, answer.time);
+            let place = (answer.cluster, reached(answer), answer.name, answer.time);
             (place, std::cmp::Reverse(answer.position), answer.addresses, answer.ttl_seconds, answer.kind)
         };
         answers.sort_unstable_by(|one, two| {
@@ -144,19 +148,40 @@ impl AnswerIndex {
         let clients: Vec<Client> = answers.iter().map(client_of).collect();
         let mut everybody = HashMap::new();
         let mut start = 0;
-        for run in answers.chunk_by(|one, two| (one.cluster, one.address) == (two.cluster, two.address)) {
+        for run in answers.chunk_by(|one, two| (one.cluster, reached(one)) == (two.cluster, reached(two))) {
             if let Some(first) = run.first() {
-                everybody.insert((first.cluster, first.address), start..start + run.len());
+                everybody.insert((first.cluster, reached(first)), start..start + run.len());
             }
             start += run.len();
         }
-        let (client_order, of_clients) = dealt(&answers, clients.iter().map(|client| Some(*client)));
+        let (client_order, of_clients) = dealt(&answers, &reached, clients.iter().map(|client| Some(*client)));
         let workloads = clients.iter().map(|client| match client {
             Client::Party(party) => parties.get(*party).map(|party| party.workload_number),
             Client::Address(_) => None,
         });
-        let (workload_order, of_workloads) = dealt(&answers, workloads);
+        let (workload_order, of_workloads) = dealt(&answers, &reached, workloads);
         Self { answers, clients, everybody, client_order, of_clients, workload_order, of_workloads }
+    }
+
+    /// Whether there is no answer at all.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    /// When the client was told the address, in order, and whether it only ever was for one name.
+    pub(crate) fn times_of_client(&self, question: &Question) -> (Vec<Timestamp>, bool) {
+        let Places::Some(order) = self.places(question.cluster, question.address, Scope::Client(question.client))
+        else {
+            return (Vec::new(), false);
+        };
+        let answers = || order.iter().filter_map(|at| self.answers.get(*at as usize));
+        let is_one = answers().next().map(|first| first.name) == answers().next_back().map(|last| last.name);
+        let mut times: Vec<Timestamp> = answers().map(|answer| answer.time).collect();
+        // They are in the order of names.
+        if !is_one {
+            times.sort_unstable();
+        }
+        (times, is_one)
     }
 
     /// Whether nobody was ever told this address.
@@ -246,6 +271,7 @@ enum Places<'a> {
 /// Deals the places of `answers` out to their owners; each owner's share keeps the order. Answers without an owner are left out.
 fn dealt<K: Copy + Eq + std::hash::Hash>(
     answers: &[Answer],
+    reached: impl Fn(&Answer) -> AddressId,
     owners: impl Iterator<Item = Option<K>>,
 ) -> (Vec<u32>, Groups<K>) {
     let mut numbers: HashMap<(TextId, AddressId, K), u32> = HashMap::new();
@@ -254,7 +280,7 @@ fn dealt<K: Copy + Eq + std::hash::Hash>(
     for (answer, owner) in answers.iter().zip(owners) {
         let number = owner.map_or(u32::MAX, |owner| {
             let next = u32::try_from(counts.len()).unwrap_or(u32::MAX);
-            *numbers.entry((answer.cluster, answer.address, owner)).or_insert(next)
+            *numbers.entry((answer.cluster, reached(answer), owner)).or_insert(next)
         });
         if number as usize == counts.len() {
             counts.push(0);
@@ -302,12 +328,19 @@ fn look(index: &AnswerIndex, question: &Question, scope: Scope, options: &JoinOp
     if !question.time.is_known() {
         return if past.is_empty() { Found::Nothing } else { Found::Stale(past) };
     }
-    let inside: Vec<Candidate> = names
-        .iter()
-        .filter_map(|(past, _)| *past)
-        .filter(|answer| age(answer) <= options.window_nanos || Candidate::of(answer).is_valid_at(question.time))
-        .map(Candidate::of)
-        .collect();
+    let usable =
+        |answer: &&Answer| age(answer) <= options.window_nanos || Candidate::of(answer).is_valid_at(question.time);
+    let near_nanos = question.near_nanos.min(options.skew_nanos);
+    let near = |answer: &&Answer| -age(answer) <= near_nanos;
+    // An answer that is stamped a moment later speaks for its name before one that is much older.
+    let of_name = |past: Option<&Answer>, after: Option<&Answer>| {
+        let (past, after) = (past.filter(&usable), after.filter(&near));
+        match (past, after) {
+            (Some(past), Some(_)) if age(past) <= near_nanos => Some(Candidate::of(past)),
+            (past, after) => after.or(past).map(Candidate::of),
+        }
+    };
+    let inside: Vec<Candidate> = names.iter().filter_map(|(past, after)| of_name(*past, *after)).collect();
     if !inside.is_empty() {
         return Found::Inside(inside);
     }

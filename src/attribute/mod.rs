@@ -6,6 +6,7 @@
 //! only files touched are the temporary ones that bound memory.
 
 mod answers;
+mod clocks;
 pub mod codec;
 mod connection;
 mod fold;

@@ -83,8 +83,10 @@ fn look(
         answers.iter().filter(|answer| wanted(answer)).map(|answer| answer.name.clone()).collect()
     };
     let past = |answer: &PlainAnswer| age(answer) >= 0 && is_last(answer);
+    // Connections are told in whole seconds here, so that an answer within the second may have come first.
+    let near = |answer: &PlainAnswer| age(answer) < 0 && -age(answer) < 1_000_000_000;
     let tiers: [(Grade, BTreeSet<String>); 4] = [
-        (Grade::Pod, names(&|answer| past(answer) && usable(answer))),
+        (Grade::Pod, names(&|answer| near(answer) || past(answer) && usable(answer))),
         (Grade::Pod, names(&|answer| age(answer) < 0 && -age(answer) <= options.skew_nanos)),
         (Grade::PodStale, names(&|answer| past(answer))),
         (Grade::PodLater, names(&|answer| age(answer) < 0 && -age(answer) <= options.later_nanos)),

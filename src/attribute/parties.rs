@@ -196,6 +196,15 @@ impl Parties {
         self.reside_within(cluster, address, Residence { first, last, party, bounds: Bounds::default() });
     }
 
+    /// Records that `address` was `party`'s, as flows without times show it. Says nothing where anything else is known.
+    pub(crate) fn reside_at_some_time(&mut self, cluster: TextId, address: AddressId, party: PartyId) {
+        let residences = self.residences.entry((cluster, address)).or_default();
+        if residences.iter().all(|residence| residence.party != party) {
+            let (first, last) = (Timestamp::UNKNOWN, Timestamp::UNKNOWN);
+            residences.push(Residence { first, last, party, bounds: Bounds::default() });
+        }
+    }
+
     fn reside_within(&mut self, cluster: TextId, address: AddressId, seen: Residence) {
         let residences = self.residences.entry((cluster, address)).or_default();
         match residences.iter_mut().find(|residence| residence.party == seen.party) {

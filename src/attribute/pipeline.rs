@@ -7,11 +7,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
 
 use super::answers::Answer;
+use super::clocks::Clocks;
 use super::connection::{self, Connection};
 use super::fold::{Fold, FoldLimits, address_hash};
 use super::join::{AnswerIndex, Attributed, Client, JoinOptions, Joiner, Question, own_candidates};
@@ -24,7 +26,7 @@ use super::volumes::{Counted, Counts, Settled, SettledKey, settle, settled_key};
 use crate::kube::Inventory;
 use crate::model::{
     Activity, AddressId, EndpointId, IdentityKind, NameId, Protocol, RecordId, SourceKind, TextId, Timestamp, Verdict,
-    Vocabulary, VocabularyMap,
+    Vocabulary, VocabularyMap, translated,
 };
 
 /// Everything that was read, ready for the join.
@@ -44,6 +46,8 @@ pub struct Evidence {
     answers: Vec<(Spill<Answer>, VocabularyMap)>,
     clusters: ClusterNames,
     limits: FoldLimits,
+    /// Addresses that a NAT64 translates, and to which.
+    translated: HashMap<AddressId, AddressId>,
     /// By endpoint: the cluster that it names and what its identity says.
     ends: Vec<(Option<TextId>, IdentityKind)>,
 }
@@ -81,6 +85,8 @@ pub struct Named<'a> {
     pub first: Timestamp,
     /// Last record.
     pub last: Timestamp,
+    /// How far the clock of the answers is ahead of that of the flows, in nanoseconds; an age is corrected by it.
+    pub ahead_nanos: i64,
     /// Id of the record that stands for the connection.
     pub id: RecordId,
     /// The client's port, for a stable id where there is none.
@@ -176,6 +182,7 @@ impl Evidence {
         }
         settle_losses(losses, &mut activity, unnamed);
         parties.learn_inventory(inventory, &mut vocabulary);
+        let translated = translations(&mut vocabulary);
         let ends = vocabulary.endpoints.values().iter().map(|end| {
             let cluster = if end.cluster.is_empty() { None } else { vocabulary.find_text(&end.cluster) };
             (cluster, end.identity)
@@ -191,22 +198,38 @@ impl Evidence {
             answers,
             clusters,
             limits,
+            translated,
             ends,
         };
-        let stages = each_partition(threads, |mut partitions| {
-            let mut stage = FirstStage::new(&evidence, limits.parked_rows_max);
-            partitions.try_for_each(|partition| stage.partition(&connections, partition, limits.idle_nanos))?;
-            Ok((stage.oriented, stage.settled, stage.residences))
-        })?;
-        for (spill, settled, residences) in stages {
-            evidence.connections.push(spill);
-            evidence.settled.push(settled);
-            for ((cluster, address, party), (first, last)) in residences {
-                evidence.parties.reside(cluster, address, party, first, last);
-            }
-        }
+        evidence.connect(&connections, threads)?;
         evidence.parties.settle();
         Ok(evidence)
+    }
+
+    /// Brings the observations of all folds together: connections, what they count, and who had which address when.
+    fn connect(&mut self, folds: &[FoldConnections], threads: usize) -> io::Result<()> {
+        let (this, limits) = (&*self, self.limits);
+        let stages = each_partition(threads, |mut partitions| {
+            let mut stage = FirstStage::new(this, limits.parked_rows_max);
+            partitions.try_for_each(|partition| stage.partition(folds, partition, limits.idle_nanos))?;
+            Ok((stage.oriented, stage.settled, stage.residences))
+        })?;
+        let mut timeless = Vec::new();
+        for (spill, settled, residences) in stages {
+            self.connections.push(spill);
+            self.settled.push(settled);
+            for ((cluster, address, party), (first, last)) in residences {
+                if first.is_known() {
+                    self.parties.reside(cluster, address, party, first, last);
+                } else {
+                    timeless.push((cluster, address, party));
+                }
+            }
+        }
+        for (cluster, address, party) in timeless {
+            self.parties.reside_at_some_time(cluster, address, party);
+        }
+        Ok(())
     }
 
     /// Whether a time is in the asked window; an unknown one is.
@@ -254,7 +277,7 @@ impl Evidence {
 
     /// Who got an answer. The inventory decides; the source's own claim counts where the inventory has nothing to say, or when
     /// it is one of several pods that had the address.
-    fn client_of(&self, answer: &Answer) -> Client {
+    fn client_of(&self, answer: &Answer, clocks: &Clocks) -> Client {
         let claimed = self
             .vocabulary
             .endpoint_of(answer.client_hint)
@@ -265,13 +288,14 @@ impl Evidence {
         {
             return Client::Party(claimed);
         }
-        match self.parties.at(answer.cluster, answer.client, answer.time) {
+        let time = shifted(answer.time, -clocks.of(answer.cluster).ahead_nanos);
+        match self.parties.at(answer.cluster, answer.client, time) {
             Some(party) => self.client(party, answer.client),
             None => claimed.map_or(Client::Address(answer.client), Client::Party),
         }
     }
 
-    fn read_answers(&self, partition: usize) -> io::Result<AnswerIndex> {
+    pub(super) fn read_answers(&self, partition: usize, clocks: &Clocks) -> io::Result<AnswerIndex> {
         let mut all = Vec::new();
         let mut parked = Vec::new();
         for (spill, map) in &self.answers {
@@ -282,11 +306,13 @@ impl Evidence {
                 Answer { cluster: self.clusters.resolve(renumbered.cluster), ..renumbered }
             }));
         }
-        Ok(AnswerIndex::build(all, |answer| self.client_of(answer), &self.parties, &self.vocabulary))
+        let client_of = |answer: &Answer| self.client_of(answer, clocks);
+        let reached = |answer: &Answer| self.reached(answer.address);
+        Ok(AnswerIndex::build(all, client_of, reached, &self.parties, &self.vocabulary))
     }
 
     /// Hands over the connections of a partition; those of a busy server never all at once.
-    fn each_connection(&self, partition: usize, mut take: impl FnMut(&Connection)) -> io::Result<()> {
+    pub(super) fn each_connection(&self, partition: usize, mut take: impl FnMut(&Connection)) -> io::Result<()> {
         self.connections.iter().try_for_each(|spill| {
             spill.each(partition, |some| {
                 some.iter().for_each(&mut take);
@@ -307,18 +333,55 @@ impl Evidence {
         Ok(all)
     }
 
-    fn question(&self, connection: &Connection, ends: &Oriented) -> (Question, Option<PartyId>) {
+    /// The address that is reached behind a NAT64, or the address itself: clients make one of the other without asking.
+    pub(super) fn reached(&self, address: AddressId) -> AddressId {
+        self.translated.get(&address).copied().unwrap_or(address)
+    }
+
+    /// The cluster of a connection's client.
+    pub(super) fn client_cluster(&self, connection: &Connection, ends: &Oriented) -> TextId {
+        self.cluster_of(ends.client, connection)
+    }
+
+    pub(super) fn question(
+        &self,
+        connection: &Connection,
+        ends: &Oriented,
+        clocks: &Clocks,
+    ) -> (Question, Option<PartyId>) {
         let party = self.party_of(ends.client, ends.client_address, connection);
+        let cluster = self.client_cluster(connection, ends);
+        let clock = clocks.of(cluster);
         let question = Question {
-            cluster: self.cluster_of(ends.client, connection),
+            cluster,
             client: party.map_or(Client::Address(ends.client_address), |party| self.client(party, ends.client_address)),
-            address: ends.server_address,
+            address: self.reached(ends.server_address),
             port: ends.server_port,
-            time: connection.first,
+            time: shifted(connection.first, clock.ahead_nanos),
+            near_nanos: clock.near_nanos.max(left_out_nanos(connection.first)),
             reported: connection.reported,
         };
         (question, party)
     }
+}
+
+/// Gives the addresses behind a NAT64 numbers of their own.
+fn translations(vocabulary: &mut Vocabulary) -> HashMap<AddressId, AddressId> {
+    let mut found: Vec<(u32, Ipv4Addr)> = Vec::new();
+    for (number, address) in (0_u32..).zip(vocabulary.addresses.values()) {
+        found.extend(translated(*address).map(|behind| (number, behind)));
+    }
+    found.into_iter().map(|(number, behind)| (AddressId(number), vocabulary.address(IpAddr::V4(behind)))).collect()
+}
+
+/// A time on another clock; an unknown one stays unknown.
+fn shifted(time: Timestamp, nanos: i64) -> Timestamp {
+    if time.is_known() { time.plus_nanos(nanos) } else { time }
+}
+
+/// What a time that is told in whole seconds may leave out.
+fn left_out_nanos(time: Timestamp) -> i64 {
+    if time.nanos() % 1_000_000_000 == 0 { 999_999_999 } else { 0 }
 }
 
 /// Reports of losses lack the cluster that flows of the same node name; they belong to that cluster.
@@ -355,6 +418,9 @@ fn learn_sighting(
     parties.learn(cluster, endpoint, &end, node);
 }
 
+/// The connections of one fold, what its records count, and the numbers that it used for things.
+type FoldConnections = (Spill<Connection>, Spill<Counted>, VocabularyMap);
+
 /// Stage 1 of one thread.
 struct FirstStage<'a> {
     evidence: &'a Evidence,
@@ -373,12 +439,7 @@ impl<'a> FirstStage<'a> {
         }
     }
 
-    fn partition(
-        &mut self,
-        folds: &[(Spill<Connection>, Spill<Counted>, VocabularyMap)],
-        partition: usize,
-        idle_nanos: i64,
-    ) -> io::Result<()> {
+    fn partition(&mut self, folds: &[FoldConnections], partition: usize, idle_nanos: i64) -> io::Result<()> {
         let vocabulary = &self.evidence.vocabulary;
         let mut observed = Vec::new();
         let mut parked = Vec::new();
@@ -414,12 +475,11 @@ impl<'a> FirstStage<'a> {
                 // A namespace is no pod, and a node's address stays the node's, whatever identity a record gives it.
                 let is_pod = |party: &PartyId| parties.get(*party).is_some_and(|known| !known.pod.is_empty());
                 if let Some(party) = parties.of_endpoint(cluster, endpoint).filter(is_pod)
-                    && connection.first.is_known()
                     && !parties.is_node(cluster, address)
                 {
                     let times =
                         self.residences.entry((cluster, address, party)).or_insert((connection.first, connection.last));
-                    times.0 = times.0.min(connection.first);
+                    times.0 = times.0.earlier(connection.first);
                     times.1 = times.1.max(connection.last);
                 }
             }
@@ -491,6 +551,7 @@ pub fn attribute<S: Sink>(
 pub struct Passes {
     options: JoinOptions,
     threads: usize,
+    clocks: Clocks,
     habits: Habits,
 }
 
@@ -499,16 +560,23 @@ impl Passes {
     ///
     /// Fails only when a temporary file cannot be read.
     pub fn over(evidence: &Evidence, options: &JoinOptions, threads: usize) -> io::Result<Self> {
+        let clocks = Clocks::learn(evidence)?;
         let mut habits = Habits::default();
         let learnt = each_partition(threads, |mut partitions| {
             let mut habits = Habits::default();
-            partitions.try_for_each(|partition| learn(evidence, options, partition, &mut habits))?;
+            partitions.try_for_each(|partition| learn(evidence, (options, &clocks), partition, &mut habits))?;
             Ok(habits)
         })?;
         for part in learnt {
             habits.absorb(part);
         }
-        Ok(Self { options: *options, threads, habits })
+        Ok(Self { options: *options, threads, clocks, habits })
+    }
+
+    /// By cluster, as far as the traffic tells: how many nanoseconds the clock of the answers is ahead of that of the flows; 0 where
+    /// they agree.
+    pub fn offsets<'a>(&self, evidence: &'a Evidence) -> BTreeMap<&'a str, i64> {
+        self.clocks.offsets().map(|(cluster, ahead)| (evidence.vocabulary.text_of(cluster), ahead)).collect()
     }
 
     /// Names every connection and hands it over; `sink` makes the receiver of each thread.
@@ -517,83 +585,83 @@ impl Passes {
     pub fn attribute<S: Sink>(&self, evidence: &Evidence, sink: impl Fn() -> S + Sync) -> io::Result<Vec<S>> {
         each_partition(self.threads, |mut partitions| {
             let mut sink = sink();
-            partitions
-                .try_for_each(|partition| hand_over(evidence, &self.options, &self.habits, partition, &mut sink))?;
+            partitions.try_for_each(|partition| self.hand_over(evidence, partition, &mut sink))?;
             Ok(sink)
+        })
+    }
+
+    fn hand_over(&self, evidence: &Evidence, partition: usize, sink: &mut impl Sink) -> io::Result<()> {
+        let Self { options, clocks, habits, .. } = self;
+        let index = evidence.read_answers(partition, clocks)?;
+        let counted = evidence.read_counts(partition)?;
+        for (answer, client) in index.iter() {
+            let party = match client {
+                Client::Party(party) => Some(party),
+                Client::Address(_) => None,
+            };
+            sink.answer(evidence, answer, party);
+        }
+        let joiner =
+            Joiner { index: &index, parties: &evidence.parties, habits, vocabulary: &evidence.vocabulary, options };
+        evidence.each_connection(partition, |connection| {
+            if !evidence.limits.asks_for_any(connection.first, connection.last) {
+                return;
+            }
+            let ends = connection.oriented();
+            let (question, client) = evidence.question(connection, &ends, clocks);
+            let server = evidence.party_of(ends.server, ends.server_address, connection);
+            let (client_address, server_address) = (ends.client_address, ends.server_address);
+            let parted = Parted { client, client_address, server, server_address, first: connection.first };
+            if !sink.wants(evidence, &parted) {
+                return;
+            }
+            let attributed = joiner.join(&question);
+            let named = Named {
+                cluster: question.cluster,
+                client,
+                client_address: ends.client_address,
+                client_kind: evidence.kind_of(ends.client),
+                client_endpoint: ends.client,
+                server_endpoint: ends.server,
+                server,
+                server_cluster: evidence.cluster_of(ends.server, connection),
+                server_address: ends.server_address,
+                server_kind: evidence.kind_of(ends.server),
+                port: ends.server_port,
+                protocol: connection.key.protocol,
+                verdict: connection.verdicts.overall(),
+                first: connection.first,
+                last: connection.last,
+                ahead_nanos: clocks.of(question.cluster).ahead_nanos,
+                id: connection.id,
+                client_port: ends.client_port,
+                guessed: ends.guessed,
+                reported: evidence.vocabulary.chain_of(connection.reported),
+                attributed: &attributed,
+                counts: if counted.is_empty() { Counts::default() } else { counts_of(&counted, connection, &ends) },
+            };
+            sink.connection(evidence, &named);
         })
     }
 }
 
-fn learn(evidence: &Evidence, options: &JoinOptions, partition: usize, habits: &mut Habits) -> io::Result<()> {
-    let index = evidence.read_answers(partition)?;
+fn learn(
+    evidence: &Evidence,
+    (options, clocks): (&JoinOptions, &Clocks),
+    partition: usize,
+    habits: &mut Habits,
+) -> io::Result<()> {
+    let index = evidence.read_answers(partition, clocks)?;
     habits.learn_answers(&index, &evidence.parties, &evidence.vocabulary);
     evidence.each_connection(partition, |connection| {
         let ends = connection.oriented();
-        if index.is_unknown(evidence.cluster_of(ends.client, connection), ends.server_address) {
+        if index.is_unknown(evidence.client_cluster(connection, &ends), evidence.reached(ends.server_address)) {
             return;
         }
-        let (question, _) = evidence.question(connection, &ends);
+        let (question, _) = evidence.question(connection, &ends, clocks);
         if let [only] = own_candidates(&index, &question, options).as_slice() {
             habits.learn_connection(&question, only, &evidence.parties);
         }
-    })
-}
-
-fn hand_over(
-    evidence: &Evidence,
-    options: &JoinOptions,
-    habits: &Habits,
-    partition: usize,
-    sink: &mut impl Sink,
-) -> io::Result<()> {
-    let index = evidence.read_answers(partition)?;
-    let counted = evidence.read_counts(partition)?;
-    for (answer, client) in index.iter() {
-        let party = match client {
-            Client::Party(party) => Some(party),
-            Client::Address(_) => None,
-        };
-        sink.answer(evidence, answer, party);
-    }
-    let joiner =
-        Joiner { index: &index, parties: &evidence.parties, habits, vocabulary: &evidence.vocabulary, options };
-    evidence.each_connection(partition, |connection| {
-        if !evidence.limits.asks_for_any(connection.first, connection.last) {
-            return;
-        }
-        let ends = connection.oriented();
-        let (question, client) = evidence.question(connection, &ends);
-        let server = evidence.party_of(ends.server, ends.server_address, connection);
-        let (client_address, server_address) = (ends.client_address, ends.server_address);
-        let parted = Parted { client, client_address, server, server_address, first: connection.first };
-        if !sink.wants(evidence, &parted) {
-            return;
-        }
-        let attributed = joiner.join(&question);
-        let named = Named {
-            cluster: question.cluster,
-            client,
-            client_address: ends.client_address,
-            client_kind: evidence.kind_of(ends.client),
-            client_endpoint: ends.client,
-            server_endpoint: ends.server,
-            server,
-            server_cluster: evidence.cluster_of(ends.server, connection),
-            server_address: ends.server_address,
-            server_kind: evidence.kind_of(ends.server),
-            port: ends.server_port,
-            protocol: connection.key.protocol,
-            verdict: connection.verdicts.overall(),
-            first: connection.first,
-            last: connection.last,
-            id: connection.id,
-            client_port: ends.client_port,
-            guessed: ends.guessed,
-            reported: evidence.vocabulary.chain_of(connection.reported),
-            attributed: &attributed,
-            counts: if counted.is_empty() { Counts::default() } else { counts_of(&counted, connection, &ends) },
-        };
-        sink.connection(evidence, &named);
     })
 }
 

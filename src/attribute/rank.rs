@@ -3,9 +3,9 @@
 //! Most programs connect to the first address of an answer, so *where* an address stands in each candidate's answer tells
 //! names apart; how strictly a client does so is learnt from its own connections with exactly one candidate, with the
 //! pods of its workload as the prior. Stub resolvers that chase aliases ask for the target themselves; their alias targets are
-//! not what was meant. No truth is needed to learn any of it.
+//! not what was meant, and other alias targets seldom are. No truth is needed to learn any of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 
@@ -36,6 +36,15 @@ impl Counts {
     }
 }
 
+/// How a name came to be asked that an answer for another candidate leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Target {
+    /// At some other time.
+    Asked,
+    /// Because that answer led there: the client chases aliases, or asked at once.
+    Chased,
+}
+
 /// Scope of what is proven: pods of one workload share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Group {
@@ -55,10 +64,18 @@ pub(crate) struct Habits {
 
 /// An alias target is chased when the client asks for it within this time of the answer.
 const CHASE_NANOS: i64 = 200_000_000;
+/// A resolver's own lookup of a target may be tapped as the client's, so much before the answer that it is for (CoreDNS: `ExternalName`).
+const INNER_NANOS: i64 = 50_000_000;
 /// Prior of the share of first addresses: 3 of 5.
 const FIRST_PRIOR: (f64, f64) = (3.0, 5.0);
 /// Logarithmic penalty of a name that is proven, but only at other ports.
 const OTHER_PORT_PENALTY: f64 = 4.0;
+/// Logarithmic penalty of an alias target of another candidate: hardly ever what was meant, unless it was asked for itself just now.
+const TARGET_PENALTY: f64 = 2.0;
+/// An answer that is stamped after the connection weighs at most like one of this age.
+const LATE_AS_SECONDS: f64 = 0.25;
+/// Logarithmic bonus of a name that pods of the same workload were proven to use at this port, where others were told it.
+const OWN_NAME_BONUS: f64 = 4.0;
 /// Logarithmic bonus of a name that the CNI reported for this connection.
 const REPORTED_BONUS: f64 = 2.0;
 
@@ -131,7 +148,13 @@ impl Habits {
 
     /// Whether a client asks for alias targets itself: nothing was ever seen between 2 and 41 percent.
     fn chases(&self, client: Client) -> bool {
-        self.clients.get(&client).is_some_and(|counts| counts.chased >= 3 && counts.chased * 5 > counts.aliased)
+        let is_chaser = |counts: &Counts| counts.chased >= 3 && counts.chased * 5 > counts.aliased;
+        let of_pods = || self.groups.get(&client).and_then(|number| self.workloads.get(number));
+        // Pods of one workload share a stub resolver; what is known of them speaks for one that hardly asked.
+        match self.clients.get(&client).filter(|own| own.aliased >= 3) {
+            Some(own) => is_chaser(own),
+            None => of_pods().is_some_and(is_chaser),
+        }
     }
 
     /// Puts candidates in order, the likeliest first, and says how likely that one is.
@@ -143,20 +166,15 @@ impl Habits {
         reported: &[NameId],
         vocabulary: &Vocabulary,
     ) -> (Vec<Candidate>, f64) {
-        let targets: BTreeSet<NameId> = if self.chases(question.client) {
-            let chains = candidates.iter().flat_map(|candidate| {
-                vocabulary.chain_of(candidate.chain).iter().filter(|target| **target != candidate.name)
-            });
-            chains.copied().collect()
-        } else {
-            BTreeSet::new()
-        };
+        let targets = self.targets(question.client, &candidates, vocabulary);
+        let is_chased = |name: NameId| targets.get(&name) == Some(&Target::Chased);
         let theta = self.theta(question.client);
         let mut scored: Vec<(bool, f64, Candidate)> = candidates
             .into_iter()
             .map(|candidate| {
-                let is_target = targets.contains(&candidate.name);
-                (is_target, self.score(question, &candidate, theta, reported), candidate)
+                let penalty = if targets.contains_key(&candidate.name) { TARGET_PENALTY } else { 0.0 };
+                let score = self.score(question, grade, &candidate, theta, reported) - penalty;
+                (is_chased(candidate.name), score, candidate)
             })
             .collect();
         scored.sort_by(|(a_target, a_score, a), (b_target, b_score, b)| {
@@ -170,19 +188,43 @@ impl Habits {
         (scored.into_iter().map(|(_, _, candidate)| candidate).collect(), confidence)
     }
 
-    fn score(&self, question: &Question, candidate: &Candidate, theta: f64, reported: &[NameId]) -> f64 {
+    /// The alias targets of other candidates.
+    fn targets(&self, client: Client, candidates: &[Candidate], vocabulary: &Vocabulary) -> BTreeMap<NameId, Target> {
+        let chases = self.chases(client);
+        let mut targets = BTreeMap::new();
+        for target in candidates {
+            let leads_there =
+                |from: &&Candidate| from.name != target.name && vocabulary.chain_of(from.chain).contains(&target.name);
+            for from in candidates.iter().filter(leads_there) {
+                let at_once = from.answered_at.plus_nanos(-INNER_NANOS)..=from.answered_at.plus_nanos(CHASE_NANOS);
+                let how = if chases || at_once.contains(&target.answered_at) { Target::Chased } else { Target::Asked };
+                let known = targets.entry(target.name).or_insert(how);
+                *known = how.max(*known);
+            }
+        }
+        targets
+    }
+
+    fn score(&self, question: &Question, grade: Grade, candidate: &Candidate, theta: f64, reported: &[NameId]) -> f64 {
         let position = match candidate.addresses {
             0 | 1 => 1.0,
             _ if candidate.position == 0 => theta,
             several => (1.0 - theta) / f64::from(several - 1),
         };
-        let age = question.time.seconds_since(candidate.answered_at).abs().max(0.001);
+        let age = match question.time.seconds_since(candidate.answered_at) {
+            // Few of the answers that are stamped later were there before.
+            age if age < 0.0 => (-age).max(LATE_AS_SECONDS),
+            age => age.max(0.001),
+        };
         let ports = self.groups.get(&question.client).map_or(Group::Client(question.client), |n| Group::Workload(*n));
-        let elsewhere = self
-            .proven
-            .get(&(ports, candidate.name))
-            .is_some_and(|ports| !ports.is_empty() && !ports.contains(&question.port));
-        position.max(1e-6).ln() - age.log10() - if elsewhere { OTHER_PORT_PENALTY } else { 0.0 }
+        let proven = match self.proven.get(&(ports, candidate.name)) {
+            Some(ports) if !ports.contains(&question.port) => -OTHER_PORT_PENALTY,
+            // Among what everybody asked, what pods of the same workload are known to use stands out.
+            Some(_) if matches!(grade, Grade::Node | Grade::Cluster) => OWN_NAME_BONUS,
+            _ => 0.0,
+        };
+        position.max(1e-6).ln() - age.log10()
+            + proven
             + if reported.contains(&candidate.name) { REPORTED_BONUS } else { 0.0 }
     }
 }

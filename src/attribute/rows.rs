@@ -34,8 +34,10 @@ pub struct AttributedRow {
     pub names: Box<[NameId]>,
     /// How the name is known.
     pub grade: Grade,
-    /// When the best candidate's answer came.
+    /// When the best candidate's answer came, on the clock that stamped it.
     pub answered_at: Timestamp,
+    /// How far that clock is ahead of the flows', in nanoseconds.
+    pub ahead_nanos: i64,
     /// How likely the best candidate is right.
     pub confidence: f64,
 }
@@ -116,6 +118,7 @@ impl<F: Fn(&Evidence, &Named<'_>) -> bool + Send> Sink for Rows<F> {
             names: attributed.candidates.iter().map(|candidate| candidate.name).collect(),
             grade: attributed.grade,
             answered_at: attributed.candidates.first().map_or(Timestamp::UNKNOWN, |best| best.answered_at),
+            ahead_nanos: named.ahead_nanos,
             confidence: attributed.confidence,
         });
     }

@@ -9,14 +9,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::address::unwrap_embedded;
 use super::embedded::Source;
 use super::hit::{Hit, best, decide, longest_by_class};
 use super::names::NameMap;
 use super::pattern::PortRange;
 use super::prefixes::PrefixMap;
 use super::row::{Answer, Group, Kind, Ports, Row, Scope};
-use crate::model::{Category, Confidence, DomainName, Protocol, Severity};
+use crate::model::{Category, Confidence, DomainName, Protocol, Severity, unwrap_embedded};
 
 /// Classes whose severity a CNAME chain does not lower: the chain is how they are used.
 const CHAIN_KEEPS_SEVERITY: [&str; 3] = ["tunnel", "oast", "cloud_metadata"];

@@ -4,7 +4,6 @@
 //! "what is this destination for" and "what is suspicious about it". Nothing here opens a file, reads a clock
 //! or asks the network.
 
-mod address;
 mod bucket;
 mod collect_settings;
 mod collect_sources;
@@ -26,7 +25,6 @@ mod settings_draft;
 mod settings_plan;
 mod settings_rules;
 
-pub use address::unwrap_embedded;
 pub use bucket::{AccessError, BucketAccess, BucketSettings, BucketUrl, Credentials, Variables};
 pub use collect_settings::{CollectSettings, DnstapListener, HubbleFiles};
 pub use collect_sources::{ClientTls, Feed, FeedKind, IpfixListener, Listen, ServerTls};

@@ -8,8 +8,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::address::unwrap_embedded;
-use crate::model::{DomainName, NameError, within};
+use crate::model::{DomainName, NameError, unwrap_embedded, within};
 
 /// A name, a part of the name space, or an address range.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,7 +8,6 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::address::unwrap_embedded;
 use super::date::Date;
 use super::document::{Document, DocumentError, Table};
 use super::pattern::Pattern;
@@ -16,7 +15,7 @@ use super::settings_detect::Detect;
 use super::settings_draft::DraftSettings;
 use super::settings_plan::PlanSettings;
 use super::settings_rules::{CategoryRule, Exemption, SuspectRule, optional_list};
-use crate::model::parse_duration_nanos;
+use crate::model::{parse_duration_nanos, unwrap_embedded};
 
 const SECOND: i64 = 1_000_000_000;
 

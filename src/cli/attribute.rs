@@ -7,10 +7,10 @@ use clap::Args;
 use super::Context;
 use super::traffic::{TrafficArgs, say_account};
 use super::write::{ROWS_AT_ONCE, write_table};
-use crate::attribute::{AttributedRow, Evidence, Rows, attribute, in_order};
+use crate::attribute::{AttributedRow, Evidence, Passes, Rows, in_order};
 use crate::error::ExitStatus;
 use crate::model::{AddressId, Timestamp, columns};
-use crate::report::{Column, Columns};
+use crate::report::{Column, Columns, clock_offset};
 use crate::summary::is_egress;
 
 /// Arguments of `attribute`.
@@ -29,9 +29,8 @@ pub(super) struct AttributeArgs {
 pub(super) fn run(args: &AttributeArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
     let (traffic, evidence) = args.traffic.load(true, context)?;
     let networks = &traffic.networks;
-    let sinks = attribute(&evidence, &traffic.join, traffic.threads, || {
-        Rows::new(|evidence, named| is_egress(networks, evidence, named))
-    })?;
+    let passes = Passes::over(&evidence, &traffic.join, traffic.threads)?;
+    let sinks = passes.attribute(&evidence, || Rows::new(|evidence, named| is_egress(networks, evidence, named)))?;
     let mut rows: Vec<AttributedRow> = sinks.into_iter().flat_map(|sink| sink.rows).collect();
     in_order(&evidence, &mut rows);
     let count = rows.len();
@@ -39,6 +38,9 @@ pub(super) fn run(args: &AttributeArgs, context: &mut Context<'_>) -> anyhow::Re
     let parts = if rows.is_empty() { 1 } else { rows.len().div_ceil(ROWS_AT_ONCE) };
     let part = |number| rows.chunks(ROWS_AT_ONCE).nth(number).unwrap_or_default();
     write_table(&args.out, (0..parts).map(|number| columns(&evidence, part(number))))?;
+    for (cluster, ahead_nanos) in passes.offsets(&evidence).into_iter().filter(|(_, ahead)| *ahead != 0) {
+        context.say(&format!("warning: cluster `{cluster}`: {}", clock_offset(ahead_nanos)));
+    }
     say_account(&traffic, context);
     context.say(&format!("{count} flows → {}", args.out.display()));
     Ok(if traffic.is_broken() || count == 0 { ExitStatus::NotProven } else { ExitStatus::Good })
@@ -56,7 +58,8 @@ fn columns(evidence: &Evidence, rows: &[AttributedRow]) -> Columns {
     let age = |row: &AttributedRow| {
         let known = row.time.is_known() && row.answered_at.is_known();
         // Milliseconds are what clocks of different machines can be trusted for at best.
-        known.then(|| (row.time.seconds_since(row.answered_at) * 1_000.0).round() / 1_000.0)
+        let asked = row.answered_at.plus_nanos(-row.ahead_nanos);
+        known.then(|| (row.time.seconds_since(asked) * 1_000.0).round() / 1_000.0)
     };
     // An address that the record leaves out stays empty.
     let address = |id: AddressId| {

@@ -10,6 +10,7 @@ use super::Context;
 use super::baseline::read_baseline;
 use super::discover::reviews;
 use super::drafts_index::{DRAFTS_INDEX, drafts_index};
+use super::format::Format;
 use super::traffic::TrafficArgs;
 use super::write::{write_csv, write_text};
 use crate::catalog::{Catalog, Date, Reviews, Settings};
@@ -62,7 +63,7 @@ pub(super) struct DraftArgs {
     explain: Option<String>,
     /// How to print the summary.
     #[arg(long, value_enum, default_value = "table")]
-    format: SummaryFormat,
+    format: Format,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -84,14 +85,6 @@ impl DialectName {
             Self::ClusterNetworkPolicy => Dialect::ClusterNetworkPolicy,
         }
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum SummaryFormat {
-    Table,
-    Json,
-    Csv,
-    Markdown,
 }
 
 /// The drafts of all clusters, and the namespaces without one.
@@ -124,10 +117,10 @@ pub(super) fn run(args: &DraftArgs, context: &mut Context<'_>) -> anyhow::Result
     let Some(out) = &args.out else { bail!("--out DIR says where the drafts go") };
     let rows = write_drafts(&drafted, out)?;
     let text = match args.format {
-        SummaryFormat::Json => draft_json(&rows)?,
-        SummaryFormat::Table => draft_text(&rows, context.width),
-        SummaryFormat::Markdown => draft_markdown(&rows),
-        SummaryFormat::Csv => {
+        Format::Json => draft_json(&rows)?,
+        Format::Table => draft_text(&rows, context.width),
+        Format::Markdown => draft_markdown(&rows),
+        Format::Csv => {
             write_csv(context.out, &draft_columns(&rows))?;
             String::new()
         }

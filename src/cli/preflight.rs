@@ -1,14 +1,17 @@
 //! `preflight`: can these inputs carry the job, and what do they cover?
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::Context;
+use super::format::Format;
 use super::traffic::{Traffic, TrafficArgs, say_account};
-use crate::attribute::{Evidence, attribute};
+use super::write::write_csv;
+use crate::attribute::{Evidence, Passes};
 use crate::error::ExitStatus;
 use crate::model::SourceKind;
 use crate::report::{
-    COVERAGE_OF_FLOWS, Check, Outcome, Readiness, collected, readiness, readiness_json, readiness_text,
+    COVERAGE_OF_FLOWS, Check, Outcome, Readiness, collected, readiness, readiness_columns, readiness_json,
+    readiness_markdown, readiness_text,
 };
 use crate::summary::{Atlas, Builder, build};
 
@@ -22,13 +25,7 @@ pub(super) struct PreflightArgs {
     traffic: TrafficArgs,
     /// How to print.
     #[arg(long, value_enum, default_value = "table")]
-    format: TextFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum TextFormat {
-    Table,
-    Json,
+    format: Format,
 }
 
 pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
@@ -39,8 +36,13 @@ pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Re
         found.collected = collected(&stored.ledger);
     }
     let text = match args.format {
-        TextFormat::Table => readiness_text(&found, context.width, context.paint),
-        TextFormat::Json => readiness_json(&found)?,
+        Format::Table => readiness_text(&found, context.width, context.paint),
+        Format::Json => readiness_json(&found)?,
+        Format::Markdown => readiness_markdown(&found),
+        Format::Csv => {
+            write_csv(context.out, &readiness_columns(&found))?;
+            String::new()
+        }
     };
     write!(context.out, "{text}")?;
     say_account(&traffic, context);
@@ -49,9 +51,12 @@ pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Re
 
 /// The atlas of what was read, not judged. The evidence is gone afterwards: documents need memory of their own.
 pub(super) fn summarise(traffic: &Traffic, evidence: Evidence) -> anyhow::Result<Atlas> {
-    let parts =
-        attribute(&evidence, &traffic.join, traffic.threads, || Builder::new(&traffic.inventory, &traffic.networks))?;
+    let passes = Passes::over(&evidence, &traffic.join, traffic.threads)?;
+    let parts = passes.attribute(&evidence, || Builder::new(&traffic.inventory, &traffic.networks))?;
     let mut atlas = build(&evidence, &traffic.inventory, parts);
+    for (cluster, ahead_nanos) in passes.offsets(&evidence) {
+        atlas.clusters.entry(cluster.into()).or_default().dns_ahead_nanos = Some(ahead_nanos);
+    }
     drop(evidence);
     atlas.since = traffic.since;
     atlas.until = traffic.until;

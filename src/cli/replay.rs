@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::Context;
 use super::baseline::read_baseline;
 use super::drafts_index::drafted_clusters;
+use super::format::Format;
 use super::preflight::is_covered;
 use super::traffic::{Traffic, TrafficArgs, say_account};
 use super::write::write_csv;
@@ -49,15 +50,7 @@ pub(super) struct ReplayArgs {
     staged: bool,
     /// How to print.
     #[arg(long, value_enum, default_value = "table")]
-    format: ReplayFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ReplayFormat {
-    Table,
-    Json,
-    Markdown,
-    Csv,
+    format: Format,
 }
 
 /// Takes edges for the replay and, where coverage was asked for, the summary that tells it.
@@ -103,7 +96,7 @@ pub(super) fn run(args: &ReplayArgs, context: &mut Context<'_>) -> anyhow::Resul
         let known = input.services.get(cluster).cloned().unwrap_or_default();
         evaluators.insert(cluster.clone(), Evaluator::new(&set, profile).knowing(known));
     }
-    let outcome = replay(recorded, args.format == ReplayFormat::Json, |cluster| evaluators.get(cluster));
+    let outcome = replay(recorded, args.format == Format::Json, |cluster| evaluators.get(cluster));
     let unjudged = caveats(&set, &evaluators);
     let mut view = ReplayView {
         replay: &outcome,
@@ -173,12 +166,12 @@ fn of_folder(folder: &Path, args: &ReplayArgs) -> anyhow::Result<Input> {
     })
 }
 
-fn print(view: &ReplayView<'_>, format: ReplayFormat, context: &mut Context<'_>) -> anyhow::Result<()> {
+fn print(view: &ReplayView<'_>, format: Format, context: &mut Context<'_>) -> anyhow::Result<()> {
     let text = match format {
-        ReplayFormat::Table => replay_text(view, context.width),
-        ReplayFormat::Markdown => replay_markdown(view),
-        ReplayFormat::Json => replay_json(view)?,
-        ReplayFormat::Csv => return write_csv(context.out, &replay_columns(view)),
+        Format::Table => replay_text(view, context.width),
+        Format::Markdown => replay_markdown(view),
+        Format::Json => replay_json(view)?,
+        Format::Csv => return write_csv(context.out, &replay_columns(view)),
     };
     write!(context.out, "{text}")?;
     Ok(())

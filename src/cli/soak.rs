@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::Context;
 use super::baseline::read_baseline;
+use super::format::Format;
 use super::replay::{Profiles, policies};
 use super::traffic::{Traffic, TrafficArgs, instant, say_account};
 use crate::attribute::{Answer, Evidence, Named, PartyId, Sink, attribute};
@@ -59,17 +60,9 @@ pub(super) struct SoakArgs {
     profile: Vec<String>,
     /// How to print.
     #[arg(long, value_enum, default_value = "table")]
-    format: Form,
+    format: Format,
     #[command(flatten)]
     traffic: TrafficArgs,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Form {
-    Table,
-    Json,
-    Csv,
-    Markdown,
 }
 
 /// Sorts connections by when they began.
@@ -178,10 +171,10 @@ pub(super) fn run(args: &SoakArgs, context: &mut Context<'_>) -> anyhow::Result<
         found.caveats.push(nothing.to_owned());
     }
     let text = match args.format {
-        Form::Table => soak_text(&found, context.width),
-        Form::Json => soak_json(&found)?,
-        Form::Csv => soak_csv(&found)?,
-        Form::Markdown => soak_markdown(&found),
+        Format::Table => soak_text(&found, context.width),
+        Format::Json => soak_json(&found)?,
+        Format::Csv => soak_csv(&found)?,
+        Format::Markdown => soak_markdown(&found),
     };
     write!(context.out, "{text}")?;
     say_account(&traffic, context);

@@ -199,7 +199,7 @@ impl TrafficArgs {
         }
         warnings.extend(inputs.iter().filter_map(|input| {
             let problem = input.problem.as_ref()?;
-            Some(format!("`{}` breaks off: {problem}; what came before is used, what follows is missing", input.name))
+            Some(format!("`{}` breaks off: {problem}; what came before is used, what follows is missing: fetch the file again if its source is whole", input.name))
         }));
         let networks = inside(&settings);
         let traffic = Traffic { inventory, networks, inputs, settings, join, threads, since, until, warnings, stored };
@@ -385,12 +385,17 @@ fn no_records(inputs: &[InputAccount]) -> anyhow::Result<()> {
                 .map(|(reason, count)| format!("{} × {} (first at {})", count.records, reason.0, count.first))
                 .chain(input.problem.iter().map(ToString::to_string))
                 .collect();
-            let reasons = if reasons.is_empty() { "it is empty".to_owned() } else { reasons.join(", ") };
+            let reasons = if reasons.is_empty() { "there is no record in it".to_owned() } else { reasons.join(", ") };
             format!("`{}`: {reasons}", input.name)
         })
         .collect::<Vec<_>>()
         .join("; ");
-    bail!("no usable record in any input: {why}; check that the paths point at Hubble exports or dnstap captures")
+    let remedy = if traffic().any(|input| input.problem.is_some()) {
+        "fetch what is cut off or damaged again"
+    } else {
+        "check that the paths point at flow records or DNS captures that are not empty"
+    };
+    bail!("no usable record in any input: {why}; {remedy}")
 }
 
 /// An instant as users write it: RFC 3339, or a duration before now.

@@ -6,8 +6,7 @@
 use super::finding::Finding;
 use super::raised::Texts;
 use super::surroundings::Observed;
-use crate::model::{Confidence, Protocol, Severity, Verdict};
-use crate::summary::is_special;
+use crate::model::{Confidence, Protocol, Severity, Verdict, is_special};
 
 const TEXTS: Texts = Texts {
     class: "own_resolver",

@@ -105,6 +105,9 @@ pub const INGRESS: [&str; 20] = [
     "addresses",
 ];
 
+/// Columns of `preflight --format csv`.
+pub const PREFLIGHT: [&str; 4] = ["cluster", "check", "outcome", "detail"];
+
 /// Columns of the summary of `draft`, in order: one row for each namespace.
 pub const DRAFT: [&str; 10] = [
     "cluster",

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// What the CNI did with the traffic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
@@ -65,6 +67,26 @@ impl fmt::Display for Protocol {
             Self::VRRP => f.write_str("VRRP"),
             Self::UNKNOWN => f.write_str("unknown"),
             Self(number) => write!(f, "protocol-{number}"),
+        }
+    }
+}
+
+/// Which way traffic goes, seen from the workloads that it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// They connect.
+    Egress,
+    /// They are connected to.
+    Ingress,
+}
+
+impl Direction {
+    /// The word in every output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Egress => "egress",
+            Self::Ingress => "ingress",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! module may import this one, and it imports none of them.
 
 mod account;
+mod address;
 mod batch;
 mod category;
 pub mod columns;
@@ -20,12 +21,13 @@ mod vocabulary;
 mod volume;
 
 pub use account::{Account, Excluded, Place, RejectCount, Rejected};
+pub use address::{is_link_local, is_local, is_private, is_shared, is_special, translated, unwrap_embedded};
 pub use batch::{AnswerKind, AnswerRow, Batch, FlowRow, Loss};
 pub use category::{Category, Confidence, Severity};
 pub use coverage::{Activity, Gap, SourceKind, minutes_within};
 pub use distinct::{Distinct, fnv1a, stable_hash};
 pub use endpoint::{Endpoint, IdentityKind, Workload, WorkloadKind};
-pub use flow::{Certainty, Initiator, Protocol, Verdict};
+pub use flow::{Certainty, Direction, Initiator, Protocol, Verdict};
 pub use grade::Grade;
 pub use name::{DomainName, NameError, is_below_platform, is_plain, is_search_expansion, registrable, within};
 pub use question::{Asking, OTHER_TYPES, QuestionRow, entropy_millibits, left_of};

@@ -60,6 +60,12 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0) as f64 / 1e9
     }
 
+    /// The earlier of two; an unknown one sorts before every other and does not hide it.
+    #[must_use]
+    pub fn earlier(self, other: Self) -> Self {
+        if self.is_known() && other.is_known() { self.min(other) } else { self.max(other) }
+    }
+
     /// The instant `nanos` later (earlier when negative), saturating.
     #[must_use]
     pub const fn plus_nanos(self, nanos: i64) -> Self {

@@ -20,14 +20,13 @@ mod rule;
 mod selector;
 mod set;
 
+pub use crate::model::Direction;
 pub use doubt::{Doubt, Match};
 pub use fingerprint::{fingerprint, fingerprints};
 pub use name_pattern::{NamePattern, Wildcard};
 pub use probe_result::{ProbeAnswer, ProbeResult, ProbeResultError, probe_results};
 pub use problem::{PolicyError, Problem};
-pub use rule::{
-    Action, Block, Direction, Entity, Peer, PortMatch, PortSpec, Ports, ProtocolSpec, Rule, Section, ServicePart,
-};
+pub use rule::{Action, Block, Entity, Peer, PortMatch, PortSpec, Ports, ProtocolSpec, Rule, Section, ServicePart};
 pub use selector::{Key, Labelled, Selector, Value};
 pub use set::{
     Dialect, IMPLIED_INGRESS, Note, ObjectId, Passed, Policy, PolicySet, PolicySource, RuleId, Subject, Tier, TierEnd,

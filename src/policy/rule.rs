@@ -7,25 +7,6 @@ use ipnet::IpNet;
 use super::{Doubt, NamePattern, Selector};
 use crate::model::Protocol;
 
-/// Which way a section looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Direction {
-    /// Connections that the selected pods begin.
-    Egress,
-    /// Connections to the selected pods.
-    Ingress,
-}
-
-impl Direction {
-    /// The word in outputs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Egress => "egress",
-            Self::Ingress => "ingress",
-        }
-    }
-}
-
 /// What a rule does with what it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {

@@ -76,7 +76,8 @@ pub struct Answer {
     pub skipped_records: u32,
     /// Addresses of the other family than the one asked for.
     pub unasked_addresses: u32,
-    // SRV records in the answer to an SRV question: only with them does the additional section count.
+    // SRV records in the answer to an SRV question, bindings in the answer to one for them: only with them does the
+    // additional section count (RFC 2782, RFC 9460 section 4.2).
     services: u32,
     // A good answer without an address; true when the name does not exist.
     unanswered: Option<bool>,
@@ -272,7 +273,9 @@ impl Answer {
                 self.way_ttl_seconds = self.way_ttl_seconds.min(record.ttl_seconds);
                 self.keep_target(message, record.data_start + 2, record.data_end);
             }
-            Some(_) if self.keep_hints(message, record).is_some() => {}
+            Some(_) if self.keep_hints(message, record).is_some() => {
+                self.services += u32::from(matches!(self.question, TYPE_HTTPS | TYPE_SVCB));
+            }
             _ => self.skipped_records += 1,
         }
     }

@@ -15,8 +15,7 @@ use super::end::{Behind, End, EndKind, is_left_out};
 use super::services;
 use crate::attribute::{Evidence, PartyId};
 use crate::kube::{ContainerPort, Inventory, Labels, Pod, Service};
-use crate::model::{AddressId, Endpoint, EndpointId, IdentityKind, TextId, Timestamp, Workload};
-use crate::summary::is_special;
+use crate::model::{AddressId, Endpoint, EndpointId, IdentityKind, TextId, Timestamp, Workload, is_private};
 
 /// Ranges that pods are numbered from, as settings declare them: cluster (`None`: all), range.
 pub type PodNetworks = Vec<(Option<Box<str>>, IpNet)>;
@@ -206,13 +205,7 @@ impl<'a> Resolver<'a> {
         if ranges.peek().is_some() {
             return ranges.any(|net| net.contains(&address));
         }
-        let never = address.is_loopback()
-            || address.is_multicast()
-            || match address {
-                IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
-                IpAddr::V6(v6) => v6.is_unicast_link_local(),
-            };
-        is_special(address) && !never
+        is_private(address)
     }
 
     fn with_backends(&self, mut end: End, cluster: &str, address: IpAddr, port: u16) -> End {

@@ -20,7 +20,7 @@ pub(super) struct Digest<'a> {
     pub(super) namespace: &'a Namespace,
     /// What the cluster's sources could see.
     pub(super) coverage: &'a Coverage<'a>,
-    /// Sentences on clocks that disagree.
+    /// Sentences on the clocks of its sources.
     pub(super) clock_notes: &'a [String],
     /// Findings about workloads as a whole, the most serious first.
     pub(super) workload_findings: Vec<&'a WorkloadFinding>,

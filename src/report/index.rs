@@ -80,7 +80,7 @@ fn write_cluster(document: &mut Document, view: &AtlasView<'_>, name: &str, clus
         ));
     }
     for note in view.clock_notes.get(name).into_iter().flatten() {
-        document.bullet(&format!("Clocks: {}", prose(note)));
+        document.bullet(&format!("Clocks: {}.", prose(note)));
     }
 }
 

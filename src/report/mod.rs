@@ -5,6 +5,7 @@
 //! a function of its arguments: no file, no clock, and the same bytes for the same view.
 
 mod audit;
+mod clock_offset;
 mod collected;
 mod compliance;
 mod coverage;
@@ -26,6 +27,7 @@ mod path;
 mod peer;
 mod plan;
 mod readiness;
+mod readiness_rows;
 mod replay;
 mod review_block;
 mod review_list;
@@ -40,6 +42,7 @@ mod view;
 mod wording;
 
 pub use audit::{AuditView, audit_columns, audit_json, audit_markdown, audit_sarif, audit_text};
+pub use clock_offset::clock_offset;
 pub use collected::{CollectedRow, collected, collected_text};
 pub use compliance::{
     Compliance, ComplianceInput, Control, ControlRow, EvidenceError, GateEvidence, Standing, compliance,
@@ -47,8 +50,7 @@ pub use compliance::{
 };
 pub use draft::{DraftRow, draft_columns, draft_json, draft_markdown, draft_text};
 pub use drift::{
-    Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Direction, Drift, drift, drift_csv, drift_json, drift_markdown,
-    drift_text,
+    Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Drift, drift, drift_csv, drift_json, drift_markdown, drift_text,
 };
 pub use escape::csv_text;
 pub use events::{EventForm, events};
@@ -74,6 +76,7 @@ pub use readiness::{
     COVERAGE_OF_FLOWS, Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json,
     readiness_text,
 };
+pub use readiness_rows::{readiness_columns, readiness_markdown};
 pub use replay::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
 pub use review_list::{
     DestinationUse, REVIEW_LIST_SCHEMA, ReviewList, ReviewRow, ReviewStanding, destination_use, review_columns,

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use super::clock_offset::clock_offset;
 use super::collected::{CollectedRow, collected_text};
 use super::escape::identifier;
 use super::paint::Paint;
@@ -34,7 +35,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const fn word(self) -> &'static str {
+    pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Passes => "ok",
             Self::Limits => "limits",
@@ -174,6 +175,7 @@ fn check_cluster(atlas: &Atlas, name: &str, cluster: &Cluster) -> ClusterReadine
         coverage_of_dns(cluster, &minutes),
         losses(cluster),
     ];
+    checks.extend(clocks(cluster));
     checks.extend(addresses(cluster));
     ClusterReadiness { cluster: name.to_owned(), window: (window.0.to_string(), window.1.to_string()), checks, sources }
 }
@@ -266,7 +268,15 @@ fn answers(cluster: &Cluster) -> Check {
 fn hidden_clients(cluster: &Cluster) -> Check {
     let (all, nodes) = (cluster.totals.answers, cluster.totals.answers_to_nodes);
     let share = percent(nodes, all);
-    let detail = format!("{share} % of answers went to node addresses (node-local cache, host network)");
+    let mut detail = format!("{share} % of answers went to node addresses (node-local cache, host network)");
+    if let Some(forwarder) = &cluster.forwarder {
+        detail = format!(
+            "{detail}; {} alone got {} % of the others that lie outside and connects to none of them: a forwarder or cache that asks for pods; tap it, or what stands before it",
+            identifier(&forwarder.client),
+            percent(forwarder.answers, forwarder.of)
+        );
+    }
+    let share = if cluster.forwarder.is_some() { share.max(10) } else { share };
     match share {
         _ if all == 0 => check("DNS clients", Outcome::NotProven, "no answers"),
         0..10 => check("DNS clients", Outcome::Passes, detail),
@@ -330,6 +340,15 @@ fn names(cluster: &Cluster) -> Check {
             Outcome::Fails,
             format!("{detail}; is the capture of the same cluster and time as the flows?"),
         ),
+    }
+}
+
+/// Whether DNS answers are stamped by another clock than the flows; nothing to say where the traffic shows no offset.
+fn clocks(cluster: &Cluster) -> Option<Check> {
+    let check = |outcome| move |ahead_nanos| check("clocks", outcome, clock_offset(ahead_nanos));
+    match cluster.dns_ahead_nanos? {
+        0 => Some(check(Outcome::Passes)(0)),
+        ahead_nanos => Some(check(Outcome::Limits)(ahead_nanos)),
     }
 }
 

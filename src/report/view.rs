@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::clock_offset::clock_offset;
 use crate::model::{Category, Confidence, Severity, Workload};
 use crate::summary::{Atlas, Edge};
 
@@ -148,7 +149,7 @@ pub struct AtlasView<'a> {
     pub judgements: BTreeMap<(&'a str, &'a str), Vec<Judgement>>,
     /// By cluster and namespace: findings about workloads as a whole.
     pub workload_findings: BTreeMap<(&'a str, &'a str), Vec<WorkloadFinding>>,
-    /// By cluster: sentences on clocks that disagree between sources.
+    /// By cluster: sentences on the clocks of its sources.
     pub clock_notes: BTreeMap<&'a str, Vec<String>>,
 }
 
@@ -162,8 +163,10 @@ static UNJUDGED: Judgement = Judgement {
 
 impl<'a> AtlasView<'a> {
     /// A view of `atlas` in which nothing is judged yet.
-    pub const fn new(atlas: &'a Atlas) -> Self {
-        Self { atlas, judgements: BTreeMap::new(), workload_findings: BTreeMap::new(), clock_notes: BTreeMap::new() }
+    pub fn new(atlas: &'a Atlas) -> Self {
+        let told = atlas.clusters.iter().filter_map(|(name, cluster)| Some((name, cluster.dns_ahead_nanos?)));
+        let clock_notes = told.map(|(name, ahead_nanos)| (&**name, vec![clock_offset(ahead_nanos)])).collect();
+        Self { atlas, judgements: BTreeMap::new(), workload_findings: BTreeMap::new(), clock_notes }
     }
 
     /// The findings about workloads of a namespace as a whole.

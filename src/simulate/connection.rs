@@ -4,9 +4,10 @@
 //! `medium`: one trace per direction for a new connection, one for each new SYN, FIN or RST, and at most one every
 //! five seconds while data flows; verdicts only where a policy governs; every SYN of a denied connection again.
 
-use super::hubble::{Direction, Flags, Outcome, Point, Reason};
+use super::hubble::{Flags, Outcome, Point, Reason};
 use super::random::Random;
 use super::scene::{Connection, Notice, Observation, Scene, Who};
+use crate::model::Direction;
 
 const MICRO: i64 = 1_000;
 const MILLI: i64 = 1_000_000;

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use super::literal::{self, Clock};
 use super::random::mixed;
-use crate::model::Timestamp;
+use crate::model::{Direction, Timestamp};
 
 /// What one end of a record is: address, port, and its JSON object (see [`super::identity`]).
 #[derive(Clone, Copy, Debug)]
@@ -70,21 +70,11 @@ pub enum Transport {
     Udp,
 }
 
-/// The true side of a policy decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Into the local endpoint.
-    Ingress,
-    /// Out of the local endpoint.
-    Egress,
-}
-
-impl Direction {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ingress => "INGRESS",
-            Self::Egress => "EGRESS",
-        }
+/// The word of Hubble.
+const fn word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "INGRESS",
+        Direction::Egress => "EGRESS",
     }
 }
 
@@ -330,7 +320,7 @@ fn event(out: &mut Vec<u8>, record: &Record<'_>) {
         Event::Trace { point, reason, interface } => trace(out, *point, *reason, *interface),
         Event::Verdict { outcome, direction, .. } => {
             put(out, r#","event_type":{"type":5},"traffic_direction":""#);
-            put(out, direction.as_str());
+            put(out, word(*direction));
             put(
                 out,
                 match outcome {
@@ -342,7 +332,7 @@ fn event(out: &mut Vec<u8>, record: &Record<'_>) {
         }
         Event::Drop { direction } => {
             put(out, r#","event_type":{"type":1,"sub_type":133},"traffic_direction":""#);
-            put(out, direction.as_str());
+            put(out, word(*direction));
             put(out, r#"","file":{"name":"bpf_lxc.c","line":1398},"drop_reason_desc":"POLICY_DENIED""#);
         }
         Event::Dns(message) => {

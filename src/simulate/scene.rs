@@ -4,9 +4,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::hubble::{Direction, Event, Flags, HubbleWriter, Outcome, Point, Reason, Record, Side, Transport};
+use super::hubble::{Event, Flags, HubbleWriter, Outcome, Point, Reason, Record, Side, Transport};
 use super::identity::{self, PodObject};
-use crate::model::Timestamp;
+use crate::model::{Direction, Timestamp};
 
 /// A node.
 #[derive(Clone, Debug)]

@@ -42,8 +42,24 @@ pub struct Cluster {
     pub coverage: Vec<SourceCoverage>,
     /// Its nodes, as far as Kubernetes objects list them.
     pub nodes: Nodes,
+    /// How far the clock of the DNS answers is ahead of that of the flows, in nanoseconds; 0 where they agree, `None` where the
+    /// traffic does not tell.
+    pub dns_ahead_nanos: Option<i64>,
+    /// The client that asks for many outside names and connects to none, if there is one.
+    pub forwarder: Option<Forwarder>,
     /// Counts over the whole cluster.
     pub totals: Totals,
+}
+
+/// A client that asks for others: a forwarder or cache between the pods and the tap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forwarder {
+    /// Its address, or `NAMESPACE/POD`.
+    pub client: Box<str>,
+    /// Answers with an address outside that it got.
+    pub answers: u64,
+    /// The same of all clients of the cluster that are no nodes.
+    pub of: u64,
 }
 
 /// Counts over a cluster or a namespace.

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::askers::Askers;
 use super::behaviour::Watched;
 use super::blind_spot;
 use super::domains::{Answered, add_answered, add_unanswered, is_inside_answer};
@@ -83,6 +84,7 @@ pub struct Builder<'a> {
     inside_answers: HashMap<Question, IpAddr>,
     guessed: BTreeMap<TextId, u64>,
     answers_to_nodes: BTreeMap<TextId, u64>,
+    askers: Askers,
 }
 
 impl<'a> Builder<'a> {
@@ -97,6 +99,7 @@ impl<'a> Builder<'a> {
             inside_answers: HashMap::new(),
             guessed: BTreeMap::new(),
             answers_to_nodes: BTreeMap::new(),
+            askers: Askers::default(),
         }
     }
 
@@ -218,9 +221,11 @@ fn is_outside(networks: &Networks, evidence: &Evidence, named: &Named<'_>) -> bo
         }
 }
 
-/// Whether a connection is egress of somebody here: every one whose client is not outside.
+/// Whether a connection is egress of somebody here: its client is not outside, and is a pod or calls none.
+///
+/// A node or an unnamed client that calls a pod is that pod's ingress; nobody would review it as egress.
 pub fn is_egress(networks: &Networks, evidence: &Evidence, named: &Named<'_>) -> bool {
-    !is_outside(networks, evidence, named)
+    !is_outside(networks, evidence, named) && (named.client.is_some() || named.server.is_none())
 }
 
 impl Sink for Builder<'_> {
@@ -228,9 +233,7 @@ impl Sink for Builder<'_> {
         if named.guessed {
             *self.guessed.entry(named.cluster).or_default() += 1;
         }
-        let of_pod = named.client.is_some();
-        // A node or an unnamed client that calls a pod is that pod's ingress; nobody would review it as egress.
-        let egress = !is_outside(self.networks, evidence, named) && (of_pod || named.server.is_none());
+        let egress = is_egress(self.networks, evidence, named);
         let key = |cluster, owner, other, ingress| Key {
             cluster,
             owner,
@@ -240,6 +243,7 @@ impl Sink for Builder<'_> {
             ingress,
         };
         if egress {
+            self.askers.connected(named.cluster, named.client, named.client_address, named.attributed.grade);
             let owner = match named.client {
                 Some(party) => Owner::Of(Self::owner(evidence, party)),
                 None if matches!(named.client_kind, IdentityKind::Host | IdentityKind::RemoteNode) => Owner::Node,
@@ -269,24 +273,22 @@ impl Sink for Builder<'_> {
             return;
         }
         let owner = client.map(|party| Self::owner(evidence, party));
-        if client.is_none() && evidence.parties.is_node(answer.cluster, answer.client) {
-            *self.answers_to_nodes.entry(answer.cluster).or_default() += 1;
-        }
         let asked = self.asked.entry((answer.cluster, owner, answer.name)).or_insert((0, answer.time, answer.time));
         asked.0 += 1;
-        asked.1 = earlier(asked.1, answer.time);
+        asked.1 = asked.1.earlier(answer.time);
         asked.2 = asked.2.max(answer.time);
         let address = evidence.vocabulary.address_of(answer.address);
+        let is_node = client.is_none() && evidence.parties.is_node(answer.cluster, answer.client);
+        if is_node {
+            *self.answers_to_nodes.entry(answer.cluster).or_default() += 1;
+        } else if !self.networks.is_inside(evidence.vocabulary.text_of(answer.cluster), address) {
+            self.askers.told(answer.cluster, client, answer.client);
+        }
         if is_inside_answer(address) {
             let known = self.inside_answers.entry((answer.cluster, owner, answer.name)).or_insert(address);
             *known = address.min(*known);
         }
     }
-}
-
-/// The earlier of two times. An unknown one sorts before every real one and must not hide it.
-fn earlier(one: Timestamp, two: Timestamp) -> Timestamp {
-    if one.is_known() && two.is_known() { one.min(two) } else { one.max(two) }
 }
 
 /// Makes the atlas of all parts.
@@ -297,7 +299,9 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>
     let mut asked: HashMap<_, (u64, Timestamp, Timestamp)> = HashMap::new();
     let mut used = HashSet::new();
     let mut inside_answers: HashMap<Question, IpAddr> = HashMap::new();
+    let mut askers = Askers::default();
     for part in parts {
+        askers.absorb(part.askers);
         for (key, seen) in part.edges {
             let (namespace, edge) = writer.key(&key);
             let cluster = edges.entry(writer.text(key.cluster)).or_default();
@@ -305,7 +309,7 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>
         }
         for (key, (answers, first, last)) in part.asked {
             let all = asked.entry(key).or_insert((0, first, last));
-            *all = (all.0 + answers, earlier(all.1, first), all.2.max(last));
+            *all = (all.0 + answers, all.1.earlier(first), all.2.max(last));
         }
         used.extend(part.used);
         for (key, address) in part.inside_answers {
@@ -324,6 +328,11 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>
         for ((namespace, ingress, key), seen) in rows {
             add_edge(cluster, namespace, ingress, Edge { key, seen });
         }
+    }
+    for (cluster, forwarder) in askers.forwarders(evidence) {
+        let cluster = atlas.clusters.entry(writer.text(cluster)).or_default();
+        // Without flows nobody connects.
+        cluster.forwarder = (cluster.totals.egress_connections > 0).then_some(forwarder);
     }
     for ((cluster, owner, name), (answers, first, last)) in asked {
         let question = (cluster, owner, name);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::model::{Asking, Timestamp, Workload, registrable, within};
+use crate::model::{Asking, Timestamp, Workload, is_link_local, is_private, is_shared, registrable, within};
 
 /// What a workload asked below one registrable domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,11 +69,8 @@ pub(super) fn add_unanswered(domains: &mut Domains, workload: &Workload, domain:
 
 /// Whether an answer with this address is worth keeping for an outside name: nobody outside has such an address.
 pub(super) fn is_inside_answer(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            v4.is_link_local() || v4.is_loopback() || (a == 100 && (64..128).contains(&b))
-        }
-        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_loopback(),
-    }
+    is_link_local(address)
+        || address.is_loopback()
+        || is_shared(address)
+        || matches!(address, IpAddr::V6(_) if is_private(address))
 }

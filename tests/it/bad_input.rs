@@ -109,7 +109,10 @@ fn unusable_inputs_end_with_status_2_and_one_line() {
         &["attribute", "--dns", &fixture("dnstap/upstream/fstrm-test.fstrm"), "--out", &out],
         &["fstrm-test.fstrm", "test:hello"],
     );
-    check(&["attribute", "--flows", &path("other.fstrm"), "--out", &out], &["other.fstrm", "it is empty"]);
+    check(
+        &["attribute", "--flows", &path("other.fstrm"), "--out", &out],
+        &["other.fstrm", "there is no record in it", "not empty"],
+    );
     check(
         &["attribute", "--flows", &path("prose.txt"), "--since", "yesterday", "--out", &out],
         &["--since `yesterday`", "7d"],
@@ -272,4 +275,55 @@ fn objects_in_utf_16_and_missing_settings_say_what_to_do() {
     let ran = crate::support::run(&["preflight", "--flows", &at("flows.log"), "--config", &at("nope.toml")]);
     assert_eq!(ran.status, 2);
     assert!(ran.err.contains("nope.toml`: the settings cannot be read") && ran.err.contains("--config"), "{}", ran.err);
+}
+
+#[test]
+fn absurd_times_cost_their_record_alone() {
+    let of = |time: &str| GOOD.lines().next().unwrap().replace("2026-03-02T10:00:00Z", time) + "\n";
+    let absurd = ["2262-12-01T00:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z"];
+    let broken = ["yesterday", "2026-02-30T00:00:00Z", "2026-03-02T25:00:00Z", "2026-03-02T10:00:00+25:00", "-5"];
+    let bytes: String = absurd.iter().chain(&broken).map(|time| of(time)).chain([GOOD.to_owned()]).collect();
+    let (ran, rows) = attribute(&[("events.log", bytes.as_bytes())], &[]);
+    says(
+        &ran,
+        0,
+        &["9 × time that does not parse or fit (first at byte 0)", "11 read = 2 used + 9 rejected + 0 excluded"],
+    );
+    assert_eq!(rows.len(), 2);
+}
+
+#[test]
+fn broken_messages_in_a_capture_cost_themselves_alone() {
+    use crate::recording::{Told, at, capture};
+    let good = capture(&[Told { time: at(0.0), client: "10.0.0.1", addresses: &["93.184.216.34"], ..Told::default() }]);
+    let start = u32::from_be_bytes(good[4..8].try_into().unwrap()) as usize + 8;
+    let frame = |payload: &[u8]| [&u32::try_from(payload.len()).unwrap().to_be_bytes()[..], payload].concat();
+    // The frame of the answer, with a compression pointer to itself for a question, and times beyond any clock.
+    let stop = good.len() - 12;
+    let mut looped = good[start..stop].to_vec();
+    let name = looped.windows(4).position(|bytes| bytes == b"\x03api").unwrap();
+    looped[name..name + 2].copy_from_slice(&[0xc0, 12]);
+    let broken = [&looped[..], &frame(&[0xff; 40]), &frame(b"\x72\x02\x08\x06\x78\x01")].concat();
+    let bytes = [&good[..start], &broken, &good[start..]].concat();
+    let folder = folder(&[("events.log", GOOD.as_bytes()), ("dns.fstrm", &bytes)]);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let out = path("o.csv");
+    let ran = run(&["attribute", "--flows", &path("events.log"), "--dns", &path("dns.fstrm"), "--out", &out]);
+    says(&ran, 0, &["1 × broken DNS question (first at byte 42)", "1 × broken protobuf", "rejected: `dns.fstrm`"]);
+    assert!(std::fs::read_to_string(out).unwrap().contains(",api.example.com,api.example.com,pod,"));
+}
+
+#[test]
+fn a_window_of_words_in_settings_is_refused_with_the_line() {
+    for (setting, parts) in [
+        ("[join]\nwindow = 24\n", ["line 2", "`window`", "text in quotes"]),
+        ("[join]\nwindow = \"-1h\"\n", ["line 2", "`-1h`", "`24h`"]),
+        ("[joim]\nwindow = \"1h\"\n", ["line 1", "`joim`", "`join`"]),
+        ("[join\n", ["line 1", "atlas.toml", "]"]),
+    ] {
+        let folder = folder(&[("events.log", GOOD.as_bytes()), ("atlas.toml", setting.as_bytes())]);
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let (flows, config, out) = (path("events.log"), path("atlas.toml"), path("o.csv"));
+        says(&run(&["attribute", "--flows", &flows, "--config", &config, "--out", &out]), 2, &parts);
+    }
 }

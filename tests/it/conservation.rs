@@ -10,7 +10,7 @@ fn fixtures(folder: &str) -> Vec<String> {
             let path = entry.unwrap().path();
             match path.extension().and_then(|extension| extension.to_str()) {
                 _ if path.is_dir() => waiting.push(path),
-                Some("ndjson" | "fstrm" | "dnstap" | "log" | "csv" | "json" | "sse" | "ipfix") => {
+                Some("ndjson" | "fstrm" | "dnstap" | "zst" | "log" | "csv" | "json" | "sse" | "ipfix") => {
                     found.push(path.display().to_string());
                 }
                 _ => {}

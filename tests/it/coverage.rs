@@ -1,8 +1,8 @@
 //! Nothing is "covered", "ready" or "clean" beyond what the evidence shows: sparse feeds, dead exporters, forgotten nodes.
 
 use egress_atlas::model::Timestamp;
-use egress_atlas::simulate::{dns_message as dns, dnstap};
 
+use crate::recording::{self, Seen, Told, line};
 use crate::support::{Ran, folder, run};
 
 /// Midnight of 2 March 2026.
@@ -15,17 +15,8 @@ fn time(minute: i64) -> Timestamp {
 
 /// A connection to the outside that `node` saw; a new one each minute.
 fn flow(node: &str, minute: i64, address: &str) -> String {
-    serde_json::json!({"flow": {
-        "time": time(minute).to_string(), "verdict": "FORWARDED", "Type": "L3_L4", "node_name": node,
-        "IP": {"source": "10.0.1.5", "destination": address, "ipVersion": "IPv4"},
-        "l4": {"TCP": {"source_port": 20_000 + minute, "destination_port": 443, "flags": {"SYN": true}}},
-        "source": {"identity": 100, "namespace": "shop", "pod_name": "web-6c5f9d7b8c-x2x4z",
-            "labels": ["k8s:app=web"], "workloads": [{"name": "web", "kind": "Deployment"}]},
-        "destination": {"identity": 2, "labels": ["reserved:world"]},
-        "is_reply": false, "event_type": {"type": 4, "sub_type": 3}, "traffic_direction": "EGRESS",
-    }, "node_name": node, "time": time(minute).to_string()})
-    .to_string()
-        + "\n"
+    let source_port = u16::try_from(20_000 + minute).unwrap();
+    line(&Seen { time: time(minute), node, source_port, destination: address, ..Seen::default() })
 }
 
 fn flows(node: &str, minutes: impl IntoIterator<Item = i64>) -> String {
@@ -34,36 +25,15 @@ fn flows(node: &str, minutes: impl IntoIterator<Item = i64>) -> String {
 
 /// Answers to the pod: (minute, name, aliases, address).
 fn capture(answers: &[(i64, &str, &[&str], &str)]) -> Vec<u8> {
-    let resolver =
-        dnstap::Resolver { identity: "coredns".into(), version: "CoreDNS-1.14.7".into(), mapped_addresses: false };
-    let mut capture = Vec::new();
-    dnstap::start(&mut capture);
-    for (minute, name, aliases, address) in answers {
-        let question = dns::Question { id: 1, name, query_type: dns::QueryType::A };
-        let answer = dns::Answer {
-            rcode: 0,
-            aliases,
-            addresses: &[address.parse().unwrap()],
-            ttl: 60,
-            authoritative: false,
-            compressed: false,
-        };
-        let (mut message, mut payload) = (Vec::new(), Vec::new());
-        dns::response(&mut message, question, &answer);
-        let at = time(*minute);
-        let tap = dnstap::Tap {
-            client: "10.0.1.5".parse().unwrap(),
-            port: 40_000,
-            query_time: at,
-            response_time: Some(at),
-            message: &message,
-            extra: "",
-        };
-        resolver.write(&mut payload, &tap);
-        dnstap::frame(&mut capture, &payload);
-    }
-    dnstap::stop(&mut capture);
-    capture
+    let addresses: Vec<[&str; 1]> = answers.iter().map(|(.., address)| [*address]).collect();
+    let told = answers.iter().zip(&addresses).map(|((minute, name, aliases, _), addresses)| Told {
+        time: time(*minute),
+        name,
+        aliases,
+        addresses,
+        ..Told::default()
+    });
+    recording::capture(&told.collect::<Vec<_>>())
 }
 
 /// An answer each minute, so that only flows can fall short.

@@ -132,6 +132,7 @@ const HTTP: &str = fixture!("hubble-otel-2021-348-http-flows-first-60");
 const REDIRECTED: &str = fixture!("hubble-otel-2021-400-l7-redirected-flows-first-60");
 const TCP: &str = fixture!("hubble-otel-2021-400-tcp-flows-first-60");
 const UDP: &str = fixture!("hubble-otel-2021-400-udp-flows-first-60");
+const FRAGMENT: &str = fixture!("cilium-cfp-26438-policy-correlation-fragment");
 const SHAPES: &str = fixture!("handwritten-shapes");
 
 #[test]
@@ -144,6 +145,7 @@ fn every_record_of_every_fixture_is_accounted_for() {
         "used 0; excluded 1 agent event; excluded 1 debug event; excluded 4 flow without addresses (field mask); \
          excluded 2 lost events report",
     );
+    check(FRAGMENT, "used 0; excluded 1 JSON object of no known Hubble shape");
     check(ICMP, "used 0; excluded 18 cilium-health probe");
     check(DNS, "used 60");
     check(HTTP, "used 60");

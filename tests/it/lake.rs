@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use egress_atlas::simulate::{Scenario, Sink, demo, dnstap, generate};
+use egress_atlas::simulate::{Scenario, demo};
 use proptest::prelude::*;
 
+use crate::recording::generated;
 use crate::support::run;
 
 /// All documents below a folder, without what tells the inputs.
@@ -122,37 +123,11 @@ fn documents_from_the_store_are_those_from_the_files() {
     same(&folder.path().join("files"), &folder.path().join("twice"));
 }
 
-#[derive(Default)]
-struct Cluster {
-    flows: Vec<u8>,
-    frames: Vec<u8>,
-    kube: Vec<u8>,
-}
-
-impl Sink for Cluster {
-    fn flow_line(&mut self, _node: usize, line: &[u8]) {
-        self.flows.extend_from_slice(line);
-    }
-
-    fn dns_frame(&mut self, payload: &[u8]) {
-        dnstap::frame(&mut self.frames, payload);
-    }
-
-    fn truth(&mut self, _flow_id: &str, _name: Option<&str>) {}
-
-    fn kube(&mut self, json: &[u8]) {
-        self.kube.extend_from_slice(json);
-    }
-}
-
 /// A generated cluster's files: `flows.log`, `dns.fstrm`, `kube.json`.
 fn write_cluster(folder: &Path, scenario: &Scenario) {
-    let mut cluster = Cluster::default();
-    dnstap::start(&mut cluster.frames);
-    generate(scenario, &mut cluster);
-    dnstap::stop(&mut cluster.frames);
+    let cluster = generated(scenario);
     std::fs::write(folder.join("flows.log"), &cluster.flows).unwrap();
-    std::fs::write(folder.join("dns.fstrm"), &cluster.frames).unwrap();
+    std::fs::write(folder.join("dns.fstrm"), &cluster.dns).unwrap();
     std::fs::write(folder.join("kube.json"), &cluster.kube).unwrap();
 }
 

@@ -7,6 +7,8 @@ mod accuracy;
 mod admission;
 /// Antrea's text forms.
 mod antrea;
+/// Which name a connection gets, on awkward recordings.
+mod attribution;
 /// Lints of policies, each with a case that fires and one that does not.
 mod audit;
 /// Broken input: messages, statuses, what is kept.
@@ -25,6 +27,7 @@ mod collect;
 mod compliance;
 /// The account of records over every fixture.
 mod conservation;
+/// What is covered, and what only seems so.
 mod coverage;
 /// Decodes bytes of any format.
 mod decoding;
@@ -40,6 +43,8 @@ mod draft;
 mod drift;
 /// Hubble JSON.
 mod hubble;
+/// The same whatever the slicing, the order of files and the threads.
+mod independence;
 /// `investigate` on the demo.
 mod investigate;
 /// IPFIX messages.
@@ -58,6 +63,8 @@ mod plan;
 mod policy;
 /// The enforcement probe.
 mod probe;
+/// Recordings made for tests.
+mod recording;
 /// Traffic against policies: truth tables, a second evaluator, the command.
 mod replay;
 /// Documents and tables.

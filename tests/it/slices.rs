@@ -13,10 +13,11 @@ use egress_atlas::model::{
     AddressId, AnswerKind, AnswerRow, Batch, Certainty, ChainId, Endpoint, EndpointId, FlowRow, IdentityKind,
     Initiator, Loss, Protocol, QuestionRow, RecordId, SourceKind, TextId, Timestamp, Verdict,
 };
-use egress_atlas::simulate::{Scenario, dnstap, generate};
+use egress_atlas::simulate::Scenario;
 use proptest::prelude::*;
 
 use crate::lake::{demo_files, go, path, words};
+use crate::recording::{Generated, generated};
 use crate::support::{Ran, fixture, run};
 
 /// All files below a folder, byte for byte.
@@ -90,29 +91,6 @@ fn holds(folder: &Path, store: &str, name: &str, asked: &[String], more: &[Strin
     assert!(counts[0] > counts[2], "{name}: {counts:?}");
 }
 
-#[derive(Default)]
-struct Cluster {
-    flows: Vec<u8>,
-    frames: Vec<u8>,
-    kube: Vec<u8>,
-}
-
-impl egress_atlas::simulate::Sink for Cluster {
-    fn flow_line(&mut self, _: usize, line: &[u8]) {
-        self.flows.extend_from_slice(line);
-    }
-
-    fn dns_frame(&mut self, payload: &[u8]) {
-        dnstap::frame(&mut self.frames, payload);
-    }
-
-    fn truth(&mut self, _: &str, _: Option<&str>) {}
-
-    fn kube(&mut self, object: &[u8]) {
-        self.kube.extend_from_slice(object);
-    }
-}
-
 /// The demo as a store; the flags of its objects and settings.
 pub(crate) fn demo_store(folder: &Path) -> (String, Vec<String>, Vec<String>) {
     let at = |name: &str| path(folder, name);
@@ -146,11 +124,8 @@ fn the_demo_in_slices() {
 
 #[test]
 fn a_hard_cluster_in_slices() {
-    let mut cluster = Cluster::default();
-    dnstap::start(&mut cluster.frames);
-    generate(&Scenario { connections: 6_000, flows: u64::MAX, ..Scenario::hard(5) }, &mut cluster);
-    dnstap::stop(&mut cluster.frames);
-    let Cluster { flows, frames, kube } = &cluster;
+    let Generated { flows, dns: frames, kube } =
+        &generated(&Scenario { connections: 6_000, flows: u64::MAX, ..Scenario::hard(5) });
     let folder = crate::support::folder(&[("flows.log", flows), ("dns.fstrm", frames), ("kube.json", kube)]);
     let at = |name: &str| path(folder.path(), name);
     let import = run(&["import", "--store", &at("lake"), "--flows", &at("flows.log"), "--dns", &at("dns.fstrm")]);

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use egress_atlas::read::{Format, Framing, InputFile, open};
 use proptest::prelude::*;
 
+use crate::recording::{Told, capture};
 use crate::support::{Ran, fixture, folder, run};
 
 #[test]
@@ -172,54 +173,13 @@ fn calico_flows_are_named_by_its_dns_log_and_by_what_it_reports() {
     assert!(ran.out.contains("dnsLogsFileAggregationKind"), "{}", ran.out);
 }
 
-/// A dnstap capture with one answer per line of `client name address`, at this time.
-fn dnstap(answers: &[(&str, &str, &str)], seconds: u64) -> Vec<u8> {
-    use egress_atlas::read::dnstap::wire;
-    use prost::Message as _;
-    let mut capture = Vec::new();
-    let control = |kind: u32| {
-        let content = b"protobuf:dnstap.Dnstap";
-        let mut field = Vec::new();
-        field.extend(kind.to_be_bytes());
-        field.extend(1_u32.to_be_bytes());
-        field.extend(u32::try_from(content.len()).unwrap().to_be_bytes());
-        field.extend(content);
-        let mut frame = vec![0; 4];
-        frame.extend(u32::try_from(field.len()).unwrap().to_be_bytes());
-        frame.extend(field);
-        frame
-    };
-    capture.extend(control(2));
-    for (client, name, address) in answers {
-        let mut message = vec![0, 1, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
-        let mut question = Vec::new();
-        for label in name.split('.') {
-            question.push(u8::try_from(label.len()).unwrap());
-            question.extend(label.bytes());
-        }
-        question.extend([0, 0, 1, 0, 1]);
-        message.extend(&question);
-        message.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
-        message.extend(address.parse::<std::net::Ipv4Addr>().unwrap().octets());
-        let event = wire::Dnstap {
-            identity: Some(b"coredns-1".to_vec()),
-            r#type: wire::dnstap::Type::Message as i32,
-            message: Some(wire::Message {
-                r#type: wire::message::Type::ClientResponse as i32,
-                query_address: Some(client.parse::<std::net::Ipv4Addr>().unwrap().octets().to_vec()),
-                response_time_sec: Some(seconds),
-                response_time_nsec: Some(0),
-                response_message: Some(message),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        let bytes = event.encode_to_vec();
-        capture.extend(u32::try_from(bytes.len()).unwrap().to_be_bytes());
-        capture.extend(bytes);
-    }
-    capture.extend([0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 3]);
-    capture
+/// A dnstap capture of answers (client, name, address) at this time, in seconds since 1970.
+fn dnstap(answers: &[(&str, &str, &str)], seconds: i64) -> Vec<u8> {
+    let addresses: Vec<[&str; 1]> = answers.iter().map(|(.., address)| [*address]).collect();
+    let time = egress_atlas::model::Timestamp::from_nanos(seconds * 1_000_000_000);
+    let told = answers.iter().zip(&addresses);
+    let told = told.map(|((client, name, _), addresses)| Told { time, client, name, addresses, ..Told::default() });
+    capture(&told.collect::<Vec<_>>())
 }
 
 #[test]

@@ -14,6 +14,7 @@ use egress_atlas::model::{
 use proptest::prelude::*;
 
 use crate::lake::{demo_files, go, path, same, words};
+use crate::recording::{Told, at, capture};
 use crate::support::{Ran, fixture, folder, run};
 
 /// One line of Calico's DNS log for a client whose address is kept or left out.
@@ -426,39 +427,21 @@ fn files_with_and_without_counts_become_one() {
 
 /// A capture of one pod that asks 200 long names below one domain, which have no addresses.
 fn tunnel() -> Vec<u8> {
-    use egress_atlas::simulate::{dns_message as dns, dnstap};
-    let resolver =
-        dnstap::Resolver { identity: "coredns".into(), version: "CoreDNS-1.14.7".into(), mapped_addresses: false };
-    let mut capture = Vec::new();
-    dnstap::start(&mut capture);
     let mut state = 1_u64;
-    for number in 0..200_u16 {
-        let label: String = (0..52)
-            .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::try_from(state >> 59).unwrap()])
-            })
-            .collect();
-        let name = format!("{label}.t.carrier.example.net");
-        let question = dns::Question { id: number, name: &name, query_type: dns::QueryType::A };
-        let nothing =
-            dns::Answer { rcode: 0, aliases: &[], addresses: &[], ttl: 0, authoritative: false, compressed: false };
-        let (mut message, mut payload) = (Vec::new(), Vec::new());
-        dns::response(&mut message, question, &nothing);
-        let at = Timestamp::parse(b"2026-03-02T10:00:00Z").unwrap().plus_nanos(i64::from(number) * 1_000_000_000);
-        let tap = dnstap::Tap {
-            client: "10.0.1.5".parse().unwrap(),
-            port: 40_000,
-            query_time: at,
-            response_time: Some(at),
-            message: &message,
-            extra: "",
-        };
-        resolver.write(&mut payload, &tap);
-        dnstap::frame(&mut capture, &payload);
-    }
-    dnstap::stop(&mut capture);
-    capture
+    let mut letter = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::try_from(state >> 59).unwrap()])
+    };
+    let names: Vec<String> =
+        (0..200).map(|_| format!("{}.t.carrier.example.net", (0..52).map(|_| letter()).collect::<String>())).collect();
+    let told = (0_i32..).zip(&names).map(|(second, name)| Told {
+        time: at(second.into()),
+        name,
+        addresses: &[],
+        ttl: 0,
+        ..Told::default()
+    });
+    capture(&told.collect::<Vec<_>>())
 }
 
 #[test]

@@ -3,11 +3,12 @@
 //! In: addresses and ranges. Out: blocks whose holes lie strictly inside them and are of the same family.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::model::Block;
+use crate::model::is_local;
 
 /// A range without holes.
 pub(super) fn whole(range: IpNet) -> Block {
@@ -97,26 +98,7 @@ fn subtract(range: IpNet, hole: IpNet) -> Vec<IpNet> {
 /// Whether an address is a public one, as far as `excluded` and the well-known ranges tell.
 pub(super) fn is_public(address: IpAddr, excluded: &[IpNet]) -> bool {
     let address = address.to_canonical();
-    let local = match address {
-        IpAddr::V4(v4) => {
-            v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4 == Ipv4Addr::UNSPECIFIED || is_shared(v4)
-        }
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified(),
-    };
-    !local && !excluded.iter().any(|net| net.contains(&address))
-}
-
-/// Behind carriers' NAT, and inside clouds: `100.64.0.0/10` (RFC 6598).
-fn is_shared(address: Ipv4Addr) -> bool {
-    matches!(address.octets(), [100, 64..=127, ..])
-}
-
-/// Whether an address is link-local: node-local DNS caches and cloud metadata live there.
-pub(super) fn is_link_local(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    }
+    !is_local(address) && !excluded.iter().any(|net| net.contains(&address))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::model::{Block, PendingKind, Ports, RulePeer};
 use super::plan::{DraftInput, Seed};
 use super::subjects::Templates;
 use crate::kube::{Inventory, Service};
-use crate::model::{Protocol, Workload};
+use crate::model::{Protocol, Workload, is_link_local};
 use crate::summary::Peer;
 
 /// Namespaces in which distributions run the cluster's DNS.
@@ -151,7 +151,7 @@ pub(super) fn link_local_dns(edge: &SeenEdge) -> Option<Seed> {
     if edge.port != 53 || !matches!(edge.protocol, Protocol::UDP | Protocol::TCP) {
         return None;
     }
-    let local: Vec<IpAddr> = edge.addresses.keys().copied().filter(|address| blocks::is_link_local(*address)).collect();
+    let local: Vec<IpAddr> = edge.addresses.keys().copied().filter(|address| is_link_local(*address)).collect();
     if local.is_empty() || local.len() != edge.addresses.len() {
         return None;
     }

@@ -8,9 +8,8 @@ use super::cover::blocks;
 use super::facts::LintCluster;
 use super::finding::BLOCK_ON_PODS;
 use super::ground::Ground;
-use crate::model::Severity;
+use crate::model::{Severity, is_special};
 use crate::policy::{Action, Block, Match};
-use crate::summary::is_special;
 
 pub(super) fn check(ground: &mut Ground<'_>) {
     let clusters = ground.clusters;

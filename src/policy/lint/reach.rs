@@ -8,7 +8,7 @@ use super::finding::{
     WHOLE_INTERNET, WIDE_RANGE, WORLD,
 };
 use super::ground::Ground;
-use crate::model::Severity;
+use crate::model::{Severity, is_private};
 use crate::policy::{
     Action, Block, Dialect, Direction, Entity, Peer, Policy, PortMatch, PortSpec, Rule, RuleId, Selector,
 };
@@ -169,7 +169,11 @@ fn ranges(ground: &mut Ground<'_>, id: RuleId, rule: &Rule, peers: &[Peer]) {
                 joined.iter().filter(|net| net.addr().is_ipv4() == is_v4 && net.prefix_len() < limit).collect();
             wide.sort_unstable();
             for net in wide {
-                let severity = if is_private(net) { Severity::Low } else { Severity::Medium };
+                let severity = if is_private(net.network()) && is_private(net.broadcast()) {
+                    Severity::Low
+                } else {
+                    Severity::Medium
+                };
                 ground.rule(
                     &WIDE_RANGE,
                     severity,
@@ -198,14 +202,6 @@ fn whole_internet(ground: &mut Ground<'_>, id: RuleId, everything: &str, free: b
         ),
     };
     ground.rule(rule, severity, id, message, fix);
-}
-
-/// RFC 1918, RFC 6598, RFC 4193.
-fn is_private(net: &IpNet) -> bool {
-    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"]
-        .iter()
-        .filter_map(|text| text.parse::<IpNet>().ok())
-        .any(|private| private.contains(net))
 }
 
 fn pods(ground: &mut Ground<'_>, id: RuleId, policy: &Policy, rule: &Rule, peers: &[Peer]) {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{Category, Severity};
+use crate::model::{Category, Direction, Severity};
 
 /// Version of the form.
 pub const DRIFT_SCHEMA: &str = "egress-atlas-drift/1";
@@ -29,26 +29,6 @@ impl ChangeKind {
             Self::Changed => "changed",
             Self::Gone => "gone",
             Self::Silent => "silent",
-        }
-    }
-}
-
-/// Which way the namespace sees the traffic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Direction {
-    /// Its workloads connect.
-    Egress,
-    /// Its workloads are connected to.
-    Ingress,
-}
-
-impl Direction {
-    /// The word in every output.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Egress => "egress",
-            Self::Ingress => "ingress",
         }
     }
 }

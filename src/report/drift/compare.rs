@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::json::{AtlasDocument, ClusterDocument, NamespaceDocument};
 use super::super::wording::{sentence_list, size};
-use super::change::{Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Direction, Drift};
+use super::change::{Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Drift};
 use super::destination::{Destination, Form, Key, destinations, workload};
 use super::reach::{Reach, differences};
+use crate::model::Direction;
 
 /// Compares current traffic with an approved baseline.
 pub fn drift(baseline: &AtlasDocument, current: &AtlasDocument) -> Drift {

@@ -10,6 +10,6 @@ mod destination;
 mod reach;
 mod text;
 
-pub use change::{Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Direction, Drift};
+pub use change::{Change, ChangeKind, CoverageChange, DRIFT_SCHEMA, Drift};
 pub use compare::drift;
 pub use text::{drift_csv, drift_json, drift_markdown, drift_text};

@@ -6,7 +6,8 @@ use super::super::escape::{code, csv_text, identifier, prose};
 use super::super::readiness::hanging;
 use super::super::table::Table;
 use super::super::wording::{count, counted, list, size};
-use super::change::{Change, ChangeKind, Direction, Drift};
+use super::change::{Change, ChangeKind, Drift};
+use crate::model::Direction;
 
 /// Silent destinations of one namespace and one reason that a terminal lists one by one.
 const LISTED_SILENT_MAX: u64 = 5;

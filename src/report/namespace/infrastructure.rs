@@ -7,7 +7,7 @@ use super::super::document::Document;
 use super::super::peer;
 use super::super::row::Row;
 use super::super::wording::{connections, list};
-use crate::model::Protocol;
+use crate::model::{Protocol, is_link_local};
 use crate::summary::Peer;
 
 /// Ports of DNS: plain, over TLS (RFC 7858), multicast and `OpenShift`'s pods.
@@ -44,10 +44,7 @@ fn is_dns(row: &Row<'_>) -> bool {
 
 fn is_metadata(row: &Row<'_>) -> bool {
     let flagged = row.findings().into_iter().chain(row.exempted()).any(|finding| finding.class == METADATA_CLASS);
-    let link_local = match row.peer {
-        Peer::Address(IpAddr::V4(address)) => address.is_link_local(),
-        _ => false,
-    };
+    let link_local = matches!(row.peer, Peer::Address(address @ IpAddr::V4(_)) if is_link_local(*address));
     flagged || (link_local && !is_dns(row) && row.port != 123)
 }
 
@@ -66,11 +63,4 @@ fn describe(row: &Row<'_>) -> String {
         peer => format!("{} on ", peer::markdown(peer)),
     };
     format!("{place}{}{note} ({} connections)", row.port(), connections(&row.seen))
-}
-
-const fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
-    }
 }

@@ -20,10 +20,10 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
     gaps(document, coverage);
     losses(document, coverage);
     for note in digest.clock_notes {
-        document.bullet(&format!("Clocks: {}", prose(note)));
+        document.bullet(&format!("Clocks: {}.", prose(note)));
     }
     if digest.clock_notes.is_empty() {
-        document.bullet("Clocks: not compared; a difference of more than a few seconds between nodes costs names.");
+        document.bullet("Clocks: the traffic does not tell whether those of flows and DNS answers agree.");
     }
     direction(document, digest);
 }

@@ -13,6 +13,9 @@ use crate::simulate::scene::{Node, Pod, Scene};
 /// The cluster's name.
 pub(super) const CLUSTER: &str = "made-up";
 
+/// Where the forwarder asks from: neither a pod's address nor a node's.
+pub(super) const FORWARDER: Ipv4Addr = Ipv4Addr::new(172, 18, 250, 53);
+
 /// A name of the outside world.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
@@ -47,6 +50,7 @@ pub(super) struct Workload {
     pub(super) is_encrypted: bool,
     pub(super) is_searching: bool,
     pub(super) is_governed: bool,
+    pub(super) is_forwarded: bool,
     pub(super) service: Ipv4Addr,
 }
 
@@ -77,6 +81,8 @@ pub(super) struct Population {
     pub(super) replicas: Vec<Replica>,
     /// Whether a node has its own DNS cache, and what it holds.
     pub(super) node_caches: Vec<Option<BTreeMap<usize, Remembered>>>,
+    /// What the forwarder's cache holds.
+    pub(super) forwarder_cache: BTreeMap<usize, Remembered>,
     /// Index of the resolver's pod.
     pub(super) resolver: usize,
     used: Vec<u16>,
@@ -105,6 +111,7 @@ impl Population {
             workloads: Vec::new(),
             replicas: Vec::new(),
             node_caches,
+            forwarder_cache: BTreeMap::new(),
             resolver: 0,
             used: vec![0; node_count],
             free: vec![Vec::new(); node_count],
@@ -146,6 +153,8 @@ impl Population {
                     is_encrypted: random.chance(scenario.encrypted_dns),
                     is_searching: random.chance(scenario.search),
                     is_governed: random.chance(scenario.governed),
+                    // Without forwarders nothing is drawn, so that all else stays as it is.
+                    is_forwarded: scenario.forwarders > 0.0 && random.chance(scenario.forwarders),
                     service: Ipv4Addr::new(10, 96, service[0], service[1]),
                 });
                 let workload = self.workloads.len() - 1;

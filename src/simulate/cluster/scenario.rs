@@ -1,6 +1,6 @@
 //! The knobs of a random cluster.
 //!
-//! Plain values and three presets; [`super::generate`] turns them into traffic. Shares and chances are 0 to 1,
+//! Plain values and presets; [`super::generate`] turns them into traffic. Shares and chances are 0 to 1,
 //! durations nanoseconds.
 
 use crate::simulate::connection::SECOND;
@@ -50,6 +50,8 @@ pub struct Scenario {
     pub chasing: f64,
     /// Share of nodes with a node-local cache: the DNS client is the node.
     pub node_caches: f64,
+    /// Share of workloads behind a forwarder with a cache of its own: its one address asks for all of them.
+    pub forwarders: f64,
     /// Share of workloads that never ask twice.
     pub eternal_caches: f64,
     /// Chance that an ordinary client uses an answer again while it is valid.
@@ -115,6 +117,7 @@ impl Scenario {
             last_address: 0.02,
             chasing: 0.05,
             node_caches: 0.0,
+            forwarders: 0.0,
             eternal_caches: 0.05,
             reuse: 0.35,
             churn: 0.0,
@@ -186,6 +189,7 @@ impl Scenario {
             last_address: 0.05,
             chasing: 0.3,
             node_caches: 0.2,
+            forwarders: 0.1,
             eternal_caches: 0.15,
             reuse: 0.7,
             churn: 0.005,
@@ -202,5 +206,10 @@ impl Scenario {
             replies: 0.9,
             ..Self::bench(seed)
         }
+    }
+
+    /// The same, with the resolver's clock three quarters of a minute ahead.
+    pub fn skewed(seed: u64) -> Self {
+        Self { resolver_skew: 45 * SECOND, ..Self::hard(seed) }
     }
 }

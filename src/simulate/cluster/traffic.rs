@@ -3,16 +3,17 @@
 //! In: a scenario. Out: calls of the sink. Memory follows what is under way, never what was written.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::population::{Choice, Population, Remembered, namespace_name};
+use super::population::{Choice, FORWARDER, Population, Remembered, namespace_name};
 use super::scenario::Scenario;
 use super::{Sink, inventory};
+use crate::model::Direction;
 use crate::simulate::connection::{self, Course, Fate, SECOND};
 use crate::simulate::dns_message::QueryType;
 use crate::simulate::dnstap::Resolver;
-use crate::simulate::hubble::{Direction, HubbleWriter, Reason};
+use crate::simulate::hubble::{HubbleWriter, Reason};
 use crate::simulate::literal;
 use crate::simulate::lookup::{self, Answered, Lookup};
 use crate::simulate::random::Random;
@@ -286,8 +287,13 @@ impl<S: Sink> Life<'_, S> {
         let site = self.population.sites.get(index)?.clone();
         let holder = self.population.replicas.get(replica)?;
         let workload = self.population.workloads.get(holder.workload)?;
-        let (is_eternal, is_encrypted, is_searching, is_chasing) =
-            (workload.is_eternal, workload.is_encrypted, workload.is_searching, workload.is_chasing);
+        let (is_eternal, is_encrypted, is_searching, is_chasing, is_forwarded) = (
+            workload.is_eternal,
+            workload.is_encrypted,
+            workload.is_searching,
+            workload.is_chasing,
+            workload.is_forwarded,
+        );
         let namespace = namespace_name(workload.namespace);
         let pod = self.population.scene.pods.get(holder.pod)?;
         let (node, mut client) = (pod.node, IpAddr::V4(pod.v4));
@@ -296,10 +302,10 @@ impl<S: Sink> Life<'_, S> {
         {
             return Some((now, known.addresses.clone()));
         }
-        let has_node_cache = self.population.node_caches.get(node).is_some_and(Option::is_some);
-        if has_node_cache && !is_encrypted {
-            client = IpAddr::V4(self.population.scene.nodes.get(node)?.address);
-            if let Some(known) = self.population.node_caches.get(node)?.as_ref()?.get(&index)
+        let has_node_cache = !is_forwarded && self.population.node_caches.get(node).is_some_and(Option::is_some);
+        if !is_encrypted && let Some((address, cache)) = self.between(node, is_forwarded) {
+            client = address;
+            if let Some(known) = cache.get(&index)
                 && known.expires > now
             {
                 return Some((now + 100_000, known.addresses.clone()));
@@ -337,11 +343,23 @@ impl<S: Sink> Life<'_, S> {
             }
         }
         let remembered = Remembered { addresses: addresses.clone(), expires: now + i64::from(site.ttl) * SECOND };
+        if is_forwarded {
+            self.population.forwarder_cache.insert(index, remembered.clone());
+        }
         if has_node_cache && let Some(Some(cache)) = self.population.node_caches.get_mut(node) {
             cache.insert(index, remembered.clone());
         }
         self.population.replicas.get_mut(replica)?.cache.insert(index, remembered);
         Some((ready, addresses))
+    }
+
+    /// The cache that asks in a pod's stead, and from where.
+    fn between(&self, node: usize, is_forwarded: bool) -> Option<(IpAddr, &BTreeMap<usize, Remembered>)> {
+        if is_forwarded {
+            return Some((IpAddr::V4(FORWARDER), &self.population.forwarder_cache));
+        }
+        let cache = self.population.node_caches.get(node)?.as_ref()?;
+        Some((IpAddr::V4(self.population.scene.nodes.get(node)?.address), cache))
     }
 
     /// At most four addresses per family, rotated or not.

@@ -3,7 +3,6 @@
 //! Tables only; [`super::stage`] plays them.
 
 use crate::simulate::connection::Fate;
-use crate::simulate::hubble::Direction;
 
 /// Where a habit leads.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +112,7 @@ impl Habit {
     }
 }
 
+use crate::model::Direction;
 use Asking::{Autopath, Once, Plain, Search};
 use Target::{Address, Name, Service};
 

@@ -6,11 +6,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::cast::{CLUSTER, NODE, WORKLOADS, WorkloadCast, addresses};
 use super::script::{Allowed, HABITS, Habit, RECORDED, RUNS, Run, Target, governs};
-use crate::model::Timestamp;
+use crate::model::{Direction, Timestamp};
 use crate::simulate::connection::{self, Course, Fate, SECOND};
 use crate::simulate::dns_message::QueryType;
 use crate::simulate::dnstap::Resolver;
-use crate::simulate::hubble::Direction;
 use crate::simulate::identity::{self, PodFacts, PodObject};
 use crate::simulate::lookup::{self, Lookup};
 use crate::simulate::random::{Random, mixed};

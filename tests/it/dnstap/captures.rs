@@ -73,6 +73,17 @@ fn every_frame_of_a_capture_is_accounted_for() {
 }
 
 #[test]
+fn a_storm_of_forwarded_questions_hides_no_answer() {
+    let path = crate::support::fixture("dnstap/coredns-1.11.3-k8s-untrimmed-forward-storm.fstrm.zst");
+    let out = tempfile::tempdir().unwrap();
+    let table = out.path().join("o.csv").display().to_string();
+    let ran = crate::support::run(&["attribute", "--dns", &path, "--out", &table, "--verbose"]);
+    for told in ["33452 read = 44 used + 0 rejected + 33408 excluded", "33278 × dnstap FORWARDER_QUERY"] {
+        assert!(ran.err.contains(told), "no `{told}`: {}", ran.err);
+    }
+}
+
+#[test]
 fn both_sides_of_a_session_and_what_is_no_capture_say_what_they_are() {
     check(
         "coredns-1.11.3-wire-client-to-collector.bin",

@@ -130,6 +130,11 @@ fn service_bindings_and_services() {
         "rejected 1 broken DNS record, first at byte 42",
     );
     check(&response(A, &[binding(hints)], &[]), "excluded 1 DNS answer without an address");
+    check(
+        &response(HTTPS, &[binding(b"\0\x01\0\0\x01\0\x03\x02h2")], &[address(1)]),
+        "www.example.com 192.0.2.1 Additional ttl 60 0/1 [] resolver",
+    );
+    check(&response(HTTPS, &[], &[address(1)]), "excluded 1 DNS answer without an address");
     let service = record(ASKED, SRV, 20, &[&[0, 0, 0, 1, 0, 80], &*name("a.example")].concat());
     check(
         &response(SRV, std::slice::from_ref(&service), &[address(1)]),

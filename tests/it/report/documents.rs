@@ -36,7 +36,7 @@ Asked window: from 2026-11-14 00:00:00 until 2026-11-21 00:00:00, 7 d. The sourc
 
 - **Gap:** DNS of `coredns-6f6b679f8f-4xk2p`, 2026-11-16 10:00:00 to 2026-11-16 10:42:00 (42 min).
 - **Lost:** 120 events at `frame stream` of DNS `coredns-6f6b679f8f-4xk2p`, as reported by the source.
-- Clocks: not compared; a difference of more than a few seconds between nodes costs names.
+- Clocks: the traffic does not tell whether those of flows and DNS answers agree.
 - Direction: for 31 of 106,094 connections the side that opened it was guessed from the ports.
 - DNS: 20,400 answers, of which 51 (0.3 %) went to nodes: a node-local cache or host network hides the pod.
 
@@ -358,7 +358,7 @@ No window was asked for, and no record carries a time.
 
 - Gaps: cannot be told.
 - Losses: no source reported any.
-- Clocks: not compared; a difference of more than a few seconds between nodes costs names.
+- Clocks: the traffic does not tell whether those of flows and DNS answers agree.
 - DNS: no answer to a client of this namespace was recorded.
 
 ## Which names are guesses
