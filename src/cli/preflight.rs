@@ -1,14 +1,17 @@
 //! `preflight`: can these inputs carry the job, and what do they cover?
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::Context;
+use super::format::Format;
 use super::traffic::{Traffic, TrafficArgs, say_account};
+use super::write::write_csv;
 use crate::attribute::{Evidence, attribute};
 use crate::error::ExitStatus;
 use crate::model::SourceKind;
 use crate::report::{
-    COVERAGE_OF_FLOWS, Check, Outcome, Readiness, collected, readiness, readiness_json, readiness_text,
+    COVERAGE_OF_FLOWS, Check, Outcome, Readiness, collected, readiness, readiness_columns, readiness_json,
+    readiness_markdown, readiness_text,
 };
 use crate::summary::{Atlas, Builder, build};
 
@@ -22,13 +25,7 @@ pub(super) struct PreflightArgs {
     traffic: TrafficArgs,
     /// How to print.
     #[arg(long, value_enum, default_value = "table")]
-    format: TextFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum TextFormat {
-    Table,
-    Json,
+    format: Format,
 }
 
 pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
@@ -38,11 +35,12 @@ pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Re
     if let Some(stored) = &traffic.stored {
         found.collected = collected(&stored.ledger);
     }
-    let text = match args.format {
-        TextFormat::Table => readiness_text(&found, context.width, context.paint),
-        TextFormat::Json => readiness_json(&found)?,
-    };
-    write!(context.out, "{text}")?;
+    match args.format {
+        Format::Table => write!(context.out, "{}", readiness_text(&found, context.width, context.paint))?,
+        Format::Json => write!(context.out, "{}", readiness_json(&found)?)?,
+        Format::Csv => write_csv(context.out, &readiness_columns(&found))?,
+        Format::Markdown => write!(context.out, "{}", readiness_markdown(&found))?,
+    }
     say_account(&traffic, context);
     Ok(status(&found))
 }

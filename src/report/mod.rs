@@ -71,8 +71,8 @@ pub use plan::{
     runbook_markdown,
 };
 pub use readiness::{
-    COVERAGE_OF_FLOWS, Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json,
-    readiness_text,
+    COVERAGE_OF_FLOWS, Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_columns,
+    readiness_json, readiness_markdown, readiness_text,
 };
 pub use replay::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
 pub use review_list::{

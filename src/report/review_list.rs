@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::escape::{code, identifier, prose};
 use super::json::{AtlasDocument, EdgeDocument, PeerDocument};
 use super::paint::Paint;
+use super::readiness::hanging;
 use super::table::Table;
 use super::tables::{Column, Columns};
 use super::wording::{counted, list, size};
@@ -274,7 +275,7 @@ pub fn review_list_text(found: &ReviewList, width: u16, paint: Paint) -> String 
             _ => cell.to_owned(),
         }
     });
-    format!("{text}\n{}\n", totals(found))
+    format!("{text}\n{}", hanging("", &totals(found), usize::from(width)))
 }
 
 /// How many there are of each state, in a sentence.

@@ -215,7 +215,7 @@ fn an_unknown_port_rules_no_row_out() {
 #[test]
 fn ports_and_protocols_bind_rows() {
     assert_eq!(flags("dns.google 443", NONE), "encrypted_dns medium");
-    assert_eq!(flags("8.8.8.8 53/udp", NONE), "encrypted_dns medium");
+    assert_eq!(flags("8.8.8.8 853/tcp", NONE), "encrypted_dns medium");
     assert_eq!(flags("8.8.8.8 80", NONE), "");
     assert_eq!(category("pool.ntp.org 123/udp", NONE), "infra by pool.ntp.org");
     assert_eq!(category("pool.ntp.org 123", NONE), "nothing");

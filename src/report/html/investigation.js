@@ -125,7 +125,8 @@ const connections = () => dataTable({ caption: "Connections", noun: "connection"
 const findings = new Map();
 for (const row of data.pairs) for (const finding of row.edge.judgement ? row.edge.judgement.findings : []) findings.set(finding.rule + "\n" + finding.matched + "\n" + finding.severity, finding);
 const denied = totals.verdicts.denied || 0, found = totals.connections > 0;
-const answer = found ? null : data.covered ? h("p", { class: "notice good" }, "Nothing in covered time: no connection from or to it, and the evidence covers what was asked.")
+const answer = found ? null : data.covered && !data.silence_proves ? h("p", { class: "notice" }, "Nothing was seen, and that is not proof: there are gaps or losses in which it may have happened.")
+  : data.covered ? h("p", { class: "notice good" }, "Nothing in covered time: no connection from or to it, and the evidence covers what was asked.")
   : h("p", { class: "notice" }, "Nothing was seen, and that proves nothing: the evidence does not cover what was asked.");
 root.append(
   h("header", { class: "top" }, h("h1", {}, code(target.text)), h("p", { class: "sub" }, `Investigation of ${/^[aeiou]/.test(target.kind) ? "an" : "a"} ${target.kind}${target.cluster ? " in cluster " + safe(target.cluster) : ""} · ${when(from)} to ${when(until)} UTC`), h("span", { class: "grow" }), themeButton()),
