@@ -9,9 +9,7 @@ use super::Context;
 use super::baseline::{baseline_of_traffic, read_baseline};
 use super::traffic::TrafficArgs;
 use crate::error::ExitStatus;
-use crate::report::{
-    AtlasDocument, ChangeKind, Drift, drift, drift_csv, drift_json, drift_markdown, drift_text,
-};
+use crate::report::{AtlasDocument, ChangeKind, Drift, drift, drift_csv, drift_json, drift_markdown, drift_text};
 use crate::task::unproven;
 
 /// Arguments of `drift`.

@@ -95,7 +95,10 @@ pub(super) fn run(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<
         judged,
         contacts: contacts(&baseline, &settings)?,
         drafts: &drafts,
-        baseline_path: &args.baseline.as_ref().map_or_else(|| "discovery".to_owned(), |path| path.display().to_string()),
+        baseline_path: &args
+            .baseline
+            .as_ref()
+            .map_or_else(|| "discovery".to_owned(), |path| path.display().to_string()),
         hours: args.hours,
         wave: usize::from(args.wave),
     });

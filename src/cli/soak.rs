@@ -17,8 +17,8 @@ use crate::model::{Activity, SourceKind, Timestamp, parse_duration_nanos};
 use crate::policy::{ProbeResult, probe_results};
 use crate::read::{InputSpec, open_bytes};
 use crate::replay::{
-    EARLIER_DAYS_MAX, EarlierDay, Evaluator, Feed, Outcome, Phases, ReplayFold, Resolver, Scheduled, Soak, SoakInput, Span,
-    soak,
+    EARLIER_DAYS_MAX, EarlierDay, Evaluator, Feed, Outcome, Phases, ReplayFold, Resolver, Scheduled, Soak, SoakInput,
+    Span, soak,
 };
 use crate::report::{soak_csv, soak_json, soak_markdown, soak_text};
 use crate::summary::Nodes;
@@ -166,14 +166,8 @@ pub(super) fn run(args: &SoakArgs, context: &mut Context<'_>) -> anyhow::Result<
     let probes = probes(&args.probe, feeds.len())?;
     let (of_soak, others): (Vec<ProbeResult>, Vec<ProbeResult>) =
         probes.into_iter().partition(|probe| (asked.from..=asked.until).contains(&probe.finished));
-    let input = SoakInput {
-        asked,
-        phases: &phases,
-        feeds: &feeds,
-        baseline: &days,
-        schedules: &schedules,
-        probes: &of_soak,
-    };
+    let input =
+        SoakInput { asked, phases: &phases, feeds: &feeds, baseline: &days, schedules: &schedules, probes: &of_soak };
     let mut found = soak(&input, &set, |cluster| evaluators.get(cluster));
     found.caveats = super::replay::caveats(&set, &evaluators);
     if found.namespaces.iter().all(|namespace| namespace.compared_with.is_empty()) {
@@ -305,13 +299,12 @@ fn schedules(
 fn unused_probes(of_soak: &[ProbeResult], others: &[ProbeResult], found: &Soak) -> Vec<String> {
     let name = |probe: &ProbeResult| format!("the probe {}/{}", probe.namespace, probe.pod);
     let governed = |probe: &&ProbeResult| found.namespaces.iter().any(|one| one.probes.contains(probe));
-    let late = others
-        .iter()
-        .map(|probe| format!("{} ended at {}, outside of the soak, and proves nothing here", name(probe), probe.finished.to_second()));
-    let elsewhere = of_soak
-        .iter()
-        .filter(|probe| !governed(probe))
-        .map(|probe| format!("{} ran in a namespace that is not under these policies, and proves nothing here", name(probe)));
+    let late = others.iter().map(|probe| {
+        format!("{} ended at {}, outside of the soak, and proves nothing here", name(probe), probe.finished.to_second())
+    });
+    let elsewhere = of_soak.iter().filter(|probe| !governed(probe)).map(|probe| {
+        format!("{} ran in a namespace that is not under these policies, and proves nothing here", name(probe))
+    });
     late.chain(elsewhere).collect()
 }
 

@@ -135,19 +135,8 @@ pub const SUMMARY: [&str; 11] = [
 ];
 
 /// Columns of `preflight`, in order: one row for each input, check, source and way into the store, as `kind` says.
-pub const PREFLIGHT: [&str; 11] = [
-    "kind",
-    "cluster",
-    "name",
-    "outcome",
-    "detail",
-    "records",
-    "first",
-    "last",
-    "covered_percent",
-    "gaps",
-    "lost",
-];
+pub const PREFLIGHT: [&str; 11] =
+    ["kind", "cluster", "name", "outcome", "detail", "records", "first", "last", "covered_percent", "gaps", "lost"];
 
 /// Columns of `audit`, in order: one row for each finding.
 pub const AUDIT: [&str; 10] =

@@ -40,9 +40,11 @@ pub fn events(view: &AtlasView<'_>, form: EventForm) -> Result<String, serde_jso
 /// What is not known is left out: neither schema has a null. Our values are three levels deep, and none of them comes from outside.
 fn without_nulls(value: Value) -> Value {
     match value {
-        Value::Object(fields) => {
-            fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name, without_nulls(value))).collect()
-        }
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name, without_nulls(value)))
+            .collect(),
         Value::Array(values) => values.into_iter().map(without_nulls).collect(),
         other => other,
     }

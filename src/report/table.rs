@@ -91,7 +91,8 @@ impl Table {
             let parts = lines.map(|part| cells.iter().map(move |lines| lines.get(part).map_or("", String::as_str)));
             parts.map(|texts| line(row, self.padded(texts, &widths))).collect()
         };
-        let folds = |(column, width): (usize, &usize)| self.is_blurred(column, *width) || self.is_maimed(column, *width);
+        let folds =
+            |(column, width): (usize, &usize)| self.is_blurred(column, *width) || self.is_maimed(column, *width);
         let folded: Vec<bool> = widths.iter().enumerate().map(folds).collect();
         let header = self.header.iter().zip(&widths).map(|(name, width)| fold(name, *width)).collect();
         let mut blocks = vec![block(None, header)];

@@ -118,7 +118,9 @@ fn a_control_is_met_only_when_everything_is_shown() {
     probed["namespaces"][0]["probes"][0]["answer"] = "reachable".into();
     check(&[probed.clone(), replay(&of)], [NotMet, Met, Met, NotMet], "reached its canary");
     // A probe that could not tell is no probe, and neither is one with an answer that nobody knows.
-    for (answer, sentence) in [("cannot-tell", "it could not tell"), ("", "a denial on egress"), ("Blocked", "a denial on egress")] {
+    for (answer, sentence) in
+        [("cannot-tell", "it could not tell"), ("", "a denial on egress"), ("Blocked", "a denial on egress")]
+    {
         probed["namespaces"][0]["probes"][0]["answer"] = answer.into();
         check(&[probed.clone(), replay(&of)], [NotProven, Met, Met, NotProven], sentence);
     }
@@ -205,9 +207,21 @@ fn another_kind_of_policy_counts_once_it_is_shown_to_isolate() {
     check(&both, true, Met, "CiliumNetworkPolicy stands in for Kubernetes");
     check(&both, false, NotProven, "a soak of this namespace: nothing shows that egress is enforced");
     check(egress, true, NotProven, "no policy closes ingress of every pod");
-    let of_cluster = both.replace("kind: CiliumNetworkPolicy", "kind: CiliumClusterwideNetworkPolicy").replace(", namespace: shop", "");
-    check(&format!("{of_cluster}---{}", egress.replace("default-deny-egress", "more")), true, Met, "stands in for Kubernetes");
-    check(&both.replace("endpointSelector: {}", "endpointSelector: {matchLabels: {app: cart}}"), true, NotProven, "no policy closes egress");
+    let of_cluster = both
+        .replace("kind: CiliumNetworkPolicy", "kind: CiliumClusterwideNetworkPolicy")
+        .replace(", namespace: shop", "");
+    check(
+        &format!("{of_cluster}---{}", egress.replace("default-deny-egress", "more")),
+        true,
+        Met,
+        "stands in for Kubernetes",
+    );
+    check(
+        &both.replace("endpointSelector: {}", "endpointSelector: {matchLabels: {app: cart}}"),
+        true,
+        NotProven,
+        "no policy closes egress",
+    );
 }
 
 #[test]

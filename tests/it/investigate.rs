@@ -185,7 +185,12 @@ fn nothing_found_is_proven_or_not() {
     assert!(found.out.contains("is NOT covered") && found.out.contains('×'), "{}", found.out);
     let elsewhere = demo.investigate(&["webhook.site", "--in-cluster", "prod-xx"]);
     assert_eq!(elsewhere.status, 3, "{}", elsewhere.out);
-    for (target, reason) in [("a b", "neither a name nor an address"), ("10.0.0.1/8", "host bits are set"), ("300.1.1.1", "looks like an address and is none"), ("10.0.0.0/33", "no address range")] {
+    for (target, reason) in [
+        ("a b", "neither a name nor an address"),
+        ("10.0.0.1/8", "host bits are set"),
+        ("300.1.1.1", "looks like an address and is none"),
+        ("10.0.0.0/33", "no address range"),
+    ] {
         let ran = demo.investigate(&[target]);
         assert_eq!(ran.status, 2);
         assert!(ran.err.contains(reason), "{}", ran.err);
@@ -382,10 +387,13 @@ fn connections_without_addresses_are_rows_of_their_own() {
         .to_string()
             + "\n"
     };
-    let lines = [record("web-7d9c5b6f5-*", 1, 100), record("api-7d9c5b6f5-*", 1, 200), record("cron-7d9c5b6f5-*", 2, 0)].concat();
+    let lines =
+        [record("web-7d9c5b6f5-*", 1, 100), record("api-7d9c5b6f5-*", 1, 200), record("cron-7d9c5b6f5-*", 2, 0)]
+            .concat();
     let folder = crate::support::folder(&[("goldmane.ndjson", lines.as_bytes())]);
     let flows = format!("goldmane:{}", folder.path().join("goldmane.ndjson").display());
-    let ask = |threads: &str| run(&["investigate", "shop", "--flows", &flows, "--format", "csv", "--threads", threads]).out;
+    let ask =
+        |threads: &str| run(&["investigate", "shop", "--flows", &flows, "--format", "csv", "--threads", threads]).out;
     let csv = ask("1");
     let rows: Vec<Vec<&str>> = csv.lines().skip(1).map(|line| line.split(',').collect()).collect();
     assert_eq!(rows.len(), 3, "{csv}");
@@ -414,7 +422,10 @@ fn csv_and_json_are_whole_or_say_what_is_missing() {
     let left = format!("warning: {} of {all} connections are NOT in the output: it holds the earliest 7", all - 7);
     assert!(some.err.contains(&left), "{left}: {}", some.err);
     let json = demo.json(&["shop", "--limit", "7"]);
-    assert_eq!((json["connections"]["shown"].as_u64(), json["connections"]["total"].as_u64()), (Some(7), Some(all as u64)));
+    assert_eq!(
+        (json["connections"]["shown"].as_u64(), json["connections"]["total"].as_u64()),
+        (Some(7), Some(all as u64))
+    );
     // A terminal shows so many lines of each list.
     let text = demo.investigate(&["shop", "--limit", "3"]).out;
     assert!(text.contains(&format!("showing 3 of {all} connections (more: --limit N; all: --format json)")), "{text}");

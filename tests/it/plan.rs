@@ -132,8 +132,21 @@ fn a_plan_is_made_from_traffic_as_from_the_baseline_of_it() {
     let made: Value = serde_json::from_str(&ran.out).unwrap();
     let baseline = folder.path().join("discovery").display().to_string();
     let config = at("egress-atlas.toml");
-    let kube: Vec<String> = ["prod-eu", "prod-us"].map(|name| format!("{name}={}", at(&format!("{name}/kube.json")))).into();
-    let other = run(&["plan", "--format", "json", "--baseline", &baseline, "--config", &config, "--kube", &kube[0], "--kube", &kube[1]]);
+    let kube: Vec<String> =
+        ["prod-eu", "prod-us"].map(|name| format!("{name}={}", at(&format!("{name}/kube.json")))).into();
+    let other = run(&[
+        "plan",
+        "--format",
+        "json",
+        "--baseline",
+        &baseline,
+        "--config",
+        &config,
+        "--kube",
+        &kube[0],
+        "--kube",
+        &kube[1],
+    ]);
     let other: Value = serde_json::from_str(&other.out).unwrap();
     assert_eq!(made["ranking"], other["ranking"]);
     assert_eq!(steps(&made), steps(&other));

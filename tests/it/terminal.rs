@@ -27,8 +27,13 @@ impl Demo {
             match (word, word.split_once('@')) {
                 ("TRAFFIC", _) => {
                     for cluster in ["prod-eu", "prod-us"] {
-                        for (flag, rest) in [("--flows", "hubble"), ("--dns", "dns/coredns.fstrm"), ("--kube", "kube.json")] {
-                            words.extend([flag.to_owned(), format!("{cluster}={}", self.at(&format!("data/{cluster}/{rest}")))]);
+                        for (flag, rest) in
+                            [("--flows", "hubble"), ("--dns", "dns/coredns.fstrm"), ("--kube", "kube.json")]
+                        {
+                            words.extend([
+                                flag.to_owned(),
+                                format!("{cluster}={}", self.at(&format!("data/{cluster}/{rest}"))),
+                            ]);
                         }
                     }
                     words.extend(["--config".to_owned(), self.at("data/egress-atlas.toml")]);

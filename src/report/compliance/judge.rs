@@ -429,7 +429,8 @@ impl<'a> Place<'a> {
         let (_, object) = plain.split_once(' ')?;
         let is_of_namespace = object.split_once('/').is_none_or(|(namespace, _)| namespace == self.namespace);
         let is_given = |policy: &Policy| {
-            policy.id.cluster.as_ref().is_none_or(|own| cluster.is_empty() || **own == *cluster) && policy.id.to_string() == plain
+            policy.id.cluster.as_ref().is_none_or(|own| cluster.is_empty() || **own == *cluster)
+                && policy.id.to_string() == plain
         };
         let is_missing = is_of_cluster && is_of_namespace && !self.input.set.policies.iter().any(is_given);
         is_missing.then(|| plain.to_owned())

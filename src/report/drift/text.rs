@@ -105,11 +105,9 @@ pub fn drift_text(drift: &Drift, width: u16) -> String {
     }
     if !drift.coverage.is_empty() {
         text += "\nThe current evidence is worse than the baseline's:\n";
-        text.extend(
-            drift.coverage.iter().map(|worse| {
-                hanging("  ", &format!("{}: {}", identifier(&worse.cluster), worse.difference), usize::from(width))
-            }),
-        );
+        text.extend(drift.coverage.iter().map(|worse| {
+            hanging("  ", &format!("{}: {}", identifier(&worse.cluster), worse.difference), usize::from(width))
+        }));
     }
     text
 }

@@ -61,7 +61,7 @@ fn grades_label(grades: &BTreeMap<String, u64>) -> String {
         several => list(
             several
                 .iter()
-                .map(|(grade, count)| format!("{} {}", identifier(grade), super::super::wording::count(**count))),
+                .map(|(grade, number)| format!("{} {}", identifier(grade), count(**number))),
             2,
         ),
     }

@@ -5,9 +5,7 @@
 use super::super::escape::identifier;
 use super::super::table::Table;
 use super::super::wording::count;
-use super::labels::{
-    evidence_label, pair_client, port_label, short_client, short_server, short_time, sizes,
-};
+use super::labels::{evidence_label, pair_client, port_label, short_client, short_server, short_time, sizes};
 use super::schema::{AddressTold, AroundRow, ConnectionRow, InvestigationDocument, NameTold};
 use super::spark::spark;
 use crate::model::Timestamp;

@@ -95,7 +95,9 @@ pub(super) fn answer(document: &InvestigationDocument) -> String {
         };
         let what = match (document.covered, document.silence_proves) {
             (_, true) => "Nothing in covered time: no connection from or to it.",
-            (true, false) => "Nothing was seen, and that is not proof: there are gaps or losses in which it may have happened.",
+            (true, false) => {
+                "Nothing was seen, and that is not proof: there are gaps or losses in which it may have happened."
+            }
             (false, _) => "Nothing was seen, and that proves nothing: the evidence does not cover what was asked.",
         };
         return format!("{what}{known}");

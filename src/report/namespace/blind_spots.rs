@@ -29,7 +29,8 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
             document.bullet(&format!("{}: {}", peer::workload(&spot.workload), reason(&spot.blindness)));
         }
     }
-    let once: Vec<String> = seen_once(digest).map(|row| format!("{} on {}", peer::markdown(row.peer), row.port())).collect();
+    let once: Vec<String> =
+        seen_once(digest).map(|row| format!("{} on {}", peer::markdown(row.peer), row.port())).collect();
     if !once.is_empty() {
         document.paragraph(&format!(
             "Seen on one day alone, so that whether and when they come again is not known (a peer for failures, a job with a longer period): {}. \

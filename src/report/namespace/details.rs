@@ -4,8 +4,8 @@ use super::super::digest::Digest;
 use super::super::document::Document;
 use super::super::escape::code;
 use super::super::peer;
-use super::super::table::Table;
 use super::super::row::Row;
+use super::super::table::Table;
 use super::super::wording::{counted, list, size, time};
 use crate::summary::LISTED_MAX;
 
@@ -38,7 +38,9 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
         document.paragraph("None.");
     } else {
         document.paragraph("In the order of the tables above. Addresses are what was seen, the most used first.");
-        let is_full = |row: &&Row<'_>| row.is_outside() && row.edges.iter().any(|(edge, _)| edge.seen.addresses.len() >= LISTED_MAX);
+        let is_full = |row: &&Row<'_>| {
+            row.is_outside() && row.edges.iter().any(|(edge, _)| edge.seen.addresses.len() >= LISTED_MAX)
+        };
         let full = digest.rows.iter().filter(is_full).count();
         if full > 0 {
             document.paragraph(&format!(

@@ -66,7 +66,12 @@ fn rows(readiness: &Readiness) -> Vec<FlatRow<'_>> {
         name: &collected.source,
         detail: format!(
             "{} by {}: {} of {} used, away {} times for {} ms in all",
-            collected.kind, collected.origin, collected.used, collected.read, collected.absences, collected.away_milliseconds
+            collected.kind,
+            collected.origin,
+            collected.used,
+            collected.read,
+            collected.absences,
+            collected.away_milliseconds
         ),
         collected: Some(collected),
         ..FlatRow::default()

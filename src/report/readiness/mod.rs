@@ -6,9 +6,7 @@ mod checks;
 mod forms;
 mod text;
 
-pub use checks::{
-    COVERAGE_OF_FLOWS, Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness,
-};
+pub use checks::{COVERAGE_OF_FLOWS, Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness};
 pub use forms::{readiness_columns, readiness_json, readiness_markdown};
 pub(super) use text::hanging;
 pub use text::readiness_text;

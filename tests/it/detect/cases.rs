@@ -192,7 +192,9 @@ fn ip_only_says_what_the_evidence_allows() {
 #[test]
 fn ip_only() {
     let to = |address: &'static str| {
-        move |capture: &mut Capture| capture.connect((WEB, 0), 60.0, (address, 443, Protocol::TCP), 1.0, Verdict::Allowed)
+        move |capture: &mut Capture| {
+            capture.connect((WEB, 0), 60.0, (address, 443, Protocol::TCP), 1.0, Verdict::Allowed)
+        }
     };
     check("ip_only", Some(Severity::Low), to("45.9.8.7"));
     check("ip_only", Some(Severity::Low), to("2a00:1450::7"));
@@ -200,10 +202,9 @@ fn ip_only() {
     // A private network, the metadata service, what the settings call a network or a partner of ours.
     check("ip_only", None, to("10.9.8.7"));
     check("ip_only", None, to("169.254.169.254"));
-    for settings in [
-        "[networks]\ndatabases = [\"45.9.8.0/24\"]\n",
-        "[[category]]\nmatch = \"45.9.8.7\"\ncategory = \"customer\"\n",
-    ] {
+    for settings in
+        ["[networks]\ndatabases = [\"45.9.8.0/24\"]\n", "[[category]]\nmatch = \"45.9.8.7\"\ncategory = \"customer\"\n"]
+    {
         assert_eq!(findings("ip_only", settings, to("45.9.8.7")).len(), 0, "{settings}");
     }
 }

@@ -83,7 +83,8 @@ fn table(scores: &BTreeMap<String, Score>) -> String {
 type Played = (Atlas, BTreeSet<Label>, Vec<&'static str>);
 
 fn days() -> Vec<Played> {
-    let of_a_day: Vec<&str> = BEHAVIOUR_CLASSES.iter().copied().filter(|class| !week::CLASSES.contains(class)).collect();
+    let of_a_day: Vec<&str> =
+        BEHAVIOUR_CLASSES.iter().copied().filter(|class| !week::CLASSES.contains(class)).collect();
     let play = |seed| {
         let day = day(seed);
         assert!(day.workloads > 90);

@@ -115,7 +115,8 @@ fn exports_have_the_fields_of_their_schemas() {
     only("run", run, &["!tool", "columnKind", "results"]);
     only("toolComponent", &run["tool"]["driver"], &["!name", "version", "semanticVersion", "rules"]);
     for rule in run["tool"]["driver"]["rules"].as_array().unwrap() {
-        let fields = ["!id", "name", "shortDescription", "fullDescription", "help", "defaultConfiguration", "properties"];
+        let fields =
+            ["!id", "name", "shortDescription", "fullDescription", "help", "defaultConfiguration", "properties"];
         only("reportingDescriptor", rule, &fields);
         only("multiformatMessageString", &rule["help"], &["!text"]);
     }
@@ -143,9 +144,31 @@ fn exports_have_the_fields_of_their_schemas() {
         }
     }
     for event in lines("ocsf.ndjson") {
-        let required = ["!class_uid", "!category_uid", "!activity_id", "!type_uid", "!time", "!severity_id", "!metadata", "!finding_info"];
-        let others = ["class_name", "category_name", "activity_name", "severity", "confidence_id", "status_id", "status", "message"];
-        only("ocsf", &event, &[&required[..], &others[..], &["remediation", "resources", "evidences", "unmapped"]].concat());
+        let required = [
+            "!class_uid",
+            "!category_uid",
+            "!activity_id",
+            "!type_uid",
+            "!time",
+            "!severity_id",
+            "!metadata",
+            "!finding_info",
+        ];
+        let others = [
+            "class_name",
+            "category_name",
+            "activity_name",
+            "severity",
+            "confidence_id",
+            "status_id",
+            "status",
+            "message",
+        ];
+        only(
+            "ocsf",
+            &event,
+            &[&required[..], &others[..], &["remediation", "resources", "evidences", "unmapped"]].concat(),
+        );
         only("ocsf.metadata", &event["metadata"], &["!version", "!product"]);
         only("ocsf.product", &event["metadata"]["product"], &["name", "!vendor_name", "version"]);
         let finding = ["!uid", "!title", "desc", "types", "first_seen_time", "last_seen_time", "attacks", "analytic"];
