@@ -370,7 +370,8 @@ fn of_a_store_only_what_is_asked_for_is_opened() {
     }
     assert!(spoilt > 4);
     let asked = ask(&day);
-    assert_eq!((asked.status, asked.out.as_str()), (0, before.1.as_str()), "{}", asked.err);
+    // The demo has gaps in that window.
+    assert_eq!((asked.status, asked.out.as_str()), (3, before.1.as_str()), "{}", asked.err);
     assert!(!asked.err.contains("cannot be read") && asked.err.contains("files not opened"), "{}", asked.err);
     // Without the window the broken day of the same cluster is in the way, and is told.
     assert!(ask(&eu).err.contains("cannot be read"), "{}", ask(&eu).err);

@@ -58,12 +58,7 @@ fn grades_label(grades: &BTreeMap<String, u64>) -> String {
     grades.sort_by(|one, two| two.1.cmp(one.1).then_with(|| one.0.cmp(two.0)));
     match grades.as_slice() {
         [(only, _)] => identifier(only),
-        several => list(
-            several
-                .iter()
-                .map(|(grade, number)| format!("{} {}", identifier(grade), count(**number))),
-            2,
-        ),
+        several => list(several.iter().map(|(grade, number)| format!("{} {}", identifier(grade), count(**number))), 2),
     }
 }
 

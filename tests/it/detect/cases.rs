@@ -203,7 +203,7 @@ fn ip_only() {
     check("ip_only", None, to("10.9.8.7"));
     check("ip_only", None, to("169.254.169.254"));
     for settings in
-        ["[networks]\ndatabases = [\"45.9.8.0/24\"]\n", "[[category]]\nmatch = \"45.9.8.7\"\ncategory = \"customer\"\n"]
+        ["[networks]\ninternal = [\"45.9.8.0/24\"]\n", "[[category]]\nmatch = \"45.9.8.7\"\ncategory = \"customer\"\n"]
     {
         assert_eq!(findings("ip_only", settings, to("45.9.8.7")).len(), 0, "{settings}");
     }

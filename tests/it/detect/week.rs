@@ -90,6 +90,10 @@ fn uploads(capture: &mut Capture, labels: &mut BTreeSet<Label>, number: usize) {
             let at = 1.3 * DAY + f64::from(piece) * 0.9 * HOUR * capture.between(0.5, 1.5);
             send(capture, &workload, at, &name, megabytes);
         }
+        // One contact on one day is rare as well.
+        if pieces == 1 {
+            labels.insert(("rare_destination", workload.clone(), name.clone()));
+        }
         labels.insert(("upload", workload, name));
     }
 }
