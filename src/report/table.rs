@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// Widest padding, in characters.
 const PADDED_MAX: usize = 44;
 /// A column of a terminal is never made narrower than this, in characters.
-const CUT_MIN: usize = 10;
+const CUT_MIN: usize = 8;
 
 /// A table under construction.
 #[derive(Debug)]
@@ -225,11 +225,12 @@ mod tests {
         table.row(["a-rather-long-name-of-a-workload.example".to_owned(), "1,234".to_owned(), "pending".to_owned()]);
         table.row(["b".to_owned(), "5".to_owned(), String::new()]);
         let plain = |_: Option<usize>, _: usize, cell: &str| cell.to_owned();
-        insta::assert_snapshot!(table.to_terminal(44, plain), @r"
-        NAME                    CONNECTIONS  STATE
-        a-rather-l..ad.example        1,234  pending
-        b                                 5
-        ");
+        insta::assert_snapshot!(table.to_terminal(44, plain), @r#"
+NAME                    CONNECTIONS  STATE
+a-rather-long-name-of-        1,234  pending
+a-workload.example
+b                                 5
+"#);
         assert!(table.to_terminal(20, plain).lines().next().unwrap().contains("CONNECTIONS"));
         assert_eq!(cut_middle("abcdef", 5), "ab..f");
         assert_eq!(cut_middle("abc", 1), "..");

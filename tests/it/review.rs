@@ -22,35 +22,32 @@ fn the_list_shows_what_is_open_first() {
     let ran = run(&["review", "list", "--baseline", &baseline, "--reviews", &reviews]);
     assert_eq!(ran.status, 0, "{}", ran.err);
     insta::assert_snapshot!(ran.out, @r#"
-STATE     DESTINATION           WHERE       OWNER       EXPIRES     SUSPECT               IN USE BY
-pending   169.254.169.254       prod-us:    -           -           high clou..tadata +1  cart
-                                shop
-pending   pastebin.com          prod-eu:    -           -           high paste            build-
-                                platform                                                  runner
-pending   pastebin.com          prod-us:    -           -           high paste            build-
-                                platform                                                  runner
-pending   stock-cam.ddns.net    prod-eu:    -           -           high beaconing +1     search
-                                shop
-pending   8.8.8.8               prod-eu:    -           -           medium ip_only +1     build-
-                                platform                                                  runner
-pending   8.8.8.8               prod-us:    -           -           medium ip_only +1     build-
-                                platform                                                  runner
-pending   44.208.254.194        prod-eu:    -           -           low ip_only           node
-                                (no
-                                namespace)
-pending   44.208.254.194        prod-us:    -           -           low ip_only           node
-                                (no
-                                namespace)
-pending   93.184.216.77         prod-eu:    -           -           low ip_only           search
-                                shop
-pending   93.184.216.77         prod-us:    -           -           low ip_only           search
-                                shop
-expired   a1b2c3d4...-free.app  platform    team..form  2026-02-14  high tunnel           build-
-                                                                                          runner
-rejected  webhook.site          payments    team..ents  2026-03-26  high webh.._receiver  settlement
-                                                                                          -worker
-approved  169.254.169.254       platform    team..form  2026-08-20  high cloud_metadata   telemetry-
-                                                                                          agent
+STATE     DESTINATION              WHERE         OWNER         EXPIRES     SUSPECT       IN USE BY
+pending   169.254.169.254          prod-us:shop  -             -           high cloud_   cart
+                                                                           metadata +1
+pending   pastebin.com             prod-eu:      -             -           high paste    build-
+                                   platform                                              runner
+pending   pastebin.com             prod-us:      -             -           high paste    build-
+                                   platform                                              runner
+pending   stock-cam.ddns.net       prod-eu:shop  -             -           high          search
+                                                                           beaconing +1
+pending   8.8.8.8                  prod-eu:      -             -           medium own_   build-
+                                   platform                                resolver +1   runner
+pending   8.8.8.8                  prod-us:      -             -           medium own_   build-
+                                   platform                                resolver +1   runner
+pending   44.208.254.194           prod-eu:(no   -             -           low ip_only   node
+                                   namespace)
+pending   44.208.254.194           prod-us:(no   -             -           low ip_only   node
+                                   namespace)
+pending   93.184.216.77            prod-eu:shop  -             -           low ip_only   search
+pending   93.184.216.77            prod-us:shop  -             -           low ip_only   search
+expired   a1b2c3d4.ngrok-free.app  platform      team-..tform  2026-02-14  high tunnel   build-
+                                                                                         runner
+rejected  webhook.site             payments      team-..ments  2026-03-26  high          settlement-
+                                                                           webhook_      worker
+                                                                           receiver
+approved  169.254.169.254          platform      team-..tform  2026-08-20  high cloud_   telemetry-
+                                                                           metadata      agent
 
 13 destinations: 10 pending, 1 expired, 1 rejected (1 still in use), 1 approved, as of 2026-03-03.
 "#);
