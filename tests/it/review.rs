@@ -154,3 +154,62 @@ fn an_approval_for_a_namespace_that_is_not_there_is_noticed() {
     assert!(!other.contains("no namespace"), "{other}");
     assert!(!said("platform").contains("warning"));
 }
+
+/// What an owner rejected is decided, and so not open; it is in use all the same, and the gate says so until it is gone. All places agree.
+#[test]
+fn a_rejected_suspect_is_not_open_and_fails_the_gate() {
+    let folder = demo();
+    let at = |name: &str| text(&folder.path().join(name));
+    let listed = run(&[
+        "review",
+        "list",
+        "--baseline",
+        &at("discovery"),
+        "--format",
+        "json",
+        "--reviews",
+        &at("data/reviews.toml"),
+    ]);
+    let listed: serde_json::Value = serde_json::from_str(&listed.out).unwrap();
+    let rows = listed["reviews"].as_array().unwrap();
+    let destinations: std::collections::BTreeSet<&str> =
+        rows.iter().map(|row| row["destination"].as_str().unwrap()).collect();
+    assert!(destinations.contains("webhook.site") && destinations.len() > 5, "{destinations:?}");
+    let discover = |decision: &str| {
+        let review = |destination: &&str| {
+            let decision = if *destination == "webhook.site" { decision } else { "approved" };
+            format!(
+                "[[review]]\ndestination = \"{destination}\"\nnamespace = \"*\"\nowner = \"a\"\nreason = \"b\"\ndecision = \"{decision}\"\n"
+            )
+        };
+        std::fs::write(at("all.toml"), destinations.iter().map(review).collect::<String>()).unwrap();
+        let mut words =
+            vec!["discover".to_owned(), "--out".to_owned(), at("again"), "--format".to_owned(), "json".to_owned()];
+        for cluster in ["prod-eu", "prod-us"] {
+            for (flag, rest) in [("--flows", "hubble"), ("--dns", "dns/coredns.fstrm"), ("--kube", "kube.json")] {
+                words.extend([flag.to_owned(), format!("{cluster}={}", at(&format!("data/{cluster}/{rest}")))]);
+            }
+        }
+        for (flag, value) in
+            [("--config", at("data/egress-atlas.toml")), ("--reviews", at("all.toml")), ("--fail-on", "low".to_owned())]
+        {
+            words.extend([flag.to_owned(), value]);
+        }
+        let ran = run(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let summary: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let sum = |key: &str| -> u64 {
+            summary["namespaces"].as_array().unwrap().iter().map(|row| row[key].as_u64().unwrap()).sum()
+        };
+        let index = std::fs::read_to_string(at("again/index.md")).unwrap();
+        let payments = index.lines().find(|line| line.contains("prod-eu/payments.md")).unwrap().to_owned();
+        (ran.status, sum("open_suspects"), sum("rejected_in_use"), payments)
+    };
+    let (status, open, rejected, row) = discover("rejected");
+    assert_eq!((status, open, rejected), (1, 0, 1), "{row}");
+    let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+    assert_eq!(cells[5..7], ["0", "1"], "{row}");
+    let document = std::fs::read_to_string(folder.path().join("again/prod-eu/payments.md")).unwrap();
+    assert!(document.contains("1 rejected suspect still in use") && !document.contains("open suspect"), "{document}");
+    let (status, open, rejected, _) = discover("approved");
+    assert_eq!((status, open, rejected), (0, 0, 0));
+}

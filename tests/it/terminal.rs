@@ -87,3 +87,29 @@ fn two_clusters_never_look_alike() {
     let pastes = rows.iter().filter(|row| row.contains("paste")).count();
     assert_eq!(pastes, 2, "{}", ran.out);
 }
+
+#[test]
+fn preflight_has_every_form() {
+    let demo = Demo::new();
+    let json: serde_json::Value = serde_json::from_str(&demo.narrow("preflight TRAFFIC --format json").out).unwrap();
+    let all = |key: &str| -> usize {
+        json["clusters"].as_array().unwrap().iter().map(|cluster| cluster[key].as_array().unwrap().len()).sum()
+    };
+    let csv = demo.narrow("preflight TRAFFIC --format csv");
+    assert_eq!(csv.status, demo.narrow("preflight TRAFFIC").status);
+    let head = "kind,cluster,name,outcome,detail,records,first,last,covered_percent,gaps,lost";
+    assert_eq!(csv.out.lines().next(), Some(head));
+    for (kind, number) in
+        [("check", all("checks")), ("source", all("sources")), ("input", json["inputs"].as_array().unwrap().len())]
+    {
+        let rows = csv.out.lines().filter(|line| line.starts_with(&format!("{kind},"))).count();
+        assert_eq!(rows, number, "{kind}: {}", csv.out);
+    }
+    assert!(csv.out.contains("check,prod-eu,losses,limits,"), "{}", csv.out);
+    let markdown = demo.narrow("preflight TRAFFIC --format markdown").out;
+    assert!(markdown.starts_with("# Pre-flight\n") && markdown.contains("## Cluster `prod-us`\n"), "{markdown}");
+    assert_eq!(
+        markdown.lines().filter(|line| line.starts_with("| limits")).count(),
+        csv.out.matches(",limits,").count()
+    );
+}

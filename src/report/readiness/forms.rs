@@ -9,6 +9,7 @@ use super::super::table::Table;
 use super::super::tables::{Column, Columns};
 use super::super::wording::count;
 use super::checks::{ClusterReadiness, InputRow, Readiness, SourceRow};
+use super::text::second;
 use crate::model::Timestamp;
 use crate::model::columns::PREFLIGHT;
 
@@ -163,7 +164,7 @@ pub fn readiness_markdown(readiness: &Readiness) -> String {
 
 fn write_cluster(document: &mut Document, cluster: &ClusterReadiness) {
     document.heading(2, &format!("Cluster {}", code(&cluster.cluster)));
-    document.paragraph(&format!("Window: {} to {}.", prose(&cluster.window.0), prose(&cluster.window.1)));
+    document.paragraph(&format!("Window: {} to {}.", second(&cluster.window.0), second(&cluster.window.1)));
     let mut checks = Table::new(&["Outcome", "Check", "What was found"]);
     for check in &cluster.checks {
         checks.row([check.outcome.word().to_owned(), check.name.to_owned(), prose(&check.detail)]);
@@ -175,8 +176,8 @@ fn write_cluster(document: &mut Document, cluster: &ClusterReadiness) {
             source.kind.to_owned(),
             code(&source.name),
             count(source.records),
-            source.first.clone(),
-            source.last.clone(),
+            second(&source.first),
+            second(&source.last),
             format!("{} %", source.covered_percent),
             count(u64::try_from(source.gaps.len()).unwrap_or(u64::MAX)),
             count(source.lost),

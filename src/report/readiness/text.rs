@@ -60,7 +60,7 @@ pub fn readiness_text(readiness: &Readiness, width: u16, paint: Paint) -> String
 }
 
 /// A time to the second, without the letters that programs need.
-fn second(time: &str) -> String {
+pub(super) fn second(time: &str) -> String {
     time.get(..19).unwrap_or(time).replace('T', " ")
 }
 
