@@ -70,8 +70,8 @@ impl MomentKey {
             let known = party.and_then(|party| evidence.parties.get(party));
             known.map(|party| format!("{}/{}/{}", party.namespace, party.pod, party.workload)).unwrap_or_default()
         };
-        let names = named.attributed.candidates.iter().map(|candidate| &candidate.name).chain(named.reported);
-        let names: Vec<&str> = names.map(|name| evidence.vocabulary.name_of(*name)).collect();
+        let spelt = named.attributed.candidates.iter().map(|candidate| &candidate.name).chain(named.reported);
+        let spelt: Vec<&str> = spelt.map(|name| evidence.vocabulary.name_of(*name)).collect();
         Self {
             first: named.first,
             cluster: evidence.vocabulary.text_of(named.cluster).into(),
@@ -80,7 +80,7 @@ impl MomentKey {
             protocol: named.protocol,
             last: named.last,
             parties: format!("{} {}", party(named.client), party(named.server)).into(),
-            names: names.join(" ").into(),
+            names: spelt.join(" ").into(),
             verdict: named.verdict,
             connections: named.counts.connections,
             bytes: named.counts.bytes,

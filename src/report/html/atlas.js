@@ -116,7 +116,7 @@ function suspects() {
     groups.set(edge.toId, group);
   }
   for (const row of whole) groups.set("whole\n" + groups.size, { peer: row.subject || row.workload.name, whole: !row.subject, severity: RANK[row.finding.severity], finding: row.finding, connections: null, workloads: new Set([row.label]), states: new Set([row.review.state]), first: null, last: null });
-  const rows = [...groups.values()].sort((a, b) => b.severity - a.severity || b.connections - a.connections);
+  const rows = [...groups.values()].sort((a, b) => b.severity - a.severity || (b.connections ?? Number.MAX_SAFE_INTEGER) - (a.connections ?? Number.MAX_SAFE_INTEGER));
   if (!rows.length) return section("Look here first", null, h("p", { class: "notice good" }, "No suspect is without an approval."));
   const list = dataTable({ caption: "Suspects without an approval", noun: "destination", rows, pageSize: 10, columns: [
     { label: "Destination", value: (row) => row.peer, cell: (row) => h("button", { type: "button", class: "plain name" + (row.peer.length > 44 ? "" : " one"), onclick: () => go({ text: row.peer.toLowerCase() }) }, row.whole ? row.peer + " as a whole" : row.peer) },
@@ -139,9 +139,7 @@ function overview() {
     const said = counts.map(([category, count]) => `${category} ${n(count)}`).join(", ") || "none";
     return s("svg", { viewBox: "0 0 1000 14", preserveAspectRatio: "none", class: "bar", role: "img", "aria-label": said }, s("title", {}, said), s("rect", { width: 1000, height: 14, class: "fill-faint" }), counts.map(([category, count]) => { const w = count / total * 1000, rect = s("rect", { x, width: Math.max(0, w - 2), height: 14, class: "fill-" + category }); x += w; return rect; }));
   };
-  // As the documents count: a destination once, and what a workload does as a whole once.
-  const count = (list, rejected) => new Set(list.filter((edge) => edge.open && edge.rejected === rejected).map((edge) => edge.toId + edge.port)).size
-    + whole.filter((row) => row.cluster === list[0].cluster && row.namespace === list[0].namespace && row.rejected === rejected).length;
+  const count = (list, rejected) => counted(list, rejected) + whole.filter((row) => row.cluster === list[0].cluster && row.namespace === list[0].namespace && row.rejected === rejected).length;
   const groups = new Map();
   for (const edge of edges) { const id = edge.cluster + "\n" + edge.namespace; if (!groups.has(id)) groups.set(id, []); groups.get(id).push(edge); }
   const rows = [...groups.values()].map((list) => {
@@ -163,9 +161,12 @@ function overview() {
   return section("Namespaces and categories", "Destinations outside the cluster: a name or address with a port.", namespaces.node, legend);
 }
 
-const byNamespace = (list) => new Set(list.map((edge) => edge.cluster + edge.namespace + edge.toId + edge.port)).size;
-const openCount = byNamespace(edges.filter((edge) => edge.open && !edge.rejected)) + whole.filter((row) => !row.rejected).length;
-const rejectedCount = byNamespace(edges.filter((edge) => edge.rejected)) + whole.filter((row) => row.rejected).length;
+// As the documents count: a destination once in a namespace, by the workload that is most urgent, and what a workload does as a whole once.
+function counted(list, rejected) {
+  const key = (edge) => edge.cluster + edge.namespace + edge.toId + edge.port, open = new Set(list.filter((edge) => edge.open && !edge.rejected).map(key));
+  return rejected ? new Set(list.filter((edge) => edge.rejected && !open.has(key(edge))).map(key)).size : open.size;
+}
+const openCount = counted(edges, false) + whole.filter((row) => !row.rejected).length, rejectedCount = counted(edges, true) + whole.filter((row) => row.rejected).length;
 const outsideEdges = edges.filter((edge) => edge.outside);
 const outsideTotal = outsideEdges.reduce((sum, edge) => sum + edge.connections, 0);
 const named = outsideEdges.reduce((sum, edge) => sum + pairsOf(edge.raw.grades).reduce((own, [grade, count]) => own + (grade.startsWith("pod") ? count : 0), 0), 0);
