@@ -193,7 +193,7 @@ fn ip_only_says_what_the_evidence_allows() {
 fn ip_only() {
     let to = |address: &'static str| {
         move |capture: &mut Capture| {
-            capture.connect((WEB, 0), 60.0, (address, 443, Protocol::TCP), 1.0, Verdict::Allowed)
+            capture.connect((WEB, 0), 60.0, (address, 443, Protocol::TCP), 1.0, Verdict::Allowed);
         }
     };
     check("ip_only", Some(Severity::Low), to("45.9.8.7"));
@@ -209,7 +209,7 @@ fn ip_only() {
     }
 }
 
-/// DoH and DoT to a resolver that a list knows; plain DNS to the same is no encrypted DNS, and is found by `own_resolver` whoever it is.
+/// Encrypted DNS to a resolver that a list knows, over HTTPS or TLS; plain DNS to the same is no encrypted DNS, and is found by `own_resolver` whoever it is.
 #[test]
 fn encrypted_dns() {
     let to = |address: &'static str, port, protocol| {
