@@ -38,6 +38,9 @@ pub enum PatternError {
     /// A slash, and no range.
     #[error("it is no address range in CIDR notation")]
     Network,
+    /// Ends in a number, which no name of the DNS does (RFC 3696, section 2), and is no address.
+    #[error("it looks like an address and is none")]
+    Address,
     /// Characters that a name in a rule cannot have.
     #[error("it is neither a name nor an address (no port, no `https://`, no path)")]
     Characters,
@@ -73,6 +76,10 @@ impl Pattern {
             return Err(PatternError::Characters);
         }
         let name = DomainName::parse(name)?;
+        let last = name.as_str().rsplit_once('.').map_or("", |(_, last)| last);
+        if !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(PatternError::Address);
+        }
         if name.as_str().is_empty() { Err(PatternError::Empty) } else { Ok(build(name)) }
     }
 
@@ -189,6 +196,9 @@ mod tests {
         check("*", "`*` may only stand first, as in `*.example.com`");
         check("https://example.com/a", "it is neither a name nor an address (no port, no `https://`, no path)");
         check("example.com:443", "it is neither a name nor an address (no port, no `https://`, no path)");
+        check("300.1.1.1", "it looks like an address and is none");
+        check("10.0.0", "it looks like an address and is none");
+        check("*.1.2.3", "it looks like an address and is none");
         check("*.", "it names nothing");
         check("", "it names nothing");
         check("a..b", "a label is empty");

@@ -1,10 +1,16 @@
-//! Reads what `discover` wrote earlier: the machine form of a baseline.
+//! The machine form of a baseline: what `discover` wrote earlier, or what it would write of the traffic at hand.
 
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use crate::report::{ATLAS_SCHEMA, AtlasDocument};
+use super::Context;
+use super::discover::reviews;
+use super::preflight::{is_covered, summarise};
+use super::traffic::{TrafficArgs, say_account};
+use crate::catalog::Catalog;
+use crate::report::{ATLAS_SCHEMA, AtlasDocument, atlas_document};
+use crate::task::judge;
 
 #[derive(serde::Deserialize)]
 struct Versioned {
@@ -28,4 +34,19 @@ pub(super) fn read_baseline(path: &Path) -> anyhow::Result<AtlasDocument> {
     }
     serde_json::from_slice(&text)
         .with_context(|| format!("`{name}`: broken baseline; run `discover` again on the same inputs"))
+}
+
+/// What `discover` would write of this traffic, and whether the evidence covers what was asked.
+pub(super) fn baseline_of_traffic(
+    traffic: &TrafficArgs,
+    reviewed: Option<&Path>,
+    context: &mut Context<'_>,
+) -> anyhow::Result<(AtlasDocument, bool)> {
+    let reviews = reviews(reviewed)?;
+    let catalog = Catalog::embedded()?;
+    let (traffic, evidence) = traffic.load(false, context)?;
+    let atlas = summarise(&traffic, evidence)?;
+    let document = atlas_document(&judge(&atlas, &catalog, &traffic.settings, &reviews));
+    say_account(&traffic, context);
+    Ok((document, is_covered(&traffic, &atlas)))
 }

@@ -6,16 +6,11 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 
 use super::Context;
-use super::baseline::read_baseline;
-use super::discover::reviews;
-use super::preflight::{is_covered, summarise};
-use super::traffic::{TrafficArgs, say_account};
-use crate::catalog::Catalog;
+use super::baseline::{baseline_of_traffic, read_baseline};
+use super::traffic::TrafficArgs;
 use crate::error::ExitStatus;
-use crate::report::{
-    AtlasDocument, ChangeKind, Drift, atlas_document, drift, drift_csv, drift_json, drift_markdown, drift_text,
-};
-use crate::task::{judge, unproven};
+use crate::report::{AtlasDocument, ChangeKind, Drift, drift, drift_csv, drift_json, drift_markdown, drift_text};
+use crate::task::unproven;
 
 /// Arguments of `drift`.
 #[derive(Debug, Args)]
@@ -77,7 +72,7 @@ pub(super) fn run(args: &DriftArgs, context: &mut Context<'_>) -> anyhow::Result
             let covered = doubts.is_empty();
             (document, covered)
         }
-        None => read_traffic(args, context)?,
+        None => baseline_of_traffic(&args.traffic, args.reviews.as_deref(), context)?,
     };
     if !args.namespace.is_empty() {
         for wanted in &args.namespace {
@@ -104,16 +99,6 @@ pub(super) fn run(args: &DriftArgs, context: &mut Context<'_>) -> anyhow::Result
     write!(context.out, "{text}")?;
     covered &= found.is_proven();
     Ok(status(&found, args.fail_on, covered, context))
-}
-
-fn read_traffic(args: &DriftArgs, context: &mut Context<'_>) -> anyhow::Result<(AtlasDocument, bool)> {
-    let reviews = reviews(args.reviews.as_deref())?;
-    let catalog = Catalog::embedded()?;
-    let (traffic, evidence) = args.traffic.load(false, context)?;
-    let atlas = summarise(&traffic, evidence)?;
-    let document = atlas_document(&judge(&atlas, &catalog, &traffic.settings, &reviews));
-    say_account(&traffic, context);
-    Ok((document, is_covered(&traffic, &atlas)))
 }
 
 fn status(found: &Drift, fail_on: FailOn, covered: bool, context: &mut Context<'_>) -> ExitStatus {

@@ -28,13 +28,17 @@ use crate::task::{enforced, judge};
 
 /// Suggestions for a target that the evidence does not know.
 const NEAREST_MAX: usize = 5;
-/// Connections that are held one by one, at least.
-const MOMENTS_MIN: usize = 1_000;
+/// Lines of each list on a terminal.
+const LINES: usize = 15;
+/// Connections that are held one by one: for a reader, and for a program.
+const MOMENTS: usize = 1_000;
+const MOMENTS_OF_PROGRAMS: usize = 500_000;
 
 /// Arguments of `investigate`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 found, or nothing in covered time; 3 nothing found and the evidence does not cover what was asked.\n\n\
+    after_help = "Exit status: 0 found, or nothing in time that is covered without a gap or a loss; 3 the evidence does not cover what was asked, or \
+    nothing was found and there are gaps or losses.\n\n\
     Examples:\n  \
     egress-atlas investigate webhook.site --flows hubble/ --dns coredns.fstrm --kube kube.json\n  \
     egress-atlas investigate webhook.site --flows hubble/ --dns coredns.fstrm --kube kube.json --policies in-force/ --profile cilium\n  \
@@ -51,9 +55,10 @@ pub(super) struct InvestigateArgs {
     /// How far around each connection the same pods are looked at.
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     around: String,
-    /// Lines of each list on a terminal; connections that are held one by one, where that is more than 1,000.
-    #[arg(long, value_name = "N", default_value_t = 15)]
-    limit: usize,
+    /// Lines of each list on a terminal [default: 15]; the earliest connections one by one in JSON and CSV [default: 500,000] and on the page
+    /// [default: 1,000]. What is left out is counted and told.
+    #[arg(long, value_name = "N", value_parser = positive)]
+    limit: Option<usize>,
     /// How to print.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -79,8 +84,7 @@ pub(super) fn run(args: &InvestigateArgs, context: &mut Context<'_>) -> anyhow::
     let around_nanos = parse_duration_nanos(&args.around)
         .ok_or_else(|| anyhow::anyhow!("--around `{}`: write a duration such as 10m or 1h", args.around))?;
     let around_minutes = u32::try_from(around_nanos / 60_000_000_000).unwrap_or(u32::MAX);
-    let options =
-        InquiryOptions { moments_max: args.limit.max(MOMENTS_MIN), around_minutes, ..InquiryOptions::default() };
+    let options = InquiryOptions { moments_max: moments_max(args), around_minutes, ..InquiryOptions::default() };
     let reviews = reviews(args.reviews.as_deref())?;
     let set = if args.policies.is_empty() { None } else { Some(policies(&args.policies)?) };
     let profiles = Profiles::parse(&args.profile)?;
@@ -134,13 +138,35 @@ pub(super) fn run(args: &InvestigateArgs, context: &mut Context<'_>) -> anyhow::
         nearest: if matcher.is_known() { Vec::new() } else { suggestions(&target, &evidence, cluster) },
         warnings: &traffic.warnings,
     });
-    print(args, &document, context)?;
+    let status = status(&document, context);
+    print(args, document, context)?;
     say_account(&traffic, context);
-    if document.totals.connections == 0 && !document.covered {
-        context.say("status 3: not proven: nothing was found, and the evidence does not cover what was asked");
-        return Ok(ExitStatus::NotProven);
+    Ok(status)
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "write a number of at least 1".to_owned())
+}
+
+/// How many connections are held one by one.
+fn moments_max(args: &InvestigateArgs) -> usize {
+    match args.format {
+        Format::Json | Format::Csv => args.limit.unwrap_or(MOMENTS_OF_PROGRAMS),
+        Format::Table | Format::Markdown => args.limit.unwrap_or(MOMENTS).max(MOMENTS),
     }
-    Ok(ExitStatus::Good)
+}
+
+/// What was found is an answer; that there is no more of it has to be shown.
+fn status(document: &InvestigationDocument, context: &mut Context<'_>) -> ExitStatus {
+    let found = document.totals.connections > 0;
+    let reason = match (document.covered, document.silence_proves) {
+        (false, _) if found => "there may be more than was found: the evidence does not cover what was asked",
+        (false, _) => "nothing was found, and the evidence does not cover what was asked",
+        (true, false) if !found => "nothing was found, and there are gaps or losses in which it may have happened",
+        _ => return ExitStatus::Good,
+    };
+    context.say(&format!("status 3: not proven: {reason}"));
+    ExitStatus::NotProven
 }
 
 /// The policies, ready to judge, for each cluster of the answer.
@@ -159,18 +185,31 @@ fn evaluators<'s>(
     Ok(evaluators)
 }
 
-fn print(args: &InvestigateArgs, document: &InvestigationDocument, context: &mut Context<'_>) -> anyhow::Result<()> {
+fn print(args: &InvestigateArgs, document: InvestigationDocument, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let left_out = document.connections_left_out();
+    if left_out > 0 && matches!(args.format, Format::Csv | Format::Json) {
+        let warning = format!(
+            "warning: {left_out} of {} connections are NOT in the output: it holds the earliest {}; --limit N holds more",
+            document.connections.total, document.connections.shown
+        );
+        // Who set the limit knows of it; a pipeline that did not must not take a part for the whole, however quiet it is.
+        match args.limit {
+            Some(_) => context.say(&warning),
+            None => drop(writeln!(context.err, "{warning}")),
+        }
+    }
     match args.format {
         Format::Table => {
-            let text = investigation_text(document, context.width, context.paint, args.limit.max(1));
+            let text = investigation_text(&document, context.width, context.paint, args.limit.unwrap_or(LINES));
             write!(context.out, "{text}")?;
         }
-        Format::Json => writeln!(context.out, "{}", serde_json::to_string_pretty(document)?)?,
-        Format::Csv => write_csv(context.out, &connection_columns(document))?,
-        Format::Markdown => write!(context.out, "{}", investigation_markdown(document))?,
+        Format::Json => writeln!(context.out, "{}", serde_json::to_string_pretty(&document)?)?,
+        Format::Csv => write_csv(context.out, &connection_columns(&document))?,
+        Format::Markdown => write!(context.out, "{}", investigation_markdown(&document))?,
     }
     if let Some(path) = &args.html {
-        write_text(path, &investigation_page(document)?)?;
+        let document = document.with_earliest(args.limit.unwrap_or(MOMENTS).max(MOMENTS));
+        write_text(path, &investigation_page(&document)?)?;
         context.say(&format!("page: {}", path.display()));
     }
     Ok(())

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
 use super::Context;
-use super::baseline::read_baseline;
+use super::baseline::{baseline_of_traffic, read_baseline};
 use super::replay::{Profiles, policies_of};
 use super::traffic::{self, TrafficArgs, object_files};
 use super::write::write_text;
@@ -27,19 +27,25 @@ use crate::task::of_baseline;
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  egress-atlas plan --baseline discovery --environment 'staging=*-staging' > plan.md\n  \
-    egress-atlas plan --baseline discovery --policies drafts --kube kube.json --runbook runbook.md --format json"
+    after_help = "Exit status: 0 done, 3 the traffic at hand does not cover what was asked. Kubernetes objects tell the environment of a namespace by its \
+    label; `[plan]` in the settings tells it too, and who is called.\n\n\
+    Examples:\n  egress-atlas plan --baseline discovery --environment 'staging=*-staging' > plan.md\n  \
+    egress-atlas plan --baseline discovery --policies drafts --kube kube.json --runbook runbook.md --format json\n  \
+    egress-atlas plan --flows hubble/ --dns coredns.fstrm --kube kube.json --since 7d > plan.md"
 )]
 pub(super) struct PlanArgs {
     /// The baseline: a folder that `discover` wrote.
-    #[arg(long, value_name = "DIR")]
-    baseline: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["flows", "store"],
+        conflicts_with_all = ["flows", "dns", "store", "cluster", "since", "until"])]
+    baseline: Option<PathBuf>,
+    #[command(flatten)]
+    traffic: TrafficArgs,
+    /// The owner gate, where traffic is read [default: `reviews.toml` in the working folder, if there is one].
+    #[arg(long, value_name = "FILE", conflicts_with = "baseline")]
+    reviews: Option<PathBuf>,
     /// The policies to be rolled out, as `draft` wrote them; their objects are named in the rollback commands.
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
-    /// Kubernetes objects; namespaces may carry their environment in a label.
-    #[arg(long, value_name = "[NAME=]FILE")]
-    kube: Vec<String>,
     /// What namespaces are for: `staging=PATTERN`, `production=PATTERN` or `system=PATTERN`; `*` stands for anything (repeatable, the first that fits decides).
     #[arg(long, value_name = "WHAT=PATTERN")]
     environment: Vec<String>,
@@ -56,9 +62,6 @@ pub(super) struct PlanArgs {
     /// settings', else `generic`].
     #[arg(long, value_name = "[NAME=]PROFILE")]
     profile: Vec<String>,
-    /// Settings; `[plan]` tells what namespaces are for and who is called [default: `egress-atlas.toml` in the working folder, if there is one].
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
     /// Also write the runbook: layout, rollout, rollback of each direction, escalation.
     #[arg(long, value_name = "FILE")]
     runbook: Option<PathBuf>,
@@ -74,8 +77,11 @@ enum Form {
 }
 
 pub(super) fn run(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
-    let baseline = read_baseline(&args.baseline)?;
-    let settings = TrafficArgs { config: args.config.clone(), ..TrafficArgs::default() }.settings()?;
+    let (baseline, covered) = match &args.baseline {
+        Some(folder) => (read_baseline(folder)?, true),
+        None => baseline_of_traffic(&args.traffic, args.reviews.as_deref(), context)?,
+    };
+    let settings = args.traffic.settings()?;
     let environments = environments(args, &baseline, &settings)?;
     let (objects, judged) = match &args.policies {
         Some(path) => of_policies(path, &baseline, &Profiles::parse(&args.profile)?, &settings)?,
@@ -89,7 +95,10 @@ pub(super) fn run(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<
         judged,
         contacts: contacts(&baseline, &settings)?,
         drafts: &drafts,
-        baseline_path: &args.baseline.display().to_string(),
+        baseline_path: &args
+            .baseline
+            .as_ref()
+            .map_or_else(|| "discovery".to_owned(), |path| path.display().to_string()),
         hours: args.hours,
         wave: usize::from(args.wave),
     });
@@ -102,7 +111,11 @@ pub(super) fn run(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<
         Form::Json => plan_json(&made)?,
     };
     write!(context.out, "{text}")?;
-    Ok(ExitStatus::Good)
+    if covered {
+        return Ok(ExitStatus::Good);
+    }
+    context.say("status 3: not proven: the plan stands on traffic that does not cover what was asked");
+    Ok(ExitStatus::NotProven)
 }
 
 /// Who is called for each namespace: the first pattern that fits.
@@ -155,7 +168,7 @@ fn environments(
         let pattern = glob::Pattern::new(pattern).with_context(|| format!("[plan] {word} `{pattern}`"))?;
         patterns.extend(environment(word).map(|environment| (pattern, environment)));
     }
-    let inventories = inventory(&args.kube, baseline)?;
+    let inventories = inventory(&args.traffic.kube, baseline)?;
     let mut known = BTreeMap::new();
     for (cluster, content) in &baseline.clusters {
         for name in content.namespaces.keys() {

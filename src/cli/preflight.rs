@@ -35,16 +35,12 @@ pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Re
     if let Some(stored) = &traffic.stored {
         found.collected = collected(&stored.ledger);
     }
-    let text = match args.format {
-        Format::Table => readiness_text(&found, context.width, context.paint),
-        Format::Json => readiness_json(&found)?,
-        Format::Markdown => readiness_markdown(&found),
-        Format::Csv => {
-            write_csv(context.out, &readiness_columns(&found))?;
-            String::new()
-        }
-    };
-    write!(context.out, "{text}")?;
+    match args.format {
+        Format::Table => write!(context.out, "{}", readiness_text(&found, context.width, context.paint))?,
+        Format::Json => write!(context.out, "{}", readiness_json(&found)?)?,
+        Format::Csv => write_csv(context.out, &readiness_columns(&found))?,
+        Format::Markdown => write!(context.out, "{}", readiness_markdown(&found))?,
+    }
     say_account(&traffic, context);
     Ok(status(&found))
 }

@@ -18,8 +18,8 @@ use crate::model::{Activity, SourceKind, Timestamp, parse_duration_nanos};
 use crate::policy::{ProbeResult, probe_results};
 use crate::read::{InputSpec, open_bytes};
 use crate::replay::{
-    EARLIER_DAYS_MAX, EarlierDay, Evaluator, Feed, Outcome, Phases, ReplayFold, Resolver, Scheduled, SoakInput, Span,
-    soak,
+    EARLIER_DAYS_MAX, EarlierDay, Evaluator, Feed, Outcome, Phases, ReplayFold, Resolver, Scheduled, Soak, SoakInput,
+    Span, soak,
 };
 use crate::report::{soak_csv, soak_json, soak_markdown, soak_text};
 use crate::summary::Nodes;
@@ -156,20 +156,18 @@ pub(super) fn run(args: &SoakArgs, context: &mut Context<'_>) -> anyhow::Result<
     }
     let days = baseline.as_ref().map(of_baseline_days).unwrap_or_default();
     let schedules = schedules(&traffic.inventory, settled, asked.until);
-    let input = SoakInput {
-        asked,
-        phases: &phases,
-        feeds: &feeds,
-        baseline: &days,
-        schedules: &schedules,
-        probes: &probes(&args.probe, asked, feeds.len())?,
-    };
+    let probes = probes(&args.probe, feeds.len())?;
+    let (of_soak, others): (Vec<ProbeResult>, Vec<ProbeResult>) =
+        probes.into_iter().partition(|probe| (asked.from..=asked.until).contains(&probe.finished));
+    let input =
+        SoakInput { asked, phases: &phases, feeds: &feeds, baseline: &days, schedules: &schedules, probes: &of_soak };
     let mut found = soak(&input, &set, |cluster| evaluators.get(cluster));
     found.caveats = super::replay::caveats(&set, &evaluators);
     if found.namespaces.iter().all(|namespace| namespace.compared_with.is_empty()) {
         let nothing = "there are no flows from before the change and no --baseline: what fell silent cannot be seen";
         found.caveats.push(nothing.to_owned());
     }
+    found.caveats.extend(unused_probes(&of_soak, &others, &found));
     let text = match args.format {
         Format::Table => soak_text(&found, context.width),
         Format::Json => soak_json(&found)?,
@@ -290,8 +288,21 @@ fn schedules(
     all
 }
 
-/// Results of probes that ended within the soak.
-fn probes(paths: &[String], asked: Span, clusters: usize) -> anyhow::Result<Vec<ProbeResult>> {
+/// Probes that prove nothing here, and why.
+fn unused_probes(of_soak: &[ProbeResult], others: &[ProbeResult], found: &Soak) -> Vec<String> {
+    let name = |probe: &ProbeResult| format!("the probe {}/{}", probe.namespace, probe.pod);
+    let governed = |probe: &&ProbeResult| found.namespaces.iter().any(|one| one.probes.contains(probe));
+    let late = others.iter().map(|probe| {
+        format!("{} ended at {}, outside of the soak, and proves nothing here", name(probe), probe.finished.to_second())
+    });
+    let elsewhere = of_soak.iter().filter(|probe| !governed(probe)).map(|probe| {
+        format!("{} ran in a namespace that is not under these policies, and proves nothing here", name(probe))
+    });
+    late.chain(elsewhere).collect()
+}
+
+/// Results of probes.
+fn probes(paths: &[String], clusters: usize) -> anyhow::Result<Vec<ProbeResult>> {
     /// Pods beyond this are not those of probes.
     const BYTES_MAX: u64 = 64 << 20;
     let mut all = Vec::new();
@@ -306,8 +317,7 @@ fn probes(paths: &[String], asked: Span, clusters: usize) -> anyhow::Result<Vec<
             std::io::Read::read_to_string(&mut bytes, &mut text)
                 .with_context(|| format!("`{name}`: pods of probes"))?;
             let found = probe_results(&text).with_context(|| format!("`{name}`"))?;
-            let within = found.into_iter().filter(|probe| (asked.from..=asked.until).contains(&probe.finished));
-            all.extend(within.map(|probe| ProbeResult { cluster: file.cluster.clone(), ..probe }));
+            all.extend(found.into_iter().map(|probe| ProbeResult { cluster: file.cluster.clone(), ..probe }));
         }
     }
     Ok(all)

@@ -165,7 +165,7 @@ pub(super) fn beaconing(observed: &Observed<'_>, detect: &Detect) -> Option<Find
     let evenness = best.evenness.map_or_else(|| "not measured".to_owned(), |evenness| format!("{evenness:.2}"));
     let sizes = best.sameness.map(|sameness| format!("; sizes alike {sameness:.2}")).unwrap_or_default();
     let measured = format!(
-        "score {:.2}: {} of {} gaps within {:.0} s +- 50 %; steadiness {:.2}; evenness {evenness}{sizes}; {} connections in {:.1} h; {} of {} pods; {} workloads of the cluster use it",
+        "score {:.2}: {} of {} gaps within {:.0} s +- 50 %; steadiness {:.2}; evenness {evenness}{sizes}; {} connections in {:.1} h; {} of {} pods; used by {} of the cluster's workloads",
         best.score,
         best.near,
         best.gaps,

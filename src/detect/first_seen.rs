@@ -43,7 +43,7 @@ pub(super) fn first_seen(observed: &Observed<'_>, detect: &Detect) -> Option<Fin
         .is_some_and(|start| first.seconds_since(start) / 86_400.0 >= detect.value(&FIRST_SEEN_DAYS));
     let measured = || {
         format!(
-            "first contact {}, after {before:.1} days of flows without it; {} workloads of the cluster use it",
+            "first contact {}, after {before:.1} days of flows without it; used by {} of the cluster's workloads",
             first.to_second(),
             observed.users()
         )

@@ -35,7 +35,7 @@ pub(super) fn long_connection(observed: &Observed<'_>, detect: &Detect) -> Optio
     }
     let severity = if hours >= least * SERIOUS || observed.is_suspect { Severity::Medium } else { Severity::Low };
     let measured = format!(
-        "longest {hours:.1} h; {} of {} connections open for an hour or more; {} workloads of the cluster use it",
+        "longest {hours:.1} h; {} of {} connections open for an hour or more; used by {} of the cluster's workloads",
         behaviour.long,
         observed.seen().connections(),
         observed.users()

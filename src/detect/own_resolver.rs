@@ -1,12 +1,13 @@
 //! Name resolution past the cluster DNS: plain DNS, DNS over TLS or QUIC to a server outside.
 //!
-//! In: one edge. Out: a finding. Resolvers themselves are exempt, and so are servers inside. DNS over HTTPS to a known resolver is a list
-//! finding (`encrypted_dns`); to an unknown one it looks like any other HTTPS.
+//! In: one edge. Out: a finding. Resolvers themselves are exempt, and so are servers inside. DNS over HTTPS or TLS to a known resolver is a list
+//! finding (`encrypted_dns`) as well; to an unknown one it looks like any other HTTPS.
 
 use super::finding::Finding;
 use super::raised::Texts;
 use super::surroundings::Observed;
 use crate::model::{Confidence, Protocol, Severity, Verdict, is_special};
+use crate::summary::LISTED_MAX;
 
 const TEXTS: Texts = Texts {
     class: "own_resolver",
@@ -29,8 +30,8 @@ pub(super) fn own_resolver(observed: &Observed<'_>) -> Option<Finding> {
         return None;
     }
     let seen = observed.seen();
-    // Resolvers of the organisation and of the cloud, on addresses that nobody outside has.
-    if seen.addresses.keys().all(|address| is_special(*address)) {
+    // Resolvers of the organisation and of the cloud, on addresses that nobody outside has. Of a full list nobody knows the rest.
+    if seen.addresses.len() < LISTED_MAX && seen.addresses.keys().all(|address| is_special(*address)) {
         return None;
     }
     let connections = seen.connections();

@@ -5,18 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
 
 use super::bounded::Bounded;
 use super::ends::{Ends, Side};
+use super::moments::{Moment, Moments};
 use super::pair::Pair;
 use super::target::{Matcher, Role};
 use super::timeline::Timeline;
-use crate::attribute::{Answer, Counts, Evidence, Named, Parted, PartyId, Passes, Sink};
+use crate::attribute::{Answer, Evidence, Named, Parted, PartyId, Passes, Sink};
 use crate::kube::Inventory;
-use crate::model::{AddressId, Grade, NameId, Protocol, TextId, Timestamp, Verdict};
+use crate::model::{AddressId, NameId, TextId, Timestamp};
 
 /// Bounds of an investigation.
 #[derive(Clone, Copy, Debug)]
@@ -34,42 +34,6 @@ impl Default for InquiryOptions {
         Self { moments_max: 1_000, keys_max: 200_000, around_minutes: 10 }
     }
 }
-
-/// One matching connection.
-#[derive(Clone, Debug)]
-pub struct Moment {
-    /// How it concerns the target.
-    pub role: Role,
-    /// Its ends.
-    pub ends: Ends,
-    /// First record.
-    pub first: Timestamp,
-    /// Last record.
-    pub last: Timestamp,
-    /// The client's pod.
-    pub client: Option<PartyId>,
-    /// The client's address.
-    pub client_address: AddressId,
-    /// The server's pod.
-    pub server: Option<PartyId>,
-    /// The server's address.
-    pub server_address: AddressId,
-    /// What the CNI did.
-    pub verdict: Verdict,
-    /// How the name is known.
-    pub grade: Grade,
-    /// Every name that the evidence allows, best first.
-    pub names: Box<[NameId]>,
-    /// When the answer behind the best name came.
-    pub answered_at: Timestamp,
-    /// How likely the best name is right.
-    pub confidence: f64,
-    /// How many connections it stands for, and its bytes.
-    pub counts: Counts,
-}
-
-/// What orders moments whatever the order of reading.
-type MomentKey = (Timestamp, Box<str>, IpAddr, u16, IpAddr, u16, Protocol);
 
 /// How often something was told, and when.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,12 +104,11 @@ impl Found {
 struct Matches<'a> {
     matcher: &'a Matcher,
     inventory: &'a Inventory,
-    options: InquiryOptions,
     timeline: Timeline,
     pairs: Bounded<Ends, Pair>,
     roles: BTreeMap<Role, u64>,
     rows: u64,
-    moments: BTreeMap<MomentKey, Moment>,
+    moments: Moments,
     told: Bounded<(NameId, AddressId), Told>,
     asked: Bounded<NameId, Told>,
     used: HashSet<NameId>,
@@ -158,55 +121,16 @@ impl<'a> Matches<'a> {
         Self {
             matcher,
             inventory,
-            options,
             timeline: timeline.clone(),
             pairs: Bounded::new(options.keys_max),
             roles: BTreeMap::new(),
             rows: 0,
-            moments: BTreeMap::new(),
+            moments: Moments::new(options.moments_max),
             told: Bounded::new(options.keys_max),
             asked: Bounded::new(options.keys_max),
             used: HashSet::new(),
             clusters: HashSet::new(),
             minutes: Bounded::new(options.keys_max),
-        }
-    }
-
-    fn keep_moment(&mut self, evidence: &Evidence, named: &Named<'_>, role: Role, ends: Ends) {
-        let is_full = self.moments.len() >= self.options.moments_max;
-        if is_full && self.moments.last_key_value().is_none_or(|(last, _)| last.0 < named.first) {
-            return;
-        }
-        let attributed = named.attributed;
-        let address = |address| evidence.vocabulary.address_of(address);
-        let key = (
-            named.first,
-            evidence.vocabulary.text_of(named.cluster).into(),
-            address(named.client_address),
-            named.client_port,
-            address(named.server_address),
-            named.port,
-            named.protocol,
-        );
-        let moment = Moment {
-            role,
-            ends,
-            first: named.first,
-            last: named.last,
-            client: named.client,
-            client_address: named.client_address,
-            server: named.server,
-            server_address: named.server_address,
-            verdict: named.verdict,
-            grade: attributed.grade,
-            names: attributed.candidates.iter().map(|candidate| candidate.name).collect(),
-            answered_at: attributed.candidates.first().map_or(Timestamp::UNKNOWN, |best| best.answered_at),
-            confidence: attributed.confidence,
-            counts: named.counts,
-        };
-        self.moments.insert(key, moment);
-        if self.moments.len() > self.options.moments_max {
-            self.moments.pop_last();
         }
     }
 
@@ -217,10 +141,7 @@ impl<'a> Matches<'a> {
             *self.roles.entry(role).or_default() += count;
         }
         self.rows += other.rows;
-        self.moments.extend(other.moments);
-        while self.moments.len() > self.options.moments_max {
-            self.moments.pop_last();
-        }
+        self.moments.absorb(other.moments);
         self.told.absorb(other.told, Told::absorb);
         self.asked.absorb(other.asked, Told::absorb);
         self.used.extend(other.used);
@@ -261,7 +182,7 @@ impl Sink for Matches<'_> {
         {
             minutes.extend([named.first.minute(), named.last.minute()]);
         }
-        self.keep_moment(evidence, named, role, ends);
+        self.moments.keep(evidence, named, role, ends);
     }
 
     fn answer(&mut self, evidence: &Evidence, answer: &Answer, client: Option<PartyId>) {
@@ -300,7 +221,7 @@ pub fn inquire(
         pairs: all.pairs.known,
         roles: all.roles,
         rows: all.rows,
-        moments: all.moments.into_values().collect(),
+        moments: all.moments.into_rows(),
         told: all.told.known,
         asked: all.asked.known,
         used: all.used,

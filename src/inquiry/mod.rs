@@ -8,6 +8,7 @@ mod bounded;
 mod edges;
 mod ends;
 mod matches;
+mod moments;
 mod pair;
 mod surroundings;
 mod target;
@@ -15,7 +16,8 @@ mod timeline;
 
 pub use edges::{EdgeTimes, Place, TimesByNamespace, Writer};
 pub use ends::{Ends, Side};
-pub use matches::{Found, InquiryOptions, Moment, Siblings, Told, inquire};
+pub use matches::{Found, InquiryOptions, Siblings, Told, inquire};
+pub use moments::Moment;
 pub use pair::Pair;
 pub use surroundings::{Around, AroundKey, Relatives, look_around};
 pub use target::{Matcher, Role, Target, TargetError};

@@ -81,6 +81,10 @@ impl Target {
         if parts.len() > 1 && parts.iter().any(|part| part.is_empty() || part.contains([':', ' '])) {
             return Err(refuse("a part between the slashes is empty or no name"));
         }
+        // RFC 1123 labels: a namespace has no dot, and so this was meant for a range.
+        if parts.len() > 1 && parts.first().is_some_and(|namespace| namespace.contains('.')) {
+            return Err(refuse("it is no address range in CIDR notation, and a namespace has no dot"));
+        }
         match parts.as_slice() {
             [namespace, name] => Ok(Self::InNamespace { namespace: (*namespace).into(), name: (*name).into() }),
             [namespace, kind, name] => {
@@ -302,6 +306,15 @@ mod tests {
         check("", "``: it names nothing");
         check("https://a.example/x", "`https://a.example/x`: a part between the slashes is empty");
         check("a/b/c/d", "`a/b/c/d`: it has too many parts");
+        check("300.1.1.1", "`300.1.1.1`: it looks like an address and is none; write");
+        check("1.2.3", "`1.2.3`: it looks like an address and is none; write");
+        check("10.0.0.0/33", "`10.0.0.0/33`: it is no address range in CIDR notation; write");
+        check("300.1.1.0/24", "`300.1.1.0/24`: it is no address range in CIDR notation, and a namespace has no dot");
+        check("10.0.0/8", "`10.0.0/8`: it is no address range");
+        check("fd00::/129", "`fd00::/129`: it is no address range");
+        check("fd00::zz", "`fd00::zz`: it is neither a name nor an address");
+        check("4.example.com", "name: 4.example.com");
+        check("300", "namespace: 300");
         check("a b", "`a b`: it is neither a name nor an address");
     }
 }

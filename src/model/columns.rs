@@ -105,9 +105,6 @@ pub const INGRESS: [&str; 20] = [
     "addresses",
 ];
 
-/// Columns of `preflight --format csv`.
-pub const PREFLIGHT: [&str; 4] = ["cluster", "check", "outcome", "detail"];
-
 /// Columns of the summary of `draft`, in order: one row for each namespace.
 pub const DRAFT: [&str; 10] = [
     "cluster",
@@ -123,7 +120,7 @@ pub const DRAFT: [&str; 10] = [
 ];
 
 /// Columns of the summary of `discover`, in order: one row for each namespace.
-pub const SUMMARY: [&str; 10] = [
+pub const SUMMARY: [&str; 11] = [
     "cluster",
     "namespace",
     "destinations",
@@ -134,7 +131,12 @@ pub const SUMMARY: [&str; 10] = [
     "ip_only",
     "outside_connections",
     "named_by_own_answer",
+    "rejected_in_use",
 ];
+
+/// Columns of `preflight`, in order: one row for each input, check, source and way into the store, as `kind` says.
+pub const PREFLIGHT: [&str; 11] =
+    ["kind", "cluster", "name", "outcome", "detail", "records", "first", "last", "covered_percent", "gaps", "lost"];
 
 /// Columns of `audit`, in order: one row for each finding.
 pub const AUDIT: [&str; 10] =

@@ -148,6 +148,11 @@ impl Activity {
         pauses.get(pauses.len() - 1 - (pauses.len() / 100).max(2)).copied()
     }
 
+    /// Whether it speaks often enough for an unusual silence to be told from a usual one.
+    pub fn has_rhythm(&self) -> bool {
+        self.longest_usual_pause().is_some()
+    }
+
     /// Stretches of minutes (since the epoch, the end excluded) in which the source was certainly there: from record to record where the
     /// pause between them is one of its rhythm. Of a source with too few records for a rhythm, a longer pause than
     /// five minutes proves nothing: it may have been away as well as idle.

@@ -53,7 +53,7 @@ pub(super) struct KindCoverage<'a> {
     pub(super) expected: u64,
     /// The source that covers least of its share.
     pub(super) least: Option<Share<'a>>,
-    /// Sources that speak too seldom for their silence to mean anything.
+    /// Sources that speak too seldom for their silence to mean anything: silent in most minutes, without a rhythm, and no gap of them is known.
     pub(super) quiet: u64,
 }
 
@@ -102,9 +102,9 @@ fn of_kind<'a>(kind: SourceKind, cluster: &'a Cluster, window: &Range<u32>) -> K
         all.records += activity.records;
         all.first = [all.first, activity.first].into_iter().flatten().min();
         all.last = all.last.max(activity.last);
-        if super::wording::size(activity.minutes.len()).saturating_mul(2) < activity.lifetime_minutes() {
-            all.quiet += 1;
-        }
+        let is_sparse = super::wording::size(activity.minutes.len()).saturating_mul(2) < activity.lifetime_minutes();
+        // A slow rhythm is one all the same, and where gaps were found they could be told.
+        all.quiet += u64::from(is_sparse && !activity.has_rhythm() && activity.gaps().is_empty());
     }
     match kind {
         SourceKind::Flows => {

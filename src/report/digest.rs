@@ -39,9 +39,9 @@ pub(super) struct Counts {
     pub(super) outside: u64,
     /// By category.
     pub(super) categories: BTreeMap<Category, u64>,
-    /// Suspects that nobody has decided, by worst severity.
+    /// Suspects that nobody has decided, or whose decision ran out, by severity.
     pub(super) open: BTreeMap<Severity, u64>,
-    /// Destinations that an owner rejected and that are still in use.
+    /// Suspects that an owner rejected and that are in use all the same; none of them is open.
     pub(super) rejected: u64,
     /// Destinations without a name.
     pub(super) ip_only: u64,
@@ -58,19 +58,17 @@ pub(super) struct Counts {
 impl Counts {
     fn of(rows: &[Row<'_>], workloads: &[&WorkloadFinding]) -> Self {
         let mut counts = Self { destinations: size(rows.len()), ..Self::default() };
-        for found in workloads.iter().filter(|found| found.is_open()) {
-            *counts.open.entry(found.finding.severity).or_default() += 1;
-            counts.rejected += u64::from(matches!(found.review, ReviewView::Rejected { .. }));
+        for found in workloads.iter().filter(|found| found.is_unanswered()) {
+            counts.answer(&found.review, found.finding.severity);
         }
         for row in rows {
             *counts.categories.entry(row.category).or_default() += 1;
             counts.ip_only += u64::from(row.is_ip_only());
             counts.ambiguous += u64::from(row.is_ambiguous());
             counts.denied += row.seen.with_verdict(Verdict::Denied);
-            if row.review().is_open() {
-                *counts.open.entry(row.severity().unwrap_or(Severity::Low)).or_default() += 1;
+            if let Some(severity) = row.unanswered() {
+                counts.answer(row.review(), severity);
             }
-            counts.rejected += u64::from(matches!(row.review(), ReviewView::Rejected { .. }));
             if row.is_outside() {
                 counts.outside += 1;
                 for (grade, connections) in &row.seen.grades {
@@ -82,7 +80,15 @@ impl Counts {
         counts
     }
 
-    /// Suspects that nobody has decided, or that are in use against an owner's word.
+    fn answer(&mut self, review: &ReviewView, severity: Severity) {
+        if review.is_rejected() {
+            self.rejected += 1;
+        } else {
+            *self.open.entry(severity).or_default() += 1;
+        }
+    }
+
+    /// Suspects that somebody has to decide.
     pub(super) fn open_total(&self) -> u64 {
         self.open.values().sum()
     }

@@ -60,17 +60,8 @@ impl DraftRow {
     }
 }
 
-const HEADER: [&str; 9] = [
-    "Cluster",
-    "Namespace",
-    "#Templates",
-    "#Objects",
-    "#Rules",
-    "#Connections allowed",
-    "#Left out",
-    "#Decisions",
-    "#Questions",
-];
+const HEADER: [&str; 9] =
+    ["Cluster", "Namespace", "#Templates", "#Objects", "#Rules", "#Allowed", "#Left out", "#To decide", "#To ask"];
 
 fn table(rows: &[DraftRow], escape: fn(&str) -> String) -> Table {
     let mut table = Table::new(&HEADER);

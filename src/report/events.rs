@@ -31,10 +31,33 @@ pub fn events(view: &AtlasView<'_>, form: EventForm) -> Result<String, serde_jso
             EventForm::Ecs => ecs(&found),
             EventForm::Ocsf => ocsf(&found),
         };
-        out.push_str(&serde_json::to_string(&event)?);
+        out.push_str(&serde_json::to_string(&without_nulls(event))?);
         out.push('\n');
     }
     Ok(out)
+}
+
+/// What is not known is left out: neither schema has a null. Our values are three levels deep, and none of them comes from outside.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name, without_nulls(value)))
+            .collect(),
+        Value::Array(values) => values.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}
+
+/// A technique, or a sub-technique with the technique that it belongs to.
+fn attack(id: &str) -> Value {
+    match id.split_once('.') {
+        Some((technique, _)) => {
+            json!({ "version": "14.1", "technique": { "uid": technique }, "sub_technique": { "uid": id } })
+        }
+        None => json!({ "version": "14.1", "technique": { "uid": id } }),
+    }
 }
 
 /// The time of the last event; the epoch when no record carried a time, since both schemas demand one.
@@ -123,6 +146,21 @@ fn destination(found: &Listed<'_>) -> Option<Value> {
     Some(Value::Object(fields))
 }
 
+/// The destination as an OCSF `network_endpoint`.
+fn endpoint(found: &Listed<'_>) -> Option<Value> {
+    let edge = found.edge?;
+    let name = match &edge.key.peer {
+        Peer::Address(address) => ("ip", address.to_string()),
+        Peer::Name(name) => ("hostname", name.to_string()),
+        _ => return None,
+    };
+    let mut fields = Map::from_iter([(name.0.to_owned(), json!(name.1))]);
+    if edge.key.port != 0 {
+        fields.insert("port".to_owned(), json!(edge.key.port));
+    }
+    Some(Value::Object(fields))
+}
+
 /// Class 2004, activity 1 (create): <https://schema.ocsf.io/1.3.0/classes/detection_finding>.
 fn ocsf(found: &Listed<'_>) -> Value {
     let finding = found.finding;
@@ -137,8 +175,8 @@ fn ocsf(found: &Listed<'_>) -> Value {
         Confidence::Medium => 2,
         Confidence::High => 3,
     };
-    let attacks: Vec<Value> =
-        finding.attack.iter().map(|id| json!({ "version": "14.1", "technique": { "uid": id } })).collect();
+    let attacks: Vec<Value> = finding.attack.iter().map(|id| attack(id)).collect();
+    let kind = &*found.workload.kind.0;
     let status = if found.answered().is_some() { (3, "Suppressed") } else { (1, "New") };
     json!({
         "class_uid": 2004,
@@ -171,11 +209,12 @@ fn ocsf(found: &Listed<'_>) -> Value {
         },
         "remediation": { "desc": finding.advice },
         "resources": [{
-            "type": format!("Kubernetes {}", found.workload.kind.0),
+            "type": if kind.is_empty() { "Kubernetes".to_owned() } else { format!("Kubernetes {kind}") },
             "name": found.workload.name,
             "namespace": found.namespace,
             "group": { "name": found.cluster },
         }],
+        "evidences": endpoint(found).map(|endpoint| json!([{ "dst_endpoint": endpoint }])),
         "unmapped": {
             "destination": found.subject,
             "port": found.edge.map(|edge| edge.key.port),

@@ -40,6 +40,7 @@ fn write_cluster(document: &mut Document, view: &AtlasView<'_>, name: &str, clus
         "#Outside",
         "#Unclassified",
         "#Open suspects",
+        "#Rejected, in use",
         "#Address only",
         "#Ambiguous",
         "#Denied",
@@ -54,6 +55,7 @@ fn write_cluster(document: &mut Document, view: &AtlasView<'_>, name: &str, clus
             count(counts.outside),
             count(counts.category(Category::Unclassified)),
             count(counts.open_total()),
+            count(counts.rejected),
             count(counts.ip_only),
             count(counts.ambiguous),
             count(counts.denied),
@@ -65,7 +67,8 @@ fn write_cluster(document: &mut Document, view: &AtlasView<'_>, name: &str, clus
     } else {
         document.table(&table);
         document.paragraph(
-            "Denied counts connections. The last column is the share of connections to the outside whose name rests on a \
+            "Open suspects wait for an owner's decision; those that an owner rejected and that are in use all the same are counted apart, and `--fail-on` \
+             goes by both. Denied counts connections. The last column is the share of connections to the outside whose name rests on a \
              DNS answer to the pod itself; `-` when there were none.",
         );
     }

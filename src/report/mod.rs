@@ -27,7 +27,6 @@ mod path;
 mod peer;
 mod plan;
 mod readiness;
-mod readiness_rows;
 mod replay;
 mod review_block;
 mod review_list;
@@ -73,10 +72,9 @@ pub use plan::{
     runbook_markdown,
 };
 pub use readiness::{
-    COVERAGE_OF_FLOWS, Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_json,
-    readiness_text,
+    COVERAGE_OF_FLOWS, Check, ClusterReadiness, InputRow, Outcome, Readiness, SourceRow, readiness, readiness_columns,
+    readiness_json, readiness_markdown, readiness_text,
 };
-pub use readiness_rows::{readiness_columns, readiness_markdown};
 pub use replay::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
 pub use review_list::{
     DestinationUse, REVIEW_LIST_SCHEMA, ReviewList, ReviewRow, ReviewStanding, destination_use, review_columns,

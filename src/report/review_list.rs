@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::escape::{code, identifier, prose};
 use super::json::{AtlasDocument, EdgeDocument, PeerDocument};
 use super::paint::Paint;
+use super::readiness::hanging;
 use super::table::Table;
 use super::tables::{Column, Columns};
 use super::wording::{counted, list, size};
@@ -68,6 +69,9 @@ pub struct ReviewRow {
     pub severity: Option<Severity>,
     /// Classes of suspicion in the baseline.
     pub classes: BTreeSet<String>,
+    /// The class of the worst open finding, the first of equals: what a line has room for.
+    #[serde(skip)]
+    pub worst: Option<String>,
     /// Workloads of the baseline that talk to it, `cluster:namespace/Kind/name`; null without a baseline.
     pub in_use: Option<BTreeSet<String>>,
 }
@@ -149,6 +153,10 @@ pub fn review_list(reviews: &Reviews, baseline: Option<&AtlasDocument>, day: Dat
         let Some(row) = row else { continue };
         row.in_use.get_or_insert_default().insert(used.workload());
         for (severity, class) in used.open_findings() {
+            let is_first = row.severity == Some(severity) && row.worst.as_deref().is_none_or(|worst| class < worst);
+            if row.severity < Some(severity) || is_first {
+                row.worst = Some(class.to_owned());
+            }
             row.severity = row.severity.max(Some(severity));
             row.classes.insert(class.to_owned());
         }
@@ -178,6 +186,7 @@ fn decided(review: &Review, has_baseline: bool, day: Date) -> ReviewRow {
         expires: review.expires.map(|day| day.to_string()),
         severity: None,
         classes: BTreeSet::new(),
+        worst: None,
         in_use: has_baseline.then(BTreeSet::new),
     }
 }
@@ -193,6 +202,7 @@ fn undecided(used: &Use<'_>) -> ReviewRow {
         expires: None,
         severity: None,
         classes: BTreeSet::new(),
+        worst: None,
         in_use: Some(BTreeSet::new()),
     }
 }
@@ -251,7 +261,7 @@ pub fn destination_use(
     found
 }
 
-const HEADER: [&str; 7] = ["STATE", "!DESTINATION", "WHERE", "OWNER", "EXPIRES", "!SUSPECT", "IN USE BY"];
+const HEADER: [&str; 7] = ["STATE", "!DESTINATION", "WHERE", "OWNER", "EXPIRES", "SUSPECT", "IN USE BY"];
 
 /// The list for a terminal of `width` columns.
 pub fn review_list_text(found: &ReviewList, width: u16, paint: Paint) -> String {
@@ -274,7 +284,7 @@ pub fn review_list_text(found: &ReviewList, width: u16, paint: Paint) -> String 
             _ => cell.to_owned(),
         }
     });
-    format!("{text}\n{}\n", totals(found))
+    format!("{text}\n{}", hanging("", &totals(found), usize::from(width)))
 }
 
 /// How many there are of each state, in a sentence.
@@ -332,7 +342,7 @@ fn cells(row: &ReviewRow, show: impl Fn(&str) -> String) -> [String; 7] {
             list(uses.iter().map(short).collect::<BTreeSet<_>>(), 2)
         }
     };
-    let class = row.classes.first().map(|class| show(class)).unwrap_or_default();
+    let class = row.worst.as_deref().map(&show).unwrap_or_default();
     let others = if row.classes.len() > 1 { format!(" +{}", row.classes.len() - 1) } else { String::new() };
     let suspect = row.severity.map_or_else(|| "-".to_owned(), |severity| format!("{severity} {class}{others}"));
     [

@@ -112,6 +112,11 @@ impl<'a> Row<'a> {
         self.findings().first().map(|finding| finding.severity)
     }
 
+    /// How serious it is that somebody still has to act, by the edges for which that is so.
+    pub(super) fn unanswered(&self) -> Option<Severity> {
+        self.edges.iter().filter_map(|(_, judgement)| judgement.unanswered()).max()
+    }
+
     /// The most urgent state of review among the edges.
     pub(super) fn review(&self) -> &'a ReviewView {
         self.edges
@@ -181,7 +186,7 @@ impl<'a> Row<'a> {
             addresses.iter().map(|(address, _)| format!("`{address}/{}`", if address.is_ipv4() { 32 } else { 128 })),
             shown_max,
         );
-        if full { format!("{text} or even more") } else { text }
+        if full { format!("{text}; of the {LISTED_MAX} listed, and there may be more") } else { text }
     }
 
     /// The names by which an in-cluster peer was looked up, or that the CNI reported.

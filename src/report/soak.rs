@@ -148,7 +148,7 @@ fn findings(namespace: &NamespaceSoak) -> Vec<(&'static str, String)> {
 
 /// For a terminal of that width.
 pub fn soak_text(soak: &Soak, width: u16) -> String {
-    let mut text = headline(soak);
+    let mut text = hanging("", headline(soak).trim_end(), usize::from(width));
     text.extend(soak.caveats.iter().map(|caveat| hanging("note     ", &identifier(caveat), usize::from(width))));
     let mut table = Table::new(&COLUMNS);
     for namespace in &soak.namespaces {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::coverage::coverage;
 use super::digest::digest;
 use super::escape::code;
+use super::row::Row;
 use super::table::Table;
 use super::tables::{Column, Columns};
 use super::view::AtlasView;
@@ -40,9 +41,9 @@ pub struct SummaryRow {
     pub outside: u64,
     /// Of these, known to no rule.
     pub unclassified: u64,
-    /// Suspects that nobody has answered for, or that were rejected and are in use.
+    /// Suspects that somebody has to decide: pending, or a decision that ran out.
     pub open_suspects: u64,
-    /// The most severe of them; null when none is open.
+    /// The most severe suspect without an approval, open or rejected; null when there is none. `--fail-on` goes by it.
     pub worst: Option<Severity>,
     /// Destinations that nothing names.
     pub ip_only: u64,
@@ -50,6 +51,8 @@ pub struct SummaryRow {
     pub outside_connections: u64,
     /// Of these, named by an answer to the very pod.
     pub named_by_own_answer: u64,
+    /// Suspects that an owner rejected and that are in use all the same.
+    pub rejected_in_use: u64,
 }
 
 /// Makes the rows.
@@ -62,12 +65,9 @@ pub fn summary_document(view: &AtlasView<'_>) -> SummaryDocument {
             if namespace.is_empty() && digest.rows.is_empty() {
                 continue;
             }
-            let open = digest.rows.iter().filter(|row| row.review().is_open());
-            let whole = digest.workload_findings.iter().filter(|found| found.is_open());
-            let worst = open
-                .map(|row| row.severity().unwrap_or(Severity::Low))
-                .chain(whole.map(|found| found.finding.severity))
-                .max();
+            let rows = digest.rows.iter().filter_map(Row::unanswered);
+            let whole = digest.workload_findings.iter().filter(|found| found.is_unanswered());
+            let worst = rows.chain(whole.map(|found| found.finding.severity)).max();
             let counts = &digest.counts;
             namespaces.push(SummaryRow {
                 cluster: name.to_string(),
@@ -80,6 +80,7 @@ pub fn summary_document(view: &AtlasView<'_>) -> SummaryDocument {
                 ip_only: counts.ip_only,
                 outside_connections: counts.outside_connections,
                 named_by_own_answer: counts.own_pod(),
+                rejected_in_use: counts.rejected,
             });
         }
     }
@@ -102,6 +103,7 @@ pub fn summary_columns(document: &SummaryDocument) -> Columns {
         number(|row| row.ip_only),
         number(|row| row.outside_connections),
         number(|row| row.named_by_own_answer),
+        number(|row| row.rejected_in_use),
     ];
     SUMMARY.into_iter().zip(values).collect()
 }
@@ -115,6 +117,7 @@ pub fn summary_markdown(document: &SummaryDocument) -> String {
         "#Outside",
         "#Unclassified",
         "#Open suspects",
+        "#Rejected, in use",
         "Worst",
         "#IP-only",
         "#Named by the pod's own answer",
@@ -127,6 +130,7 @@ pub fn summary_markdown(document: &SummaryDocument) -> String {
             count(row.outside),
             count(row.unclassified),
             count(row.open_suspects),
+            count(row.rejected_in_use),
             row.worst.map_or("-", Severity::as_str).to_owned(),
             count(row.ip_only),
             share(row.named_by_own_answer, row.outside_connections),

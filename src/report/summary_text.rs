@@ -69,8 +69,10 @@ pub fn summary_text(view: &AtlasView<'_>, width: u16, paint: Paint) -> String {
     for line in coverage_lines {
         out.push_str(&hanging("", &line, usize::from(width)));
     }
-    out.push_str(&where_to_look(first, paint));
-    out.push_str(&what_to_classify(unclassified));
+    out.push_str(&where_to_look(first, width, paint));
+    if let Some(line) = what_to_classify(unclassified) {
+        out.push_str(&hanging("", &line, usize::from(width)));
+    }
     out
 }
 
@@ -81,17 +83,17 @@ fn cells(label: &str, digest: &Digest<'_>) -> [String; 7] {
         count(counts.destinations),
         count(counts.outside),
         count(counts.category(Category::Unclassified)),
-        count(counts.open_total()),
+        count(counts.open_total() + counts.rejected),
         count(counts.ip_only),
         share(counts.own_pod(), counts.outside_connections),
     ]
 }
 
-/// An open suspect: severity, connections, line.
+/// A suspect without an approval: severity, connections, line.
 type Pointer = (Severity, u64, String);
 
 fn suspects(label: &str, digest: &Digest<'_>) -> Vec<Pointer> {
-    let whole = digest.workload_findings.iter().filter(|found| found.is_open()).map(|found| {
+    let whole = digest.workload_findings.iter().filter(|found| found.is_unanswered()).map(|found| {
         let finding = &found.finding;
         let subject =
             if found.subject.is_empty() { String::new() } else { format!(" {}", cut(&identifier(&found.subject))) };
@@ -99,16 +101,10 @@ fn suspects(label: &str, digest: &Digest<'_>) -> Vec<Pointer> {
         let line = format!("{:<6}  {label}  {who}{subject}  {}", finding.severity.as_str(), identifier(&finding.class));
         (finding.severity, 0, line)
     });
-    let open = digest.rows.iter().filter(|row| row.review().is_open());
-    let of_rows = open.map(|row| {
-        let severity = row.severity().unwrap_or(Severity::Low);
+    let of_rows = digest.rows.iter().filter_map(|row| Some((row, row.unanswered()?))).map(|(row, severity)| {
         let class =
             row.findings().first().map_or_else(String::new, |finding| format!("  {}", identifier(&finding.class)));
-        let word = if matches!(row.review(), crate::report::ReviewView::Rejected { .. }) {
-            "  REJECTED, still in use"
-        } else {
-            ""
-        };
+        let word = if row.review().is_rejected() { "  REJECTED, still in use" } else { "" };
         let line =
             format!("{:<6}  {label}  {} {}{class}{word}", severity.as_str(), cut(&peer::plain(row.peer)), row.port());
         (severity, row.seen.connections(), line)
@@ -116,33 +112,37 @@ fn suspects(label: &str, digest: &Digest<'_>) -> Vec<Pointer> {
     whole.chain(of_rows).collect()
 }
 
-fn where_to_look(mut suspects: Vec<Pointer>, paint: Paint) -> String {
+fn where_to_look(mut suspects: Vec<Pointer>, width: u16, paint: Paint) -> String {
     if suspects.is_empty() {
-        return "No suspect is open.\n".to_owned();
+        return "No suspect is without an approval.\n".to_owned();
     }
     suspects
         .sort_by(|one, two| (Reverse(one.0), Reverse(one.1), &one.2).cmp(&(Reverse(two.0), Reverse(two.1), &two.2)));
     let mut lines = vec![format!("\n{}", paint.strong("Look here first:"))];
     lines.extend(suspects.iter().take(POINTED_OUT).map(|(severity, _, line)| {
         let (word, rest) = line.split_at_checked(severity.as_str().len()).unwrap_or((line, ""));
-        format!("  {}{rest}", paint.severity(*severity, word))
+        let (head, room) = (paint.severity(*severity, word), usize::from(width));
+        if 2 + line.chars().count() <= room {
+            return format!("  {head}{rest}");
+        }
+        hanging(&format!("  {word:<6}  "), rest.trim_start(), room).replacen(word, &head, 1).trim_end().to_owned()
     }));
     let more = suspects.len().saturating_sub(POINTED_OUT);
     if more > 0 {
-        lines.push(format!("  and {} in the documents", counted(size(more), "more open suspect")));
+        lines.push(format!("  and {} in the documents", counted(size(more), "more suspect")));
     }
     lines.join("\n") + "\n"
 }
 
 /// The namespaces with the most destinations that no rule knows.
-fn what_to_classify(mut unclassified: Vec<(u64, String)>) -> String {
+fn what_to_classify(mut unclassified: Vec<(u64, String)>) -> Option<String> {
     unclassified.retain(|(number, _)| *number > 0);
     unclassified.sort_by(|one, two| two.0.cmp(&one.0).then_with(|| one.1.cmp(&two.1)));
     if unclassified.is_empty() {
-        return String::new();
+        return None;
     }
     let words = unclassified.iter().map(|(number, label)| format!("{label} ({})", count(*number)));
-    format!("Most unclassified destinations: {}\n", list(words, UNCLASSIFIED_SHOWN))
+    Some(format!("Most unclassified destinations: {}", list(words, UNCLASSIFIED_SHOWN)))
 }
 
 /// A name that fits its column; the middle gives way, so that start and end stay readable.

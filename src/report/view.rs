@@ -49,6 +49,15 @@ pub struct FindingView {
     pub exempted: Option<String>,
 }
 
+impl Judgement {
+    /// How serious it is that somebody still has to act; `None` when nobody has to. Where a decision ran out or is ignored and nothing is held
+    /// against the destination otherwise, that is low.
+    pub fn unanswered(&self) -> Option<Severity> {
+        let held = self.findings.iter().filter(|finding| finding.exempted.is_none());
+        self.review.is_unanswered().then(|| held.map(|finding| finding.severity).max().unwrap_or(Severity::Low))
+    }
+}
+
 /// One reason to suspect a workload as a whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkloadFinding {
@@ -63,9 +72,9 @@ pub struct WorkloadFinding {
 }
 
 impl WorkloadFinding {
-    /// Whether somebody has to act.
-    pub const fn is_open(&self) -> bool {
-        self.finding.exempted.is_none() && self.review.is_open()
+    /// Whether somebody has to decide, or to end what was rejected.
+    pub const fn is_unanswered(&self) -> bool {
+        self.finding.exempted.is_none() && self.review.is_unanswered()
     }
 }
 
@@ -118,14 +127,19 @@ impl ReviewView {
         }
     }
 
-    /// Whether somebody still has to decide: pending, or an approval that has run out.
-    pub const fn is_undecided(&self) -> bool {
+    /// Whether somebody still has to decide: pending, or a decision that has run out.
+    pub const fn is_open(&self) -> bool {
         matches!(self, Self::Pending | Self::Expired { .. })
     }
 
-    /// Whether somebody has to act: decide, or end what an owner has rejected.
-    pub const fn is_open(&self) -> bool {
-        self.is_undecided() || matches!(self, Self::Rejected { .. })
+    /// Whether an owner ruled it out.
+    pub const fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected { .. })
+    }
+
+    /// Whether somebody has to act: decide, or end what an owner has rejected and is in use all the same. This is what `--fail-on` asks.
+    pub const fn is_unanswered(&self) -> bool {
+        self.is_open() || self.is_rejected()
     }
 
     /// Most urgent first.

@@ -13,7 +13,7 @@ use crate::detect::{
 };
 use crate::model::{Category, Confidence, Severity, Timestamp, Workload};
 use crate::report::{AtlasView, FindingView, Judgement, ReviewView, WorkloadFinding};
-use crate::summary::{Atlas, Edge, Peer};
+use crate::summary::{Atlas, Edge, LISTED_MAX, Peer};
 
 /// The DNS domain that Kubernetes gives a cluster unless it is told otherwise.
 const CLUSTER_DOMAIN: &str = "cluster.local";
@@ -56,20 +56,11 @@ pub fn judge_against<'a>(
     view
 }
 
-/// The most serious finding that nobody has answered for, if there is any.
+/// The most serious suspect that has no approval in force, if there is any: nobody decided, the decision ran out, or it was rejected and is in use.
 pub fn worst_open(view: &AtlasView<'_>) -> Option<Severity> {
-    let of_workloads = view.workload_findings.values().flatten().filter(|found| found.review.is_open());
-    let of_workloads =
-        of_workloads.filter(|found| found.finding.exempted.is_none()).map(|found| found.finding.severity);
-    view.judgements
-        .values()
-        .flatten()
-        .filter(|judgement| !matches!(judgement.review, ReviewView::Approved { .. } | ReviewView::NotNeeded))
-        .flat_map(|judgement| &judgement.findings)
-        .filter(|finding| finding.exempted.is_none())
-        .map(|finding| finding.severity)
-        .chain(of_workloads)
-        .max()
+    let of_workloads = view.workload_findings.values().flatten().filter(|found| found.is_unanswered());
+    let of_workloads = of_workloads.map(|found| found.finding.severity);
+    view.judgements.values().flatten().filter_map(Judgement::unanswered).chain(of_workloads).max()
 }
 
 fn last_day(atlas: &Atlas) -> Date {
@@ -146,9 +137,11 @@ fn judge_edge(
         in_cluster: !matches!(edge.key.peer, Peer::Name(_) | Peer::Address(_)),
     };
     let category = classify(&destination, rules);
+    // An edge lists so many addresses at most: what is said of all of them is then said of the listed ones.
+    let may_have_more = category.by_addresses && dialled.len() >= LISTED_MAX;
     let mut found = if destination.in_cluster { Vec::new() } else { findings(&destination, rules, day) };
     // Ranges that are inside have a category; nobody outside is behind them.
-    if !destination.in_cluster && category.category != Category::Internal {
+    if !destination.in_cluster && (category.category != Category::Internal || may_have_more) {
         let listed: Vec<&str> = found.iter().map(|finding| &*finding.class).collect();
         let is_suspect = listed.iter().any(|class| !BEHAVIOUR_CLASSES.contains(class));
         let is_unknown = category.category == Category::Unclassified;
@@ -163,7 +156,11 @@ fn judge_edge(
     let review = review(&edge.key.peer, (cluster, namespace), reviews, day, found.iter().any(Finding::is_open));
     Judgement {
         category: category.category,
-        rule: category.rule.into(),
+        rule: if may_have_more {
+            format!("{}; judged by the {} listed addresses, and there may be more", category.rule, dialled.len())
+        } else {
+            category.rule.into()
+        },
         label: category.label.map(Into::into),
         findings: found.into_iter().map(finding_view).collect(),
         review,

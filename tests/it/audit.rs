@@ -375,7 +375,8 @@ medium  no-such-pod  NetworkPolicy shop/allow-package-mirror  policies.yaml:15
         `app=build` selects no pod of --kube, so that the policy protects none
         fix: compare the selector with the pods' labels; keep it if the pods run only at times
         (jobs)
-medium  selector-for-internet  NetworkPolicy shop/allow-package-mirror  policies.yaml:22
+medium  selector-for-internet  NetworkPolicy shop/allow-package-mirror
+        policies.yaml:22
         egress rule 1: the name says `mirror`, and `namespaceSelector: {}` means pods of the cluster
         alone: nothing outside is reached
         fix: write an `ipBlock`, or names in a dialect that has them; keep the selector if pods are
@@ -384,11 +385,13 @@ medium  drifted-name  NetworkPolicy shop/default-deny-ingres  policies.yaml:24
         `default-deny-ingres` is close to the pinned name `default-deny-ingress`, and checks and
         rollback commands go by that
         fix: rename it to `default-deny-ingress`, or to something unlike it if it is another policy
-medium  block-on-cluster-addresses  CiliumNetworkPolicy shop/vendor  policies.yaml:35
+medium  block-on-cluster-addresses  CiliumNetworkPolicy shop/vendor
+        policies.yaml:35
         egress rule 2: `10.244.0.0/28` holds only addresses of pods; profile `cilium` knows these by
         identity and matches no range on them
         fix: select the pods by labels (nodes by the CNI's own word for them)
-low     default-deny-other-name  NetworkPolicy shop/default-deny-ingres  policies.yaml:24
+low     default-deny-other-name  NetworkPolicy shop/default-deny-ingres
+        policies.yaml:24
         closes ingress of `shop` under another name than `default-deny-ingress`
         fix: rename it to `default-deny-ingress`: apply the new object before the old one is deleted
 low     any-port  CiliumNetworkPolicy shop/vendor  policies.yaml:34

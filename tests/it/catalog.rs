@@ -215,7 +215,8 @@ fn an_unknown_port_rules_no_row_out() {
 #[test]
 fn ports_and_protocols_bind_rows() {
     assert_eq!(flags("dns.google 443", NONE), "encrypted_dns medium");
-    assert_eq!(flags("8.8.8.8 53/udp", NONE), "encrypted_dns medium");
+    assert_eq!(flags("8.8.8.8 853", NONE), "encrypted_dns medium");
+    assert_eq!(flags("8.8.8.8 53/udp", NONE), "");
     assert_eq!(flags("8.8.8.8 80", NONE), "");
     assert_eq!(category("pool.ntp.org 123/udp", NONE), "infra by pool.ntp.org");
     assert_eq!(category("pool.ntp.org 123", NONE), "nothing");
@@ -330,21 +331,21 @@ fn findings_by_list_by_address_and_by_the_user() {
     .iter()
     .map(|text| format!("{text} -> {}", judged(text, settings)))
     .collect();
-    assert_snapshot!(lines.join("\n"), @r"
-    a.legacy.example -> unclassified; no rule knows it; suspect/retired_proxy medium
-    9.9.9.9 53/udp -> unclassified; no rule knows it; suspect/encrypted_dns medium; suspect/retired_proxy medium; suspect/ip-only low
-    x.ngrok.io -> unclassified; no rule knows it; suspect/tunnel low
-    y.ngrok.io -> unclassified; no rule knows it; suspect/tunnel high
-    8.8.4.4 80 -> unclassified; no rule knows it; suspect/ip-only low
-    5.5.5.5 -> customer; egress-atlas.toml rule 1: 5.5.5.5
-    10.1.1.1 -> internal; private address: 10.0.0.0/8 (RFC 1918)
-    240.1.2.3 -> internal; egress-atlas.toml networks.pods: 240.1.0.0/16
-    240.2.2.3 -> unclassified; reserved address: 240.0.0.0/4 (reserved; a few clusters use it for pods); suspect/reserved-range medium
-    2001:db8::1 -> unclassified; reserved address: 2001:db8::/32 (documentation); suspect/reserved-range medium
-    192.0.0.192 80 -> infra; catalog: 192.0.0.192/32 (Oracle Cloud Classic, metadata service); suspect/cloud_metadata high
-    fd00:ec2::254 80 -> infra; catalog: fd00:ec2::254/128 (AWS IMDS over IPv6, metadata service); suspect/cloud_metadata high
-    169.254.169.254 80 -> infra; local address: 169.254.0.0/16 (link-local); suspect/cloud_metadata high
-    ");
+    assert_snapshot!(lines.join("\n"), @r#"
+a.legacy.example -> unclassified; no rule knows it; suspect/retired_proxy medium
+9.9.9.9 53/udp -> unclassified; no rule knows it; suspect/retired_proxy medium; suspect/ip-only low
+x.ngrok.io -> unclassified; no rule knows it; suspect/tunnel low
+y.ngrok.io -> unclassified; no rule knows it; suspect/tunnel high
+8.8.4.4 80 -> unclassified; no rule knows it; suspect/ip-only low
+5.5.5.5 -> customer; egress-atlas.toml rule 1: 5.5.5.5
+10.1.1.1 -> internal; private address: 10.0.0.0/8 (RFC 1918)
+240.1.2.3 -> internal; egress-atlas.toml networks.pods: 240.1.0.0/16
+240.2.2.3 -> unclassified; reserved address: 240.0.0.0/4 (reserved; a few clusters use it for pods); suspect/reserved-range medium
+2001:db8::1 -> unclassified; reserved address: 2001:db8::/32 (documentation); suspect/reserved-range medium
+192.0.0.192 80 -> infra; catalog: 192.0.0.192/32 (Oracle Cloud Classic, metadata service); suspect/cloud_metadata high
+fd00:ec2::254 80 -> infra; catalog: fd00:ec2::254/128 (AWS IMDS over IPv6, metadata service); suspect/cloud_metadata high
+169.254.169.254 80 -> infra; local address: 169.254.0.0/16 (link-local); suspect/cloud_metadata high
+"#);
 }
 
 #[test]

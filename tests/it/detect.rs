@@ -11,3 +11,4 @@ mod cases;
 mod evaluation;
 mod exports;
 mod traffic;
+mod week;

@@ -87,6 +87,8 @@ mod stored;
 mod story;
 /// Runs commands in this process.
 mod support;
+/// What a terminal of 80 columns shows.
+mod terminal;
 /// House rules.
 mod tidy;
 /// Bytes, packets and numbers of connections.

@@ -9,7 +9,7 @@ use std::process::Command;
 use egress_atlas::model::{Category, Confidence, Severity};
 use egress_atlas::report::json::{
     AtlasDocument, BytesDocument, ClusterDocument, EdgeDocument, FindingDocument, JudgementDocument, NamespaceDocument,
-    PeerDocument, ReviewDocument, Source, TotalsDocument, Window, WorkloadName,
+    PeerDocument, ReviewDocument, Source, TotalsDocument, Window, WorkloadFindingDocument, WorkloadName,
 };
 use egress_atlas::report::{ATLAS_SCHEMA, atlas_page};
 use sha2::{Digest, Sha256};
@@ -103,6 +103,16 @@ fn atlas(edges: u32) -> AtlasDocument {
         });
         namespace.egress.push(edge(number, &name));
     }
+    // What a workload does as a whole stands with the suspects, whatever it is called.
+    if let Some(first) = namespaces.get_mut("team-000") {
+        let judgement = edge(0, HOSTILE).judgement.unwrap();
+        first.workload_findings.push(WorkloadFindingDocument {
+            workload: WorkloadName { kind: "Deployment".into(), name: HOSTILE.into() },
+            subject: None,
+            finding: FindingDocument { class: "scanning".into(), ..judgement.findings[0].clone() },
+            review: judgement.review,
+        });
+    }
     let gap = Window { since: Some("2026-03-03T00:00:00Z".into()), until: Some("2026-03-03T06:00:00Z".into()) };
     let source = Source {
         kind: "flows".into(),
@@ -188,6 +198,8 @@ try {
   const type = (text) => ms(() => { search.value = text; search.dispatchEvent(new Event("change")); });
   result.load = performance.now();
   result.all = status(); result.rows = rows();
+  result.whole = [...document.getElementById("s-look-here-first").parentElement.querySelectorAll("tbody tr")].filter((row) => row.textContent.includes("as a whole") && row.textContent.includes("scanning")).length;
+  result.open = document.querySelector("dl.facts dd").textContent;
   type("onerror");
   result.hostile = destinations.querySelector("tbody tr.row .name").textContent;
   result.images = document.images.length;
@@ -238,6 +250,8 @@ fn fifty_thousand_edges_load_filter_and_sort() {
     let text = |key: &str| seen[key].as_str().unwrap_or_else(|| panic!("{key}: {seen}")).to_owned();
     assert_eq!(seen["errors"].as_array().unwrap().len(), 0, "{seen}");
     assert_eq!((text("all").as_str(), seen["rows"].as_u64()), ("1 to 50 of 50,000 connection pairs", Some(50)));
+    // 200 suspect edges, and one workload as a whole, which stands first with its kind of severity.
+    assert_eq!((seen["whole"].as_u64(), text("open").as_str()), (Some(1), "201"), "{seen}");
     assert_eq!(text("one"), "1 to 1 of 1 connection pair");
     assert_eq!((text("sorted").as_str(), text("first").as_str()), ("descending", "977"));
     assert_eq!(text("ascending"), "ascending 1");

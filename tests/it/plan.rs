@@ -115,6 +115,50 @@ fn a_cluster_with_a_hostile_name_keeps_its_folder_and_its_objects() {
 }
 
 #[test]
+fn a_plan_is_made_from_traffic_as_from_the_baseline_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run(&["demo", "--out", folder.path().to_str().unwrap()]).status, 0);
+    let at = |name: &str| folder.path().join("data").join(name).display().to_string();
+    let mut all = vec!["plan".to_owned(), "--format".to_owned(), "json".to_owned()];
+    for cluster in ["prod-eu", "prod-us"] {
+        for (flag, rest) in [("--flows", "hubble"), ("--dns", "dns/coredns.fstrm"), ("--kube", "kube.json")] {
+            all.extend([flag.to_owned(), format!("{cluster}={}", at(&format!("{cluster}/{rest}")))]);
+        }
+    }
+    all.extend(["--config".to_owned(), at("egress-atlas.toml"), "--reviews".to_owned(), at("reviews.toml")]);
+    let words: Vec<&str> = all.iter().map(String::as_str).collect();
+    let ran = run(&words);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let made: Value = serde_json::from_str(&ran.out).unwrap();
+    let baseline = folder.path().join("discovery").display().to_string();
+    let config = at("egress-atlas.toml");
+    let kube: Vec<String> =
+        ["prod-eu", "prod-us"].map(|name| format!("{name}={}", at(&format!("{name}/kube.json")))).into();
+    let other = run(&[
+        "plan",
+        "--format",
+        "json",
+        "--baseline",
+        &baseline,
+        "--config",
+        &config,
+        "--kube",
+        &kube[0],
+        "--kube",
+        &kube[1],
+    ]);
+    let other: Value = serde_json::from_str(&other.out).unwrap();
+    assert_eq!(made["ranking"], other["ranking"]);
+    assert_eq!(steps(&made), steps(&other));
+    // What is asked and not covered is said.
+    let ran = run(&[&words[..], &["--since", "2026-02-20T00:00:00Z", "--until", "2026-03-03T00:00:00Z"]].concat());
+    assert!(ran.status == 3 && ran.err.contains("not proven"), "{}", ran.err);
+    let nothing = std::process::Command::new(env!("CARGO_BIN_EXE_egress-atlas")).arg("plan").output().unwrap();
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("--baseline"));
+}
+
+#[test]
 fn bad_words_are_refused() {
     let baseline = discovery();
     let check = |more: &[&str], part: &str| {

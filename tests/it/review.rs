@@ -22,20 +22,32 @@ fn the_list_shows_what_is_open_first() {
     let ran = run(&["review", "list", "--baseline", &baseline, "--reviews", &reviews]);
     assert_eq!(ran.status, 0, "{}", ran.err);
     insta::assert_snapshot!(ran.out, @r#"
-STATE     DESTINATION           WHERE       OWNER       EXPIRES     SUSPECT               IN USE BY
-pending   169.254.169.254       prod..shop  -           -           high clou..tadata +1  cart
-pending   pastebin.com          prod..form  -           -           high paste            buil..nner
-pending   pastebin.com          prod..form  -           -           high paste            buil..nner
-pending   stock-cam.ddns.net    prod..shop  -           -           high beaconing +1     search
-pending   8.8.8.8               prod..form  -           -           medium en..ed_dns +2  buil..nner
-pending   8.8.8.8               prod..form  -           -           medium en..ed_dns +2  buil..nner
-pending   44.208.254.194        prod..ace)  -           -           low ip_only           node
-pending   44.208.254.194        prod..ace)  -           -           low ip_only           node
-pending   93.184.216.77         prod..shop  -           -           low ip_only           search
-pending   93.184.216.77         prod..shop  -           -           low ip_only           search
-expired   a1b2c3d4...-free.app  platform    team..form  2026-02-14  high tunnel           buil..nner
-rejected  webhook.site          payments    team..ents  2026-03-26  high webh.._receiver  sett..rker
-approved  169.254.169.254       platform    team..form  2026-08-20  high cloud_metadata   tele..gent
+STATE     DESTINATION              WHERE         OWNER         EXPIRES     SUSPECT       IN USE BY
+pending   169.254.169.254          prod-us:shop  -             -           high cloud_   cart
+                                                                           metadata +1
+pending   pastebin.com             prod-eu:      -             -           high paste    build-
+                                   platform                                              runner
+pending   pastebin.com             prod-us:      -             -           high paste    build-
+                                   platform                                              runner
+pending   stock-cam.ddns.net       prod-eu:shop  -             -           high          search
+                                                                           beaconing +1
+pending   8.8.8.8                  prod-eu:      -             -           medium own_   build-
+                                   platform                                resolver +1   runner
+pending   8.8.8.8                  prod-us:      -             -           medium own_   build-
+                                   platform                                resolver +1   runner
+pending   44.208.254.194           prod-eu:(no   -             -           low ip_only   node
+                                   namespace)
+pending   44.208.254.194           prod-us:(no   -             -           low ip_only   node
+                                   namespace)
+pending   93.184.216.77            prod-eu:shop  -             -           low ip_only   search
+pending   93.184.216.77            prod-us:shop  -             -           low ip_only   search
+expired   a1b2c3d4.ngrok-free.app  platform      team-..tform  2026-02-14  high tunnel   build-
+                                                                                         runner
+rejected  webhook.site             payments      team-..ments  2026-03-26  high          settlement-
+                                                                           webhook_      worker
+                                                                           receiver
+approved  169.254.169.254          platform      team-..tform  2026-08-20  high cloud_   telemetry-
+                                                                           metadata      agent
 
 13 destinations: 10 pending, 1 expired, 1 rejected (1 still in use), 1 approved, as of 2026-03-03.
 "#);
@@ -141,4 +153,63 @@ fn an_approval_for_a_namespace_that_is_not_there_is_noticed() {
     assert!(other.contains("nothing in the baseline talks to `pastebin.com` there; elsewhere"), "{other}");
     assert!(!other.contains("no namespace"), "{other}");
     assert!(!said("platform").contains("warning"));
+}
+
+/// What an owner rejected is decided, and so not open; it is in use all the same, and the gate says so until it is gone. All places agree.
+#[test]
+fn a_rejected_suspect_is_not_open_and_fails_the_gate() {
+    let folder = demo();
+    let at = |name: &str| text(&folder.path().join(name));
+    let listed = run(&[
+        "review",
+        "list",
+        "--baseline",
+        &at("discovery"),
+        "--format",
+        "json",
+        "--reviews",
+        &at("data/reviews.toml"),
+    ]);
+    let listed: serde_json::Value = serde_json::from_str(&listed.out).unwrap();
+    let rows = listed["reviews"].as_array().unwrap();
+    let destinations: std::collections::BTreeSet<&str> =
+        rows.iter().map(|row| row["destination"].as_str().unwrap()).collect();
+    assert!(destinations.contains("webhook.site") && destinations.len() > 5, "{destinations:?}");
+    let discover = |decision: &str| {
+        let review = |destination: &&str| {
+            let decision = if *destination == "webhook.site" { decision } else { "approved" };
+            format!(
+                "[[review]]\ndestination = \"{destination}\"\nnamespace = \"*\"\nowner = \"a\"\nreason = \"b\"\ndecision = \"{decision}\"\n"
+            )
+        };
+        std::fs::write(at("all.toml"), destinations.iter().map(review).collect::<String>()).unwrap();
+        let mut words =
+            vec!["discover".to_owned(), "--out".to_owned(), at("again"), "--format".to_owned(), "json".to_owned()];
+        for cluster in ["prod-eu", "prod-us"] {
+            for (flag, rest) in [("--flows", "hubble"), ("--dns", "dns/coredns.fstrm"), ("--kube", "kube.json")] {
+                words.extend([flag.to_owned(), format!("{cluster}={}", at(&format!("data/{cluster}/{rest}")))]);
+            }
+        }
+        for (flag, value) in
+            [("--config", at("data/egress-atlas.toml")), ("--reviews", at("all.toml")), ("--fail-on", "low".to_owned())]
+        {
+            words.extend([flag.to_owned(), value]);
+        }
+        let ran = run(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let summary: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let sum = |key: &str| -> u64 {
+            summary["namespaces"].as_array().unwrap().iter().map(|row| row[key].as_u64().unwrap()).sum()
+        };
+        let index = std::fs::read_to_string(at("again/index.md")).unwrap();
+        let payments = index.lines().find(|line| line.contains("prod-eu/payments.md")).unwrap().to_owned();
+        (ran.status, sum("open_suspects"), sum("rejected_in_use"), payments)
+    };
+    let (status, open, rejected, row) = discover("rejected");
+    assert_eq!((status, open, rejected), (1, 0, 1), "{row}");
+    let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+    assert_eq!(cells[5..7], ["0", "1"], "{row}");
+    let document = std::fs::read_to_string(folder.path().join("again/prod-eu/payments.md")).unwrap();
+    assert!(document.contains("1 rejected suspect still in use") && !document.contains("open suspect"), "{document}");
+    let (status, open, rejected, _) = discover("approved");
+    assert_eq!((status, open, rejected), (0, 0, 0));
 }

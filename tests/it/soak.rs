@@ -301,6 +301,8 @@ fn the_result_of_a_probe_is_read() {
     // One from before the change says nothing about these policies.
     let before = soak(1, "2026-03-02T11:55:00Z");
     assert_eq!(before.status, 0, "{}", before.out);
+    let said = before.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("ended at 2026-03-02 11:55:00, outside of the soak, and proves nothing here"), "{said}");
 }
 
 #[test]

@@ -14,6 +14,11 @@ pub(crate) struct Ran {
 
 /// Runs `egress-atlas` with these arguments at a fixed time.
 pub(crate) fn run(arguments: &[&str]) -> Ran {
+    run_in(100, arguments)
+}
+
+/// The same on a terminal of so many columns.
+pub(crate) fn run_in(width: u16, arguments: &[&str]) -> Ran {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let cli = Cli::try_parse_from(std::iter::once("egress-atlas").chain(arguments.iter().copied()))
         .unwrap_or_else(|error| panic!("{error}"));
@@ -23,7 +28,7 @@ pub(crate) fn run(arguments: &[&str]) -> Ran {
         quiet: cli.quiet(),
         verbose: cli.verbose(),
         progress: false,
-        width: 100,
+        width,
         paint: egress_atlas::report::Paint(false),
         now: Timestamp::parse(b"2026-03-03T00:00:00Z").unwrap(),
     };

@@ -12,13 +12,15 @@ pub fn audit_text(view: &AuditView<'_>, width: u16, paint: Paint) -> String {
     let mut out = String::new();
     for finding in &view.lint.findings {
         let severity = format!("{:<6}", finding.severity.as_str());
-        let object = identifier(&finding.object());
-        out.push_str(&format_line(&[
-            &paint.severity(finding.severity, &severity),
-            &paint.strong(finding.rule.id),
-            &object,
-            &paint.faint(&place(finding)),
-        ]));
+        let (object, place) = (identifier(&finding.object()), place(finding));
+        let (word, rule) = (paint.severity(finding.severity, &severity), paint.strong(finding.rule.id));
+        let length = 6 + 2 + finding.rule.id.len() + 2 + object.chars().count() + 2 + place.chars().count();
+        if length <= width {
+            out.push_str(&format_line(&[&word, &rule, &object, &paint.faint(&place)]));
+        } else {
+            out.push_str(&format_line(&[&word, &rule, &object]));
+            wrap(&mut out, &place, "        ", width);
+        }
         wrap(&mut out, &shown(&finding.message), "        ", width);
         wrap(&mut out, &format!("fix: {}", shown(&finding.fix)), "        ", width);
     }

@@ -42,7 +42,7 @@ impl Control {
             }
             Self::Cis532 => {
                 "Every namespace has network policies. Shown by: a Kubernetes `NetworkPolicy` in the namespace, which is what the benchmark's own check lists; \
-                 other kinds of policy alone are not proven, for an assessor has to accept them."
+                 or by policies of another kind that do what the control is for: default deny in force in both directions and enforced as for SC-7 (5)."
             }
             Self::Pci131 => {
                 "Inbound traffic restricted to what is necessary, all other denied. Shown by: ingress closed and enforced as for SC-7 (5), and every rule \

@@ -54,9 +54,15 @@ pub(super) struct NamespaceSeen {
     pub(super) namespace: String,
     pub(super) explained_denials: u64,
     pub(super) explained_on_ingress: u64,
-    pub(super) leaks: Vec<Value>,
+    pub(super) leaks: Vec<LeakSeen>,
     pub(super) doubts: Vec<String>,
     pub(super) probes: Vec<ProbeSeen>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct LeakSeen {
+    pub(super) side: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::super::json::AtlasDocument;
 use super::super::wording::{count, counted, size};
 use super::control::Control;
-use super::evidence::{GateEvidence, GateResult, NamespaceSeen, ReplaySeen, SoakSeen};
+use super::evidence::{GateEvidence, GateResult, LeakSeen, NamespaceSeen, ReplaySeen, SoakSeen};
 use crate::model::Severity;
 use crate::policy::lint::{Lint, LintCluster, LintFinding, closing};
 use crate::policy::{Dialect, Direction, Policy, PolicySet, fingerprints};
@@ -225,24 +225,41 @@ impl<'a> Place<'a> {
 
     fn has_policies(&self, case: &mut Case) {
         let own = || self.policies().filter(|policy| !policy.id.namespace.is_empty());
-        let (kubernetes, others): (Vec<&Policy>, Vec<&Policy>) =
-            own().partition(|policy| policy.dialect == Dialect::Kubernetes);
+        let kubernetes: Vec<&Policy> = own().filter(|policy| policy.dialect == Dialect::Kubernetes).collect();
         if let Some(first) = kubernetes.first() {
             case.evidence.push(format!(
                 "{} of this namespace, among them {}",
                 counted(size(kubernetes.len()), "NetworkPolicy object"),
                 first.id
             ));
-        } else if let Some(first) = others.first() {
-            let number = counted(size(others.len()), "policy object");
-            case.evidence.push(format!("{number} of this namespace, among them {}", first.id));
-            case.missing.push(format!(
-                "no Kubernetes `NetworkPolicy`: the benchmark's check lists that kind alone, and {} is another",
-                first.id.kind
-            ));
-        } else {
-            case.against.push("no network policy object in this namespace".to_owned());
+            return;
         }
+        let directions = [Direction::Egress, Direction::Ingress];
+        let closes = |direction| closing(self.input.set, self.cluster, self.namespace, direction).into_iter().next();
+        let Some(first) = own().next().or_else(|| directions.into_iter().find_map(closes)) else {
+            case.against.push("no network policy object in this namespace".to_owned());
+            return;
+        };
+        // Another kind counts when it does what the control is for, and that is shown; that it exists shows nothing.
+        let mut purpose = Case::default();
+        for direction in directions {
+            self.denied_by_default(direction, &mut purpose);
+        }
+        let kind = &first.id.kind;
+        if purpose.against.is_empty() && purpose.missing.is_empty() {
+            case.evidence = purpose.evidence;
+            case.evidence.push(format!(
+                "{kind} stands in for Kubernetes `NetworkPolicy`, the one kind that the benchmark's own check lists: every pod is isolated by \
+                 default in both directions, and that is enforced; an assessor who goes by the check alone wants this recorded as an equivalent"
+            ));
+            return;
+        }
+        case.evidence.push(format!("policies of another kind, among them {}", first.id));
+        case.missing.push(format!(
+            "no Kubernetes `NetworkPolicy`, the one kind that the benchmark's own check lists; {kind} stands in for it once default deny is in force in both \
+             directions and shown to be enforced"
+        ));
+        case.missing.extend(purpose.against.into_iter().chain(purpose.missing));
     }
 
     fn denied_by_default(&self, direction: Direction, case: &mut Case) {
@@ -293,11 +310,16 @@ impl<'a> Place<'a> {
             return;
         };
         let name = format!("`{}`, soak to {}", gate.name, soak.asked.until);
-        if !seen.leaks.is_empty() {
-            let number = counted(size(seen.leaks.len()), "kind");
+        // A leak that does not say on which side speaks against both.
+        let is_here = |leak: &&LeakSeen| leak.side.is_empty() || leak.side == word;
+        let leaks = seen.leaks.iter().filter(is_here).count();
+        if leaks > 0 {
+            let number = counted(size(leaks), "kind");
             case.against.push(format!("{number} of traffic passed that policies must have stopped ({name})"));
         }
-        for probe in seen.probes.iter().filter(|probe| probe.answer == "reachable") {
+        // The canary is outside: what reached it says nothing of ingress.
+        let reached = seen.probes.iter().filter(|probe| probe.answer == "reachable" && direction == Direction::Egress);
+        for probe in reached {
             case.against.push(format!("the probe {} reached its canary ({name})", probe.pod));
         }
         if let Some(other) = self.differs(&soak.policies) {
@@ -317,6 +339,9 @@ impl<'a> Place<'a> {
         } else if let Some(probe) = blocked {
             case.evidence.push(format!("the probe {} was blocked ({name})", probe.pod));
         } else {
+            for probe in seen.probes.iter().filter(|probe| probe.answer == "cannot-tell") {
+                case.missing.push(format!("an answer of the probe {}: it could not tell ({name})", probe.pod));
+            }
             case.missing.push(format!("a denial on {word}: nothing shows that it is enforced ({name})"));
         }
     }
@@ -386,13 +411,28 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// The first policy of this namespace that a result did not judge as it is now.
+    /// The first policy of this namespace that a result did not judge as it is now, or judged and that is gone: without it something else is in force.
     fn differs(&self, judged: &BTreeMap<String, String>) -> Option<String> {
         let mark = |marks: &BTreeMap<String, String>, policy: &Policy| {
             let plain = policy.id.to_string();
             marks.get(&format!("{}: {plain}", self.cluster.name)).or_else(|| marks.get(&plain)).cloned()
         };
         let differs = |policy: &&Policy| mark(judged, policy).is_none_or(|was| Some(was) != mark(self.marks, policy));
-        self.policies().find(differs).map(|policy| policy.id.to_string())
+        let changed = self.policies().find(differs).map(|policy| policy.id.to_string());
+        changed.or_else(|| judged.keys().find_map(|name| self.is_gone(name)))
+    }
+
+    /// The name of a policy that was judged for this namespace and is not given any more.
+    fn is_gone(&self, judged: &str) -> Option<String> {
+        let (cluster, plain) = judged.split_once(": ").map_or(("", judged), |(cluster, plain)| (cluster, plain));
+        let is_of_cluster = cluster.is_empty() || self.cluster.name.is_empty() || cluster == &*self.cluster.name;
+        let (_, object) = plain.split_once(' ')?;
+        let is_of_namespace = object.split_once('/').is_none_or(|(namespace, _)| namespace == self.namespace);
+        let is_given = |policy: &Policy| {
+            policy.id.cluster.as_ref().is_none_or(|own| cluster.is_empty() || **own == *cluster)
+                && policy.id.to_string() == plain
+        };
+        let is_missing = is_of_cluster && is_of_namespace && !self.input.set.policies.iter().any(is_given);
+        is_missing.then(|| plain.to_owned())
     }
 }

@@ -71,8 +71,8 @@ fn remark(change: &Change) -> String {
 
 /// For a terminal of that width: a line for each change, and what a reader must know about it below.
 pub fn drift_text(drift: &Drift, width: u16) -> String {
-    let mut text =
-        format!("Baseline {}, current {}.\n{}.\n", window(&drift.baseline), window(&drift.current), counts(drift));
+    let windows = format!("Baseline {}, current {}.", window(&drift.baseline), window(&drift.current));
+    let mut text = hanging("", &windows, usize::from(width)) + &counts(drift) + ".\n";
     if !drift.changes.is_empty() {
         let mut remarks = Vec::new();
         let mut table = Table::new(&["CHANGE", "NAMESPACE", "DESTINATION", "PORT", "WORKLOADS"]);
@@ -97,19 +97,18 @@ pub fn drift_text(drift: &Drift, width: u16) -> String {
             remarks.push(identifier(reason));
         }
         text += "\n";
-        let table = table.to_plain(width);
-        let mut lines = table.lines();
-        text.extend(lines.next().into_iter().flat_map(|header| [header, "\n"]));
-        for (line, remark) in lines.zip(&remarks) {
-            text.extend([line, "\n"]);
+        let mut rows = table.to_rows(usize::from(width), |_, _, cell| cell.to_owned()).into_iter();
+        text.extend(rows.next());
+        for (row, remark) in rows.zip(&remarks) {
+            text += &row;
             text += &hanging("         ", remark, usize::from(width));
         }
     }
     if !drift.coverage.is_empty() {
         text += "\nThe current evidence is worse than the baseline's:\n";
-        text.extend(
-            drift.coverage.iter().map(|worse| format!("  {}: {}\n", identifier(&worse.cluster), worse.difference)),
-        );
+        text.extend(drift.coverage.iter().map(|worse| {
+            hanging("  ", &format!("{}: {}", identifier(&worse.cluster), worse.difference), usize::from(width))
+        }));
     }
     text
 }

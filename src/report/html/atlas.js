@@ -5,8 +5,9 @@ const edges = data.edges.map((edge) => {
   const [cluster, namespace, kind, name] = edge.from.map((i) => T[i]);
   const [type, peerCluster, peerNamespace, peerKind, peerName] = edge.to.map((i) => T[i]);
   const findings = edge.findings.map((i) => data.findings[i]).filter((finding) => !finding.exempted);
-  const severity = findings.reduce((worst, finding) => Math.max(worst, RANK[finding.severity]), 0);
   const review = data.reviews[edge.review] || { state: "not needed" };
+  // A decision that ran out, or is ignored, is a suspect of its own.
+  const severity = findings.reduce((worst, finding) => Math.max(worst, RANK[finding.severity]), ["expired", "rejected"].includes(review.state) ? 1 : 0);
   const workload = (several ? cluster + ":" : "") + (namespace ? namespace + "/" : "") + name;
   const peer = (peerCluster ? peerCluster + ":" : "") + (peerNamespace ? peerNamespace + "/" : "") + peerName;
   const outside = type === "name" || type === "address";
@@ -15,7 +16,7 @@ const edges = data.edges.map((edge) => {
   for (let i = 0; i < edge.grades.length; i += 2) if (edge.grades[i + 1] > strongest) { strongest = edge.grades[i + 1]; grade = T[edge.grades[i]]; }
   return { raw: edge, cluster, namespace, kind, name, type, outside, workload, peer, peerKind, port, protocol: T[edge.protocol], category: edge.category,
     bytes: edge.bytes, connections: edge.count[0], denied: edge.count[1], first: edge.seen[0], last: edge.seen[1], findings, severity, review,
-    open: severity > 0 && ["pending", "expired", "rejected"].includes(review.state), grade, hay: null,
+    open: ["pending", "expired", "rejected"].includes(review.state), rejected: review.state === "rejected", grade, hay: null,
     fromId: cluster + "\n" + namespace + "\n" + kind + "\n" + name, toId: type + "\n" + peer };
 });
 // Made when the first filter is typed: most readers look before they search.
@@ -43,6 +44,11 @@ function timeline(edge) {
   return s("svg", { viewBox: `0 0 ${W} ${H}`, width: W, height: H, role: "img", "aria-label": said }, s("title", {}, said), marks);
 }
 
+const SEVERITIES = ["", "low", "medium", "high"];
+// What a workload does as a whole: no destination stands for it.
+const whole = data.whole.filter((row) => !row.finding.exempted && ["pending", "expired", "rejected"].includes(row.review.state)).map((row) => ({ ...row, rejected: row.review.state === "rejected",
+  label: (several ? row.cluster + ":" : "") + (row.namespace ? row.namespace + "/" : "") + row.workload.name }));
+
 const state = { text: "", cluster: "", namespace: "", category: "", review: "", outside: true, suspects: false };
 const fits = (edge) => (!state.outside || edge.outside) && (!state.suspects || edge.open) && (!state.cluster || edge.cluster === state.cluster) && (state.namespace === "" || edge.namespace === state.namespace) &&
   (!state.category || edge.category === state.category) && (!state.review || edge.review.state === state.review) && (!words.length || words.every((word) => hay(edge).includes(word)));
@@ -54,7 +60,7 @@ const table = dataTable({
     { label: "Destination", value: (edge) => edge.peer + " " + edge.port, cell: (edge) => [code(edge.peer), h("div", { class: "sub" }, edge.port, T[edge.raw.label] && T[edge.raw.label] !== edge.peer ? " · " + T[edge.raw.label] : "")] },
     { label: "Workload", value: (edge) => edge.workload, cell: (edge) => code(edge.workload) },
     { label: "Category", value: (edge) => CATEGORIES.indexOf(edge.category), cell: (edge) => h("span", { class: "cat " + edge.category }, edge.category) },
-    { label: "Suspicion", first: "descending", value: (edge) => (edge.open ? 10 : 0) + edge.severity, cell: (edge) => (edge.severity ? [tag(edge.findings[0].class.replaceAll("_", " "), ["", "low", "medium", "high"][edge.severity]), " ", tag(edge.review.state, REVIEW_KIND[edge.review.state])] : edge.review.state === "not needed" ? "" : tag(edge.review.state, REVIEW_KIND[edge.review.state])) },
+    { label: "Suspicion", first: "descending", value: (edge) => (edge.open ? 10 : 0) + edge.severity, cell: (edge) => (edge.findings.length ? [tag(edge.findings[0].class.replaceAll("_", " "), SEVERITIES[edge.severity]), " ", tag(edge.review.state, REVIEW_KIND[edge.review.state])] : edge.review.state === "not needed" ? "" : tag(edge.review.state, REVIEW_KIND[edge.review.state])) },
     { label: "Evidence", tight: true, value: (edge) => edge.grade, cell: (edge) => (edge.type === "name" ? edge.grade : edge.outside ? "address only" : "identity") },
     { label: "Connections", numeric: true, value: (edge) => edge.connections, cell: (edge) => [n(edge.connections), edge.denied ? h("div", {}, tag(n(edge.denied) + " denied", "high")) : null] },
     ...(edges.some((edge) => edge.bytes) ? [{ label: "Sent", numeric: true, value: (edge) => edge.bytes && edge.bytes[0], cell: (edge) => size(edge.bytes && edge.bytes[0]) }, { label: "Received", numeric: true, value: (edge) => edge.bytes && edge.bytes[1], cell: (edge) => size(edge.bytes && edge.bytes[1]) }] : []),
@@ -95,7 +101,7 @@ function update() {
   const list = edges.filter(fits).sort(byUrgency);
   table.show(list);
   flow.replaceChildren(list.length ? flowMap(list, (side, item) => { state.text = item.label.toLowerCase(); sync(); update(); search.focus(); }) : h("p", { class: "sub" }, "Nothing matches."));
-  hint.textContent = `${plural(list.length, "pair")} of workload and destination${list.length === edges.length ? "" : " of " + n(edges.length)}. Red is open suspicion.`;
+  hint.textContent = `${plural(list.length, "pair")} of workload and destination${list.length === edges.length ? "" : " of " + n(edges.length)}. Red is suspect and without an approval.`;
 }
 function go(change) { Object.assign(state, { text: "", cluster: "", namespace: "", category: "", review: "", outside: true, suspects: false }, change); sync(); update(); document.getElementById("s-destinations").scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" }); }
 
@@ -104,23 +110,24 @@ function suspects() {
   for (const edge of edges) {
     if (!edge.open) continue;
     const group = groups.get(edge.toId) || { peer: edge.peer, severity: 0, finding: null, connections: 0, workloads: new Set(), states: new Set(), first: null, last: null };
-    if (edge.severity > group.severity) { group.severity = edge.severity; group.finding = edge.findings.find((finding) => RANK[finding.severity] === edge.severity); }
+    if (edge.severity > group.severity) { group.severity = edge.severity; group.finding = edge.findings.find((finding) => RANK[finding.severity] === edge.severity) || null; }
     group.connections += edge.connections; group.workloads.add(edge.workload); group.states.add(edge.review.state);
     group.first = least([group.first, edge.first]); group.last = most([group.last, edge.last]);
     groups.set(edge.toId, group);
   }
-  const rows = [...groups.values()].sort((a, b) => b.severity - a.severity || b.connections - a.connections);
-  if (!rows.length) return section("Look here first", null, h("p", { class: "notice good" }, "No suspect is open."));
-  const list = dataTable({ caption: "Open suspects", noun: "destination", rows, pageSize: 10, columns: [
-    { label: "Destination", value: (row) => row.peer, cell: (row) => h("button", { type: "button", class: "plain name" + (row.peer.length > 44 ? "" : " one"), onclick: () => go({ text: row.peer.toLowerCase() }) }, row.peer) },
-    { label: "Severity", value: (row) => row.severity, first: "descending", cell: (row) => tag(row.finding.severity, row.finding.severity) },
-    { label: "Why", value: (row) => row.finding.class, wide: true, cell: (row) => [h("strong", {}, row.finding.class.replaceAll("_", " ")), h("div", { class: "sub" }, row.finding.why)] },
+  for (const row of whole) groups.set("whole\n" + groups.size, { peer: row.subject || row.workload.name, whole: !row.subject, severity: RANK[row.finding.severity], finding: row.finding, connections: null, workloads: new Set([row.label]), states: new Set([row.review.state]), first: null, last: null });
+  const rows = [...groups.values()].sort((a, b) => b.severity - a.severity || (b.connections ?? Number.MAX_SAFE_INTEGER) - (a.connections ?? Number.MAX_SAFE_INTEGER));
+  if (!rows.length) return section("Look here first", null, h("p", { class: "notice good" }, "No suspect is without an approval."));
+  const list = dataTable({ caption: "Suspects without an approval", noun: "destination", rows, pageSize: 10, columns: [
+    { label: "Destination", value: (row) => row.peer, cell: (row) => h("button", { type: "button", class: "plain name" + (row.peer.length > 44 ? "" : " one"), onclick: () => go({ text: row.peer.toLowerCase() }) }, row.whole ? row.peer + " as a whole" : row.peer) },
+    { label: "Severity", value: (row) => row.severity, first: "descending", cell: (row) => tag(SEVERITIES[row.severity], SEVERITIES[row.severity]) },
+    { label: "Why", value: (row) => (row.finding ? row.finding.class : ""), wide: true, cell: (row) => (row.finding ? [h("strong", {}, row.finding.class.replaceAll("_", " ")), h("div", { class: "sub" }, row.finding.why, row.connections === null ? "; " + row.finding.matched : null)] : h("div", { class: "sub" }, "no list and no behaviour speaks against it; the owner's decision does")) },
     { label: "Workloads", value: (row) => row.workloads.size, cell: (row) => [...row.workloads].slice(0, 3).map((name) => h("div", {}, code(name))).concat(row.workloads.size > 3 ? h("div", { class: "sub" }, `and ${n(row.workloads.size - 3)} more`) : []) },
     { label: "Review", value: (row) => [...row.states].join(), cell: (row) => [...row.states].map((word) => [tag(word, REVIEW_KIND[word]), " "]) },
-    { label: "Connections", numeric: true, value: (row) => row.connections, cell: (row) => n(row.connections) },
-    { label: "Last seen", tight: true, first: "descending", value: (row) => row.last, cell: (row) => short(row.last) },
+    { label: "Connections", numeric: true, value: (row) => row.connections, cell: (row) => (row.connections === null ? "–" : n(row.connections)) },
+    { label: "Last seen", tight: true, first: "descending", value: (row) => row.last, cell: (row) => (row.connections === null ? "–" : short(row.last)) },
   ] });
-  return section("Look here first", "Suspect destinations that no owner has approved, or that an owner has rejected.", list.node);
+  return section("Look here first", "Suspects that no owner has approved, or that an owner has rejected.", list.node);
 }
 
 function overview() {
@@ -132,16 +139,18 @@ function overview() {
     const said = counts.map(([category, count]) => `${category} ${n(count)}`).join(", ") || "none";
     return s("svg", { viewBox: "0 0 1000 14", preserveAspectRatio: "none", class: "bar", role: "img", "aria-label": said }, s("title", {}, said), s("rect", { width: 1000, height: 14, class: "fill-faint" }), counts.map(([category, count]) => { const w = count / total * 1000, rect = s("rect", { x, width: Math.max(0, w - 2), height: 14, class: "fill-" + category }); x += w; return rect; }));
   };
+  const count = (list, rejected) => counted(list, rejected) + whole.filter((row) => row.cluster === list[0].cluster && row.namespace === list[0].namespace && row.rejected === rejected).length;
   const groups = new Map();
   for (const edge of edges) { const id = edge.cluster + "\n" + edge.namespace; if (!groups.has(id)) groups.set(id, []); groups.get(id).push(edge); }
   const rows = [...groups.values()].map((list) => {
     const out = list.filter((edge) => edge.outside);
     return { cluster: list[0].cluster, namespace: list[0].namespace, list: out, destinations: new Set(out.map((edge) => edge.toId + edge.port)).size, workloads: new Set(list.map((edge) => edge.fromId)).size,
-      open: new Set(list.filter((edge) => edge.open).map((edge) => edge.toId + edge.port)).size, connections: list.reduce((sum, edge) => sum + edge.connections, 0), denied: list.reduce((sum, edge) => sum + edge.denied, 0) };
-  }).sort((a, b) => b.open - a.open || b.destinations - a.destinations);
+      open: count(list, false), rejected: count(list, true), connections: list.reduce((sum, edge) => sum + edge.connections, 0), denied: list.reduce((sum, edge) => sum + edge.denied, 0) };
+  }).sort((a, b) => b.open + b.rejected - a.open - a.rejected || b.destinations - a.destinations);
   const namespaces = dataTable({ caption: "Namespaces", noun: "namespace", rows, pageSize: 15, columns: [
     { label: "Namespace", value: (row) => row.cluster + "/" + row.namespace, cell: (row) => row.namespace ? h("button", { type: "button", class: "plain name one", onclick: () => go({ cluster: several ? row.cluster : "", namespace: row.namespace }) }, (several ? row.cluster + ":" : "") + row.namespace) : h("span", { class: "sub" }, (several ? row.cluster + ": " : "") + "clients in no namespace") },
     { label: "Open suspects", numeric: true, value: (row) => row.open, cell: (row) => (row.open ? tag(n(row.open), "high") : "0") },
+    ...(rejectedCount ? [{ label: "Rejected, in use", numeric: true, value: (row) => row.rejected, cell: (row) => (row.rejected ? tag(n(row.rejected), "high") : "0") }] : []),
     { label: "Outside", numeric: true, value: (row) => row.destinations, cell: (row) => n(row.destinations) },
     { label: "Categories", cell: (row) => bar(row.list) },
     { label: "Workloads", numeric: true, value: (row) => row.workloads, cell: (row) => n(row.workloads) },
@@ -152,14 +161,19 @@ function overview() {
   return section("Namespaces and categories", "Destinations outside the cluster: a name or address with a port.", namespaces.node, legend);
 }
 
-const openCount = new Set(edges.filter((edge) => edge.open).map((edge) => edge.cluster + edge.namespace + edge.toId + edge.port)).size;
+// As the documents count: a destination once in a namespace, by the workload that is most urgent, and what a workload does as a whole once.
+function counted(list, rejected) {
+  const key = (edge) => edge.cluster + edge.namespace + edge.toId + edge.port, open = new Set(list.filter((edge) => edge.open && !edge.rejected).map(key));
+  return rejected ? new Set(list.filter((edge) => edge.rejected && !open.has(key(edge))).map(key)).size : open.size;
+}
+const openCount = counted(edges, false) + whole.filter((row) => !row.rejected).length, rejectedCount = counted(edges, true) + whole.filter((row) => row.rejected).length;
 const outsideEdges = edges.filter((edge) => edge.outside);
 const outsideTotal = outsideEdges.reduce((sum, edge) => sum + edge.connections, 0);
 const named = outsideEdges.reduce((sum, edge) => sum + pairsOf(edge.raw.grades).reduce((own, [grade, count]) => own + (grade.startsWith("pod") ? count : 0), 0), 0);
 root.append(
   h("header", { class: "top" }, h("h1", {}, "Egress atlas"), h("p", { class: "sub" }, `${data.clusters.map((cluster) => safe(cluster.name)).join(", ")} · ${when(from)} to ${when(until)} UTC`), h("span", { class: "grow" }), themeButton()),
   h("main", { id: "main" },
-    facts([["Open suspects, by namespace", n(openCount), openCount > 0], ["Destinations outside", n(new Set(outsideEdges.map((edge) => edge.toId + edge.port)).size)], ["Unclassified", n(new Set(outsideEdges.filter((edge) => edge.category === "unclassified").map((edge) => edge.toId + edge.port)).size)],
+    facts([["Open suspects, by namespace", n(openCount), openCount > 0], ...(rejectedCount ? [["Rejected, in use", n(rejectedCount), true]] : []), ["Destinations outside", n(new Set(outsideEdges.map((edge) => edge.toId + edge.port)).size)], ["Unclassified", n(new Set(outsideEdges.filter((edge) => edge.category === "unclassified").map((edge) => edge.toId + edge.port)).size)],
       ["Workloads", n(new Set(edges.map((edge) => edge.fromId)).size)], ["Connections", n(edges.reduce((sum, edge) => sum + edge.connections, 0))], ["Named by the pod's own answer", outsideTotal ? Math.round(named / outsideTotal * 100) + " %" : "–"]]),
     data.warnings.map((text) => h("p", { class: "notice" }, text)),
     suspects(),

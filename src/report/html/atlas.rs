@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::super::json::{
     AtlasDocument, ClusterDocument, EdgeDocument, FindingDocument, Input, PeerDocument, ReviewDocument, Source,
-    TotalsDocument, Window,
+    TotalsDocument, Window, WorkloadFindingDocument,
 };
 use super::page::page;
 use crate::model::Timestamp;
@@ -25,6 +25,16 @@ struct PageData<'a> {
     findings: Vec<&'a FindingDocument>,
     reviews: Vec<&'a ReviewDocument>,
     edges: Vec<PageEdge>,
+    /// What is suspect about a workload as a whole.
+    whole: Vec<PageWorkload<'a>>,
+}
+
+#[derive(Serialize)]
+struct PageWorkload<'a> {
+    cluster: &'a str,
+    namespace: &'a str,
+    #[serde(flatten)]
+    found: &'a WorkloadFindingDocument,
 }
 
 #[derive(Serialize)]
@@ -141,8 +151,15 @@ pub fn atlas_page(atlas: &AtlasDocument) -> Result<String, serde_json::Error> {
         findings: texts.findings,
         reviews: texts.reviews,
         edges,
+        whole: atlas.clusters.iter().flat_map(|(name, cluster)| page_workloads(name, cluster)).collect(),
     };
     page("Egress", concat!(include_str!("shared.js"), include_str!("flowmap.js"), include_str!("atlas.js")), &data)
+}
+
+fn page_workloads<'a>(cluster: &'a str, content: &'a ClusterDocument) -> impl Iterator<Item = PageWorkload<'a>> {
+    content.namespaces.iter().flat_map(move |(namespace, seen)| {
+        seen.workload_findings.iter().map(move |found| PageWorkload { cluster, namespace, found })
+    })
 }
 
 fn page_cluster<'a>(name: &'a str, cluster: &'a ClusterDocument) -> PageCluster<'a> {

@@ -66,7 +66,7 @@ const pairs = () => dataTable({ caption: "Who with whom", noun: "pair", rows: da
   { label: "First", tight: true, first: "descending", value: (row) => time(row.edge.first), cell: (row) => short(time(row.edge.first)) },
   { label: "Last", tight: true, first: "descending", value: (row) => time(row.edge.last), cell: (row) => short(time(row.edge.last)) },
   { label: "When", cell: (row) => spark(row.began) },
-], detail: (row) => h("div", {}, (row.edge.judgement ? row.edge.judgement.findings : []).map(findingBlock), h("div", { class: "grid" },
+], detail: (row) => h("div", {}, (row.edge.judgement ? row.edge.judgement.findings : []).map((finding) => findingBlock(finding)), h("div", { class: "grid" },
   row.edge.judgement ? h("div", {}, h("h3", {}, "Category"), h("p", {}, `${row.edge.judgement.category}: ${row.edge.judgement.rule || "no rule knows it"}`)) : null,
   countList(`Evidence (confidence ${row.edge.confidence.toFixed(2)})`, entries(row.edge.grades)), countList(`Addresses (${n(row.addresses_total)})`, entries(row.edge.addresses)),
   countList("Other names the evidence allows", entries(row.edge.candidates)), countList("Also looked up as", entries(row.edge.names)), countList("CNAME chains", row.edge.chains.map((chain) => [chain, null])), countList(`Pods (${n(row.pods_total)})`, row.edge.pods.map((pod) => [pod, null])))) });
@@ -122,10 +122,19 @@ const connections = () => dataTable({ caption: "Connections", noun: "connection"
   { label: "Answer age", numeric: true, value: (row) => (row.answered_at && row.first ? time(row.first) - time(row.answered_at) : null), cell: (row) => (row.answered_at && row.first ? ((time(row.first) - time(row.answered_at)) / 1000).toFixed(1) + " s" : "–") },
 ] });
 
+// Each finding once, with everything that it is about.
 const findings = new Map();
-for (const row of data.pairs) for (const finding of row.edge.judgement ? row.edge.judgement.findings : []) findings.set(finding.rule + "\n" + finding.matched + "\n" + finding.severity, finding);
+for (const row of data.pairs) for (const finding of row.edge.judgement ? row.edge.judgement.findings : []) {
+  const key = finding.rule + "\n" + finding.matched + "\n" + finding.severity;
+  if (!findings.has(key)) findings.set(key, { finding, about: new Set() });
+  findings.get(key).about.add(clientText(row, row.edge.workload) + " → " + peerText(row.edge.peer) + " " + portText(row.edge.port, row.edge.protocol));
+}
+const SUSPECTS_MAX = 12;
+const suspectBlocks = () => [...findings.values()].sort((a, b) => RANK[b.finding.severity] - RANK[a.finding.severity]).slice(0, SUSPECTS_MAX).map(({ finding, about }) => findingBlock(finding,
+  [...about].slice(0, 3).map((text) => h("div", {}, code(text))).concat(about.size > 3 ? h("div", { class: "sub" }, `and ${n(about.size - 3)} more`) : [])));
 const denied = totals.verdicts.denied || 0, found = totals.connections > 0;
-const answer = found ? null : data.covered ? h("p", { class: "notice good" }, "Nothing in covered time: no connection from or to it, and the evidence covers what was asked.")
+const answer = found ? null : data.covered && !data.silence_proves ? h("p", { class: "notice" }, "Nothing was seen, and that is not proof: there are gaps or losses in which it may have happened.")
+  : data.covered ? h("p", { class: "notice good" }, "Nothing in covered time: no connection from or to it, and the evidence covers what was asked.")
   : h("p", { class: "notice" }, "Nothing was seen, and that proves nothing: the evidence does not cover what was asked.");
 root.append(
   h("header", { class: "top" }, h("h1", {}, code(target.text)), h("p", { class: "sub" }, `Investigation of ${/^[aeiou]/.test(target.kind) ? "an" : "a"} ${target.kind}${target.cluster ? " in cluster " + safe(target.cluster) : ""} · ${when(from)} to ${when(until)} UTC`), h("span", { class: "grow" }), themeButton()),
@@ -134,7 +143,7 @@ root.append(
     target.known ? null : h("p", { class: "notice" }, "The evidence does not know this target at all.", target.nearest.length ? [" Did you mean ", target.nearest.map((name, i) => [i ? ", " : "", code(name)]), "?"] : null),
     found ? facts([["Connections", n(totals.connections)], ...(totals.to_target ? [["To it", n(totals.to_target)]] : []), ...(totals.from_target ? [["From it", n(totals.from_target)]] : []), ...(totals.possibly_to_target ? [["Possibly to it", n(totals.possibly_to_target)]] : []), [totals.clients === 1 ? "Client" : "Clients", n(totals.clients)], [totals.servers === 1 ? "Server" : "Servers", n(totals.servers)], ...(totals.bytes ? [["Sent by clients", size(totals.bytes.sent)], ["Received", size(totals.bytes.received)]] : []), ["Denied", n(denied), denied > 0]]) : null,
     found ? section("When", `First ${when(time(totals.first))}, last ${when(time(totals.last))} UTC. A bar is ${stepText}; red is denied, a red foot is time in which nothing could be seen.`, h("div", { class: "card chart" }, bigTimeline(), grades.length ? [h("h3", {}, "Evidence for names outside the cluster"), gradeTimeline()] : null)) : null,
-    findings.size ? section("What is suspect", null, h("div", { class: "card" }, [...findings.values()].sort((a, b) => RANK[b.severity] - RANK[a.severity]).slice(0, 12).map(findingBlock))) : null,
+    findings.size ? section("What is suspect", findings.size > SUSPECTS_MAX ? `The ${SUSPECTS_MAX} most severe of ${n(findings.size)}; the others stand with their pairs.` : null, h("div", { class: "card findings" }, suspectBlocks())) : null,
     found ? section("Who with whom", "Open a row for the evidence.", pairs().node) : null,
     found && data.policies ? section("Do the policies allow it", `${data.policies.count === 1 ? "1 policy" : n(data.policies.count) + " policies"}, profile ${[...new Set(Object.values(data.policies.profiles))].join(", ")}. What was denied when it was recorded is judged too.`,
       facts(ANSWERS.filter((answer) => data.policies.answers[answer]).map((answer) => [ANSWER[answer][0], n(data.policies.answers[answer]), answer === "would-break"])), h("div", { class: "below" }, policyTable().node),

@@ -186,11 +186,12 @@ function gapList(clusters) {
   return gaps.length + lost.length ? h("ul", { class: "notes" }, [...gaps, ...lost].slice(0, 40).map((text) => h("li", {}, text))) : null;
 }
 
-function findingBlock(finding) {
+// `about` says what the finding is about, where the block does not stand below it.
+function findingBlock(finding, about) {
   const line = (label, text) => (text ? h("p", {}, h("strong", {}, label + " "), text) : null);
   return h("div", { class: "finding " + (finding.exempted ? "" : finding.severity) },
     h("p", {}, tag(finding.severity, finding.severity), " ", h("strong", {}, finding.class.replaceAll("_", " ")), " ", h("span", { class: "sub" }, `confidence ${finding.confidence}`, finding.attack.length ? " · ATT&CK " + finding.attack.join(", ") : "")),
-    line("Why:", finding.why), line("Matched:", finding.matched), line("Innocent reading:", finding.false_positive), line("What to do:", finding.advice), line("Not held against it:", finding.exempted));
+    about || null, line("Why:", finding.why), line("Matched:", finding.matched), line("Innocent reading:", finding.false_positive), line("What to do:", finding.advice), line("Not held against it:", finding.exempted));
 }
 
 function countList(title, entries, noun) {

@@ -13,9 +13,9 @@ use super::schema::{
     AddressTold, AroundDocument, AroundRow, BucketDocument, ConnectionRow, ConnectionsDocument, INVESTIGATION_SCHEMA,
     InvestigationDocument, NameTold, PairDocument, TargetDocument, TimelineDocument, TotalsOfTarget,
 };
-use crate::attribute::PartyId;
+use crate::attribute::{Party, PartyId};
 use crate::inquiry::{Found, Matcher, Moment, Relatives, Role, Siblings, Target, TimesByNamespace, Told, Writer};
-use crate::model::{Severity, SourceKind, Timestamp};
+use crate::model::{AddressId, Severity, SourceKind, Timestamp};
 use crate::summary::{Edge, LISTED_MAX};
 
 /// Everything that an investigation found.
@@ -75,6 +75,7 @@ pub fn investigation_document(view: &InvestigationView<'_>) -> InvestigationDocu
         window: Window { since: rfc3339(since), until: rfc3339(until) },
         window_asked: atlas.since.is_some(),
         covered: view.covered,
+        silence_proves: view.covered && !has_holes(view),
         coverage: atlas
             .clusters
             .iter()
@@ -101,6 +102,14 @@ pub fn investigation_document(view: &InvestigationView<'_>) -> InvestigationDocu
             rows: view.found.moments.iter().map(|moment| connection(view, moment)).collect(),
         },
     }
+}
+
+/// Whether a source that would tell of the target was away or lost events: flows always, answers where the target is a name.
+fn has_holes(view: &InvestigationView<'_>) -> bool {
+    let by_name = matches!(view.target, Target::Name(_));
+    let sources = view.view.atlas.clusters.values().flat_map(|cluster| &cluster.coverage);
+    let mut telling = sources.filter(|source| by_name || source.kind == SourceKind::Flows);
+    telling.any(|source| !source.activity.gaps().is_empty() || source.activity.lost.values().any(|lost| *lost > 0))
 }
 
 fn target(view: &InvestigationView<'_>) -> TargetDocument {
@@ -363,7 +372,14 @@ fn connection(view: &InvestigationView<'_>, moment: &Moment) -> ConnectionRow {
     let evidence = view.writer.evidence;
     let pod = |party: Option<PartyId>| {
         let party = party.and_then(|party| evidence.parties.get(party));
-        party.map(|party| format!("{}/{}", party.namespace, party.pod)).unwrap_or_default()
+        let text = |party: &Party| match &*party.pod {
+            "" => format!("{}/{}", party.namespace, party.workload),
+            pod => format!("{}/{pod}", party.namespace),
+        };
+        party.map(text).unwrap_or_default()
+    };
+    let address = |address: AddressId| {
+        if address.is_unrecorded() { String::new() } else { evidence.vocabulary.address_of(address).to_string() }
     };
     ConnectionRow {
         first: rfc3339(Some(moment.first)),
@@ -371,9 +387,9 @@ fn connection(view: &InvestigationView<'_>, moment: &Moment) -> ConnectionRow {
         role: role_word(moment.role),
         cluster: view.writer.text(moment.ends.cluster).to_owned(),
         client: pod(moment.client),
-        client_address: evidence.vocabulary.address_of(moment.client_address).to_string(),
+        client_address: address(moment.client_address),
         server: pod(moment.server),
-        server_address: evidence.vocabulary.address_of(moment.server_address).to_string(),
+        server_address: address(moment.server_address),
         port: moment.ends.port,
         protocol: moment.ends.protocol.to_string(),
         verdict: moment.verdict.as_str(),

@@ -7,10 +7,9 @@ use super::super::escape::prose;
 use super::super::paint::Paint;
 use super::super::table::Table;
 use super::super::wording::{count, counted, list, size};
+use super::labels::{client_label, pair_client, plain, port_label, server_label, short_client, short_server, wrapped};
 use super::schema::{InvestigationDocument, PairDocument, PoliciesDocument, ReasonDocument};
-use super::text::{
-    client_label, more, pair_client, plain, port_label, server_label, short_client, short_server, wrapped,
-};
+use super::text::more;
 use crate::inquiry::Place;
 use crate::policy::PolicySet;
 use crate::replay::{Because, Reasoned};

@@ -5,11 +5,10 @@ use super::super::escape::{code, prose};
 use super::super::table::Table;
 use super::super::wording::{count, list};
 use super::enforced::enforced_markdown;
+use super::labels::{client_label, evidence_label, pair_client, port_label, server_label, short_time, sizes};
 use super::schema::InvestigationDocument;
 use super::spark::spark;
-use super::text::{
-    answer, client_label, coverage, evidence_label, pair_client, port_label, server_label, short_time, sizes,
-};
+use super::text::{answer, coverage};
 
 /// Longest list; JSON has all of it.
 const ROWS_MAX: usize = 200;

@@ -22,6 +22,8 @@ pub struct InvestigationDocument {
     pub window_asked: bool,
     /// Whether the evidence covers the window: if not, what is missing here may still have happened.
     pub covered: bool,
+    /// Whether what was not seen did not happen: the window is covered, and no source that tells has a gap or reports losses.
+    pub silence_proves: bool,
     /// Sources by cluster.
     pub coverage: BTreeMap<String, Vec<Source>>,
     /// Sentences that a reader must know.
@@ -48,6 +50,21 @@ pub struct InvestigationDocument {
     pub around: Option<AroundDocument>,
     /// The earliest connections one by one.
     pub connections: ConnectionsDocument,
+}
+
+impl InvestigationDocument {
+    /// The same with at most so many of the earliest connections one by one.
+    #[must_use]
+    pub fn with_earliest(mut self, rows: usize) -> Self {
+        self.connections.rows.truncate(rows);
+        self.connections.shown = self.connections.rows.len();
+        self
+    }
+
+    /// Connections that are told one by one nowhere.
+    pub fn connections_left_out(&self) -> u64 {
+        self.connections.total.saturating_sub(u64::try_from(self.connections.shown).unwrap_or(u64::MAX))
+    }
 }
 
 /// What was asked for.
@@ -283,13 +300,13 @@ pub struct ConnectionRow {
     pub role: &'static str,
     /// The client's cluster.
     pub cluster: String,
-    /// The client's pod as `namespace/pod`; empty when it is none.
+    /// The client's pod as `namespace/pod`, or `namespace/Kind/name` where records name no pod; empty when it is none.
     pub client: String,
-    /// The client's address.
+    /// The client's address; empty where the record leaves it out.
     pub client_address: String,
-    /// The server's pod as `namespace/pod`; empty when it is none.
+    /// The server's pod as `namespace/pod`, or `namespace/Kind/name` where records name no pod; empty when it is none.
     pub server: String,
-    /// The server's address.
+    /// The server's address; empty where the record leaves it out.
     pub server_address: String,
     /// The server's port.
     pub port: u16,

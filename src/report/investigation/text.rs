@@ -1,37 +1,29 @@
 //! An investigation on a terminal: the answer first, then when, who, under which names, what else.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
-
-use super::super::escape::{identifier, prose};
+use super::super::escape::identifier;
 use super::super::paint::Paint;
-use super::super::peer;
-use super::super::table::{Table, cut_middle};
-use super::super::tables::{Column, Columns};
-use super::super::wording::{bytes, count, counted, list, share, size, volume};
+use super::super::table::Table;
+use super::super::wording::{count, counted, list, share, size, volume};
 use super::convert::severity;
 use super::enforced::enforced_text;
-use super::schema::{AddressTold, AroundRow, ConnectionRow, InvestigationDocument, NameTold, PairDocument};
+use super::judged::judged;
+use super::labels::{plain, short_time, wrapped};
+use super::schema::InvestigationDocument;
 use super::spark::spark;
-use crate::model::columns::INVESTIGATED;
-use crate::model::{Severity, Timestamp};
-use crate::report::json::{EdgeDocument, JudgementDocument, PeerDocument, Window};
+use super::tables::{Clock, Shown, addresses_table, around_table, connections_table, names_table, pairs_table};
+use crate::report::json::Window;
 
 /// Widest timeline of one pair, in marks.
 const PAIR_MARKS_MAX: usize = 24;
 
-/// How much of each list is printed.
-#[derive(Clone, Copy)]
-struct Shown {
-    rows: usize,
-    clock: Clock,
-    marks: usize,
-}
-
 /// The investigation for a terminal of `width` columns, at most `rows` lines of each list.
 pub fn investigation_text(document: &InvestigationDocument, width: u16, paint: Paint, rows: usize) -> String {
     let width = usize::from(width);
-    let marks = if width < 110 { PAIR_MARKS_MAX / 2 } else { PAIR_MARKS_MAX };
+    let marks = match width {
+        ..90 => 0,
+        90..110 => PAIR_MARKS_MAX / 2,
+        _ => PAIR_MARKS_MAX,
+    };
     let shown = Shown { rows, clock: Clock::of(document), marks };
     let mut out = head(document, width, paint);
     if document.totals.connections > 0 {
@@ -101,10 +93,12 @@ pub(super) fn answer(document: &InvestigationDocument) -> String {
                 format!(" The evidence does not know it at all. Did you mean: {}?", list(names, 5))
             }
         };
-        let what = if document.covered {
-            "Nothing in covered time: no connection from or to it."
-        } else {
-            "Nothing was seen, and that proves nothing: the evidence does not cover what was asked."
+        let what = match (document.covered, document.silence_proves) {
+            (_, true) => "Nothing in covered time: no connection from or to it.",
+            (true, false) => {
+                "Nothing was seen, and that is not proof: there are gaps or losses in which it may have happened."
+            }
+            (false, _) => "Nothing was seen, and that proves nothing: the evidence does not cover what was asked.",
         };
         return format!("{what}{known}");
     }
@@ -198,191 +192,7 @@ pub(super) fn more(total: usize, shown: usize, noun: &str) -> String {
     if total <= shown {
         return String::new();
     }
-    format!(
-        "showing {} of {}; --limit N shows more, --format json all that are held\n",
-        count(size(shown)),
-        counted(size(total), noun)
-    )
-}
-
-/// A workload as a terminal has room for: without its kind.
-pub(super) fn short_client(namespace: &str, kind: &str, name: &str) -> String {
-    client_label(namespace, if namespace.is_empty() { kind } else { "" }, name)
-}
-
-pub(super) fn short_server(server: &PeerDocument) -> String {
-    match server {
-        PeerDocument::Workload { cluster, namespace, name, .. } => {
-            let place = if cluster.is_empty() { String::new() } else { format!("{}:", identifier(cluster)) };
-            format!("{place}{}", client_label(namespace, "", name))
-        }
-        _ => server_label(server),
-    }
-}
-
-pub(super) fn client_label(namespace: &str, kind: &str, name: &str) -> String {
-    let workload = if kind.is_empty() { identifier(name) } else { identifier(&format!("{kind}/{name}")) };
-    if namespace.is_empty() { workload } else { format!("{}/{workload}", identifier(namespace)) }
-}
-
-pub(super) fn server_label(server: &PeerDocument) -> String {
-    match server {
-        PeerDocument::Workload { cluster, namespace, kind, name } => {
-            let place = if cluster.is_empty() { String::new() } else { format!("{}:", identifier(cluster)) };
-            format!("{place}{}", client_label(namespace, kind, name))
-        }
-        PeerDocument::Service { namespace, name } => client_label(namespace, "Service", name),
-        PeerDocument::Name { name } => identifier(name),
-        PeerDocument::Address { address } => identifier(address),
-        PeerDocument::KubeApiserver => peer::plain(&crate::summary::Peer::KubeApiserver),
-        PeerDocument::Node => peer::plain(&crate::summary::Peer::Node),
-        PeerDocument::Ingress => peer::plain(&crate::summary::Peer::Ingress),
-        PeerDocument::Outside => peer::plain(&crate::summary::Peer::Outside),
-    }
-}
-
-pub(super) fn port_label(port: u16, protocol: &str) -> String {
-    if port == 0 { identifier(protocol) } else { format!("{port}/{}", identifier(protocol)) }
-}
-
-/// Grades, the most frequent first.
-fn grades_label(grades: &BTreeMap<String, u64>) -> String {
-    let mut grades: Vec<_> = grades.iter().collect();
-    grades.sort_by(|one, two| two.1.cmp(one.1).then_with(|| one.0.cmp(two.0)));
-    match grades.as_slice() {
-        [(only, _)] => identifier(only),
-        several => list(
-            several
-                .iter()
-                .map(|(grade, count)| format!("{} {}", identifier(grade), super::super::wording::count(**count))),
-            2,
-        ),
-    }
-}
-
-/// How the server is known: by the grade of its name, or by its identity in the cluster.
-pub(super) fn evidence_label(pair: &PairDocument) -> String {
-    match pair.edge.peer {
-        PeerDocument::Name { .. } => grades_label(&pair.edge.grades),
-        PeerDocument::Address { .. } => "none".to_owned(),
-        _ => "identity".to_owned(),
-    }
-}
-
-pub(super) fn pair_client(
-    document: &InvestigationDocument,
-    pair: &PairDocument,
-    label: impl Fn(&str, &str, &str) -> String,
-) -> String {
-    let label = label(&pair.namespace, &pair.edge.workload.kind, &pair.edge.workload.name);
-    let several = document.pairs.iter().any(|other| other.cluster != pair.cluster);
-    if several { format!("{}:{label}", identifier(&pair.cluster)) } else { label }
-}
-
-fn pairs_table(document: &InvestigationDocument, shown: Shown) -> Table {
-    let covered: Vec<bool> = document.timeline.buckets.iter().map(|bucket| bucket.covered).collect();
-    let mut names = vec!["CLIENT", "SERVER", "#PORT", "#CONN", "#DENIED", "EVIDENCE", "#FIRST", "#LAST", "#TIMELINE"];
-    let counted = document.totals.bytes.is_some();
-    // Names need the room more than a column of zeros.
-    let none_denied = !document.totals.verdicts.contains_key("denied");
-    if counted {
-        names.splice(5..5, ["#SENT", "#RECEIVED"]);
-        if none_denied {
-            names.remove(4);
-        }
-    }
-    let mut table = Table::new(&names);
-    for pair in document.pairs.iter().take(shown.rows) {
-        let edge = &pair.edge;
-        let began: Vec<u64> = pair.began.iter().copied().map(u64::from).collect();
-        let possible = if pair.roles.contains_key("possible") { "?" } else { "" };
-        let mut cells = vec![
-            pair_client(document, pair, short_client),
-            format!("{}{possible}", short_server(&edge.peer)),
-            port_label(edge.port, &edge.protocol),
-            count(edge.connections),
-            count(edge.verdicts.get("denied").copied().unwrap_or(0)),
-            evidence_label(pair),
-            shown.clock.minute(edge.first.as_deref()),
-            shown.clock.minute(edge.last.as_deref()),
-            spark(&began, &covered, if counted { shown.marks / 2 } else { shown.marks }),
-        ];
-        if counted {
-            cells.splice(5..5, sizes(edge));
-            if none_denied {
-                cells.remove(4);
-            }
-        }
-        table.row(cells);
-    }
-    table
-}
-
-/// Bytes sent and received; `-` where nobody counted.
-pub(super) fn sizes(edge: &EdgeDocument) -> [String; 2] {
-    let counted = edge.bytes.map(|counted| [bytes(counted.sent), bytes(counted.received)]);
-    counted.unwrap_or_else(|| ["-", "-"].map(ToOwned::to_owned))
-}
-
-/// What is known of one destination, most telling first: lines with the severity that colours them.
-type Facts = Vec<(Option<Severity>, String)>;
-
-/// Destinations whose category and findings are told; JSON and Markdown tell all.
-const JUDGED_MAX: usize = 8;
-
-/// Categories, findings and reviews of the destinations, each once; suspects first.
-fn judged(document: &InvestigationDocument, width: usize, paint: Paint) -> String {
-    let mut destinations: BTreeMap<(Reverse<Option<Severity>>, String), Facts> = BTreeMap::new();
-    for pair in &document.pairs {
-        let is_outside = matches!(pair.edge.peer, PeerDocument::Name { .. } | PeerDocument::Address { .. });
-        let Some(judgement) = pair.edge.judgement.as_ref().filter(|_| is_outside) else { continue };
-        let facts = destinations.entry((Reverse(severity(pair)), server_label(&pair.edge.peer))).or_default();
-        for fact in facts_of(pair, judgement) {
-            if !facts.contains(&fact) {
-                facts.push(fact);
-            }
-        }
-    }
-    if destinations.is_empty() {
-        return String::new();
-    }
-    let mut out = format!("\n{}\n", paint.strong("What it is"));
-    for ((_, name), facts) in destinations.iter().take(JUDGED_MAX) {
-        out += &[name.as_str(), "\n"].concat();
-        for (severity, fact) in facts {
-            let text = wrapped(&format!("  {fact}"), width, "    ");
-            out += &severity.map_or_else(|| text.clone(), |severity| paint.severity(severity, text.trim_end()) + "\n");
-        }
-    }
-    if destinations.len() > JUDGED_MAX {
-        out += &["and ", &count(size(destinations.len() - JUDGED_MAX)), " more\n"].concat();
-    }
-    out
-}
-
-fn facts_of(pair: &PairDocument, judgement: &JudgementDocument) -> Facts {
-    let rule = if judgement.rule.is_empty() { "no rule knows it".to_owned() } else { identifier(&judgement.rule) };
-    let mut facts = vec![(None, format!("{} ({rule})", judgement.category))];
-    for finding in &judgement.findings {
-        let exempted = finding.exempted.as_deref();
-        let exemption = exempted.map(|by| format!(" (not held against it: {})", identifier(by))).unwrap_or_default();
-        let attack: Vec<String> = finding.attack.iter().map(|id| identifier(id)).collect();
-        let why = plain(&finding.why);
-        let fact =
-            format!("{} {}: {why} [{}]{exemption}", finding.severity, identifier(&finding.class), attack.join(" "));
-        facts.push((Some(finding.severity).filter(|_| exempted.is_none()), fact));
-    }
-    if judgement.review.state != "not needed" {
-        let owner =
-            judgement.review.owner.as_deref().map(|owner| format!(" by {}", identifier(owner))).unwrap_or_default();
-        facts.push((None, format!("review in {}: {}{owner}", identifier(&pair.namespace), judgement.review.state)));
-    }
-    facts
-}
-
-/// A sentence for a terminal: harmless, and without the marks that Markdown needs.
-pub(super) fn plain(sentence: &str) -> String {
-    prose(sentence).replace('\\', "")
+    format!("showing {} of {} (more: --limit N; all: --format json)\n", count(size(shown)), counted(size(total), noun))
 }
 
 fn relatives(document: &InvestigationDocument, width: usize, paint: Paint, shown: Shown) -> String {
@@ -421,163 +231,4 @@ fn relatives(document: &InvestigationDocument, width: usize, paint: Paint, shown
         out += &more(document.asked_only.len(), shown.rows, "name");
     }
     out
-}
-
-fn names_table(rows: &[NameTold], shown: Shown) -> Table {
-    let mut table = Table::new(&["!NAME", "ADDRESSES", "#ANSWERS", "#FIRST", "#LAST"]);
-    for row in rows.iter().take(shown.rows) {
-        table.row([
-            identifier(&row.name),
-            together(&row.addresses, row.addresses_total),
-            count(row.answers),
-            shown.clock.minute(row.first.as_deref()),
-            shown.clock.minute(row.last.as_deref()),
-        ]);
-    }
-    table
-}
-
-fn addresses_table(rows: &[AddressTold], shown: Shown) -> Table {
-    let mut table = Table::new(&["!ADDRESS", "NAMES", "#ANSWERS", "#FIRST", "#LAST"]);
-    for row in rows.iter().take(shown.rows) {
-        table.row([
-            identifier(&row.address),
-            together(&row.names, row.names_total),
-            count(row.answers),
-            shown.clock.minute(row.first.as_deref()),
-            shown.clock.minute(row.last.as_deref()),
-        ]);
-    }
-    table
-}
-
-/// The first two, and how many there are in all.
-fn together(items: &[String], total: usize) -> String {
-    let shown: Vec<String> = items.iter().take(2).map(|item| identifier(item)).collect();
-    let rest = total.saturating_sub(shown.len());
-    if rest > 0 { format!("{}, +{rest} more", shown.join(", ")) } else { shown.join(", ") }
-}
-
-fn around_table(rows: &[AroundRow], shown: Shown) -> Table {
-    let mut table = Table::new(&["CLIENT", "SERVER", "#PORT", "#CONN", "#DENIED", "#NEAREST", "#FIRST", "#LAST"]);
-    for row in rows.iter().take(shown.rows) {
-        table.row([
-            short_client(&row.namespace, &row.client.kind, &row.client.name),
-            short_server(&row.server),
-            port_label(row.port, &row.protocol),
-            count(row.connections),
-            count(row.denied),
-            row.nearest_minutes.map_or_else(|| "-".to_owned(), |minutes| format!("{minutes} min")),
-            shown.clock.minute(row.first.as_deref()),
-            shown.clock.minute(row.last.as_deref()),
-        ]);
-    }
-    table
-}
-
-fn connections_table(rows: &[ConnectionRow], shown: Shown) -> Table {
-    let mut table = Table::new(&["#TIME", "CLIENT", "SERVER", "#VERDICT", "EVIDENCE", "#ANSWER AGE"]);
-    for row in rows.iter().take(shown.rows) {
-        let client = if row.client.is_empty() { &row.client_address } else { &row.client };
-        let name = row.names.first().filter(|_| row.server.is_empty());
-        let server = name.or(Some(&row.server).filter(|server| !server.is_empty())).unwrap_or(&row.server_address);
-        table.row([
-            shown.clock.second(row.first.as_deref()),
-            identifier(client),
-            format!("{}:{}", identifier(server), row.port),
-            row.verdict.to_owned(),
-            if row.server.is_empty() { row.evidence.to_owned() } else { "identity".to_owned() },
-            age(row),
-        ]);
-    }
-    table
-}
-
-/// How old the answer was when the connection began.
-fn age(row: &ConnectionRow) -> String {
-    let time = |text: &Option<String>| text.as_deref().and_then(|text| Timestamp::parse(text.as_bytes()));
-    match (time(&row.first), time(&row.answered_at)) {
-        (Some(first), Some(answered)) => format!("{:.1} s", first.seconds_since(answered)),
-        _ => "-".to_owned(),
-    }
-}
-
-/// A time to the second; `-` when unknown.
-pub(super) fn short_time(text: Option<&str>) -> String {
-    let time = text.and_then(|text| Timestamp::parse(text.as_bytes()));
-    time.map_or_else(|| "-".to_owned(), Timestamp::to_second)
-}
-
-/// Writes times as short as the window allows.
-#[derive(Clone, Copy)]
-struct Clock {
-    one_day: bool,
-}
-
-impl Clock {
-    fn of(document: &InvestigationDocument) -> Self {
-        let day = |text: &Option<String>| text.as_deref().and_then(|text| text.get(..10)).map(ToString::to_string);
-        let (since, until) = (day(&document.window.since), day(&document.window.until));
-        Self { one_day: since.is_some() && since == until }
-    }
-
-    /// A time to the minute; without the date where all is of one day, without the year otherwise.
-    fn minute(self, text: Option<&str>) -> String {
-        short_time(text).get(if self.one_day { 11 } else { 5 }..16).unwrap_or("-").to_owned()
-    }
-
-    /// A time to the second.
-    fn second(self, text: Option<&str>) -> String {
-        short_time(text).get(if self.one_day { 11 } else { 0 }..).unwrap_or("-").to_owned()
-    }
-}
-
-/// A paragraph in lines of at most `width` characters; lines after the first begin with `indent`.
-pub(super) fn wrapped(text: &str, width: usize, indent: &str) -> String {
-    let lead: String = text.chars().take_while(|character| *character == ' ').collect();
-    let mut lines = vec![lead];
-    for word in text.split_whitespace() {
-        let word = cut_middle(word, width.max(20));
-        match lines.last_mut() {
-            Some(line) if line.trim().is_empty() => line.push_str(&word),
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(&word);
-            }
-            _ => lines.push(format!("{indent}{word}")),
-        }
-    }
-    lines.join("\n") + "\n"
-}
-
-/// The connections one by one, as columns.
-pub fn connection_columns(document: &InvestigationDocument) -> Columns {
-    let rows = &document.connections.rows;
-    let text = |value: &dyn Fn(&ConnectionRow) -> String| Column::Text(rows.iter().map(value).collect());
-    let time = |value: &dyn Fn(&ConnectionRow) -> Option<&str>| {
-        let nanos = |row| value(row).and_then(|text| Timestamp::parse(text.as_bytes())).map(Timestamp::nanos);
-        Column::Time(rows.iter().map(nanos).collect())
-    };
-    let values = [
-        time(&|row| row.first.as_deref()),
-        time(&|row| row.last.as_deref()),
-        text(&|row| row.role.to_owned()),
-        text(&|row| row.cluster.clone()),
-        text(&|row| row.client.clone()),
-        text(&|row| row.client_address.clone()),
-        text(&|row| row.server.clone()),
-        text(&|row| row.server_address.clone()),
-        Column::Port(rows.iter().map(|row| row.port).collect()),
-        text(&|row| row.protocol.clone()),
-        text(&|row| row.verdict.to_owned()),
-        text(&|row| row.names.first().cloned().unwrap_or_default()),
-        Column::Texts(rows.iter().map(|row| row.names.clone()).collect()),
-        text(&|row| row.evidence.to_owned()),
-        time(&|row| row.answered_at.as_deref()),
-        Column::Ratio(rows.iter().map(|row| row.confidence).collect()),
-        Column::Count(rows.iter().map(|row| row.connections).collect()),
-        Column::Counts(rows.iter().map(|row| row.bytes.map(|bytes| bytes.sent)).collect()),
-        Column::Counts(rows.iter().map(|row| row.bytes.map(|bytes| bytes.received)).collect()),
-    ];
-    INVESTIGATED.into_iter().zip(values).collect()
 }

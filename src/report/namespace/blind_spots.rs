@@ -4,8 +4,12 @@ use super::super::digest::Digest;
 use super::super::document::Document;
 use super::super::escape::code;
 use super::super::peer;
-use super::super::wording::time;
+use super::super::wording::{list, time};
+use super::rare::seen_once;
 use crate::summary::Blindness;
+
+/// Destinations of a single day that are named here; the section on rare traffic has all.
+const SEEN_ONCE_SHOWN: usize = 5;
 
 /// Writes the section.
 pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
@@ -19,11 +23,20 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
             "No workload is known that was not seen. Only Kubernetes objects (`--kube`, with deployments, statefulsets, daemonsets and cronjobs) \
              can tell of workloads that never spoke.",
         );
-        return;
+    } else {
+        document.paragraph("These exist, and an allowlist made from this baseline would not know what they need:");
+        for spot in spots {
+            document.bullet(&format!("{}: {}", peer::workload(&spot.workload), reason(&spot.blindness)));
+        }
     }
-    document.paragraph("These exist, and an allowlist made from this baseline would not know what they need:");
-    for spot in spots {
-        document.bullet(&format!("{}: {}", peer::workload(&spot.workload), reason(&spot.blindness)));
+    let once: Vec<String> =
+        seen_once(digest).map(|row| format!("{} on {}", peer::markdown(row.peer), row.port())).collect();
+    if !once.is_empty() {
+        document.paragraph(&format!(
+            "Seen on one day alone, so that whether and when they come again is not known (a peer for failures, a job with a longer period): {}. \
+             A failure that did not happen has peers that nobody saw.",
+            list(once, SEEN_ONCE_SHOWN)
+        ));
     }
 }
 

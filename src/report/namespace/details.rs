@@ -4,8 +4,10 @@ use super::super::digest::Digest;
 use super::super::document::Document;
 use super::super::escape::code;
 use super::super::peer;
+use super::super::row::Row;
 use super::super::table::Table;
-use super::super::wording::{list, time};
+use super::super::wording::{counted, list, size, time};
+use crate::summary::LISTED_MAX;
 
 /// Addresses that a row shows.
 const ADDRESSES_SHOWN: usize = 4;
@@ -36,6 +38,16 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
         document.paragraph("None.");
     } else {
         document.paragraph("In the order of the tables above. Addresses are what was seen, the most used first.");
+        let is_full = |row: &&Row<'_>| {
+            row.is_outside() && row.edges.iter().any(|(edge, _)| edge.seen.addresses.len() >= LISTED_MAX)
+        };
+        let full = digest.rows.iter().filter(is_full).count();
+        if full > 0 {
+            document.paragraph(&format!(
+                "Of {}, only the {LISTED_MAX} smallest addresses of each workload are listed: whatever is said by address, suspicion too, is said of those.",
+                counted(size(full), "destination")
+            ));
+        }
         document.table(&table);
     }
     chains(document, digest);

@@ -30,7 +30,7 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
 
 fn about_row(row: &Row<'_>) -> Option<String> {
     let (who, what, port) = (row.workloads_cell(), peer::markdown(row.peer), row.port());
-    if matches!(row.review(), crate::report::ReviewView::Rejected { .. }) {
+    if row.review().is_rejected() {
         return Some(format!("{what} on {port} was rejected and {who} still reaches it: will this be ended?"));
     }
     if row.review().is_open() {

@@ -58,7 +58,7 @@ fn whole_workloads(document: &mut Document, digest: &Digest<'_>) {
 /// How the owner answers for a workload as a whole.
 fn whole_gate(digest: &Digest<'_>, found: &WorkloadFinding) -> String {
     let state = found.review.as_str();
-    if !found.review.is_undecided() {
+    if !found.review.is_open() {
         return format!("**Review: {state}.**");
     }
     let exemption = format!(
@@ -167,7 +167,7 @@ fn gate(document: &mut Document, digest: &Digest<'_>, row: &Row<'_>) {
         }
     };
     document.bullet(&line);
-    if row.review().is_undecided() {
+    if row.review().is_open() {
         document.fenced("toml", &review_block(digest.cluster_name, digest.name, row));
     }
 }

@@ -66,7 +66,7 @@ fn kinds(document: &mut Document, coverage: &Coverage<'_>) {
     document.table(&table);
     for kind in coverage.kinds.iter().filter(|kind| kind.quiet > 0) {
         document.bullet(&format!(
-            "{} of {} {} sources are silent in most minutes: their silence proves nothing, and gaps in them cannot be told.",
+            "{} of {} {} sources spoke too seldom for a rhythm: their silence proves nothing, and gaps in them cannot be told.",
             count(kind.quiet),
             count(kind.sources),
             kind_word(kind.kind),

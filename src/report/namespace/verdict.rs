@@ -24,7 +24,7 @@ fn blockers(counts: &Counts) -> Vec<String> {
     let unclassified = counts.category(Category::Unclassified);
     [
         (counts.open_total(), counted(counts.open_total(), "open suspect")),
-        (counts.rejected, format!("{} still in use", counted(counts.rejected, "rejected destination"))),
+        (counts.rejected, format!("{} still in use", counted(counts.rejected, "rejected suspect"))),
         (unclassified, counted(unclassified, "unclassified destination")),
     ]
     .into_iter()
@@ -142,6 +142,7 @@ fn needs(digest: &Digest<'_>) -> String {
     };
     let items: Vec<String> = [
         (counts.open_total(), format!("{}{suspects}", counted(counts.open_total(), "open suspect"))),
+        (counts.rejected, format!("{} still in use", counted(counts.rejected, "rejected suspect"))),
         (
             counts.category(Category::Unclassified),
             format!("{} unclassified", count(counts.category(Category::Unclassified))),

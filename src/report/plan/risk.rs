@@ -1,6 +1,6 @@
 //! How much can go wrong in a namespace: points, each with its reason.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -153,8 +153,39 @@ pub(super) fn weigh(
         called_by: dependents.into_iter().cloned().collect(),
         called_from_outside: from_outside,
         owners: owners(namespace).into_iter().cloned().collect(),
-        unknown: namespace.blind_spots.iter().map(unknown).collect(),
+        unknown: namespace.blind_spots.iter().map(unknown).chain(seen_once(cluster.1, namespace)).collect(),
     }
+}
+
+/// Destinations of one day among several: peers for failures, or jobs with a longer period.
+fn seen_once(cluster: &ClusterDocument, namespace: &NamespaceDocument) -> Option<String> {
+    let covered = days_with_traffic(cluster);
+    let mut days: BTreeMap<String, BTreeSet<&String>> = BTreeMap::new();
+    for edge in namespace.egress.iter().filter(|edge| is_outside(edge)) {
+        let name = match &edge.peer {
+            PeerDocument::Name { name } => name.clone(),
+            PeerDocument::Address { address } => address.clone(),
+            _ => continue,
+        };
+        let port = if edge.port == 0 { edge.protocol.clone() } else { format!("{}/{}", edge.port, edge.protocol) };
+        days.entry(format!("{name} {port}")).or_default().extend(&edge.days);
+    }
+    let once: Vec<&String> = days.iter().filter(|(_, days)| days.len() == 1).map(|(name, _)| name).collect();
+    let first = once.first().filter(|_| covered.len() >= 2)?;
+    let more = if once.len() > 1 { ", ..." } else { "" };
+    Some(format!(
+        "{} outside seen on one of {} days alone ({first}{more}): a peer for failures, or a job with a longer period",
+        counted(size(once.len()), "destination"),
+        covered.len()
+    ))
+}
+
+fn days_with_traffic(cluster: &ClusterDocument) -> BTreeSet<&String> {
+    let namespaces = cluster.namespaces.values();
+    namespaces
+        .flat_map(|namespace| namespace.egress.iter().chain(&namespace.ingress))
+        .flat_map(|edge| &edge.days)
+        .collect()
 }
 
 fn unknown(spot: &BlindSpotDocument) -> String {
@@ -201,10 +232,7 @@ fn coverage(cluster: &ClusterDocument, add: &mut impl FnMut(u64, String)) {
     let gaps = size(flows().map(|source| source.gaps.len()).sum());
     add(scaled(gaps, 10, 5), format!("{} in the flows of the cluster", counted(gaps, "gap")));
     add(if lost > 0 { 5 } else { 0 }, format!("{} events reported lost in the cluster", count(lost)));
-    let days: BTreeSet<&String> = (cluster.namespaces.values())
-        .flat_map(|namespace| namespace.egress.iter().chain(&namespace.ingress))
-        .flat_map(|edge| &edge.days)
-        .collect();
+    let days = days_with_traffic(cluster);
     let missing = WEEK.saturating_sub(size(days.len()));
     add(scaled(missing, WEEK, 10), format!("{} of {WEEK} days have traffic in the baseline", count(size(days.len()))));
 }

@@ -46,7 +46,7 @@ pub fn plan_markdown(plan: &Plan) -> String {
     let unknown: Vec<String> = unknown.collect();
     if !unknown.is_empty() {
         out.extend(["## What this baseline cannot know".to_owned(), String::new()]);
-        out.push("These workloads exist, and the policies were made without knowing what they need:".to_owned());
+        out.push("The policies were made without knowing what these need, or whether they come again:".to_owned());
         out.push(String::new());
         out.extend(unknown);
         out.push(String::new());

@@ -75,7 +75,7 @@ pub fn replay_markdown(view: &ReplayView<'_>) -> String {
 }
 
 fn text(view: &ReplayView<'_>, form: Form, width: usize) -> String {
-    let mut out = verdict(view);
+    let mut out = hanging("", verdict(view).trim_end(), width);
     for (cluster, profile) in &view.profiles {
         let window = view.replay.windows.get(cluster).copied().unwrap_or_default();
         let name = form.name(cluster);

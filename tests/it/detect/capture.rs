@@ -29,8 +29,10 @@ pub(super) struct Capture {
     cluster: TextId,
     port: u16,
     random: u64,
-    /// Bytes that the next connections send; a hundredth of it comes back.
+    /// Bytes that the next connections send; a hundredth of it comes back, unless said otherwise.
     pub(super) sends: Option<u64>,
+    /// Bytes that come back.
+    pub(super) receives: Option<u64>,
     /// Length of the intervals that the next records stand for, and the connections that began in each.
     pub(super) interval: Option<(f64, u32)>,
 }
@@ -50,7 +52,7 @@ impl Capture {
     pub(super) fn new(seed: u64) -> Self {
         let mut fold = Fold::new(FoldLimits::default());
         let cluster = fold.vocabulary.text("prod");
-        Self { fold, cluster, port: 20_000, random: seed, sends: None, interval: None }
+        Self { fold, cluster, port: 20_000, random: seed, sends: None, receives: None, interval: None }
     }
 
     /// `SplitMix64`, 0 to 1.
@@ -130,7 +132,8 @@ impl Capture {
         let mut flows: Vec<FlowRow> =
             (0..=steps).map(|step| FlowRow { time: Self::time(at + step as f64 * 300.0), ..row }).collect();
         flows.push(FlowRow { time: Self::time(at + seconds), ..row });
-        let bytes = self.sends.map(|sent| Bytes { sent, received: sent / 100, ..Bytes::default() });
+        let received = |sent: u64| self.receives.unwrap_or(sent / 100);
+        let bytes = self.sends.map(|sent| Bytes { sent, received: received(sent), ..Bytes::default() });
         let mut batch = Batch { flows, ..Batch::default() };
         if let Some((length, began)) = self.interval {
             for row in &mut batch.flows {

@@ -188,6 +188,48 @@ fn ip_only_says_what_the_evidence_allows() {
     check(false, false, "no DNS source was read");
 }
 
+/// An address that nobody named and that is nobody's network here; not what the settings or the catalog know, and not what has a name.
+#[test]
+fn ip_only() {
+    let to = |address: &'static str| {
+        move |capture: &mut Capture| {
+            capture.connect((WEB, 0), 60.0, (address, 443, Protocol::TCP), 1.0, Verdict::Allowed);
+        }
+    };
+    check("ip_only", Some(Severity::Low), to("45.9.8.7"));
+    check("ip_only", Some(Severity::Low), to("2a00:1450::7"));
+    check("ip_only", None, |capture| capture.visit((WEB, 0), 60.0, "only.elsewhere.example.net", 443));
+    // A private network, the metadata service, what the settings call a network or a partner of ours.
+    check("ip_only", None, to("10.9.8.7"));
+    check("ip_only", None, to("169.254.169.254"));
+    for settings in
+        ["[networks]\ninternal = [\"45.9.8.0/24\"]\n", "[[category]]\nmatch = \"45.9.8.7\"\ncategory = \"customer\"\n"]
+    {
+        assert_eq!(findings("ip_only", settings, to("45.9.8.7")).len(), 0, "{settings}");
+    }
+}
+
+/// Encrypted DNS to a resolver that a list knows, over HTTPS or TLS; plain DNS to the same is no encrypted DNS, and is found by `own_resolver` whoever it is.
+#[test]
+fn encrypted_dns() {
+    let to = |address: &'static str, port, protocol| {
+        move |capture: &mut Capture| capture.connect((WEB, 0), 60.0, (address, port, protocol), 1.0, Verdict::Allowed)
+    };
+    check("encrypted_dns", Some(Severity::Medium), to("8.8.8.8", 443, Protocol::TCP));
+    check("encrypted_dns", Some(Severity::Medium), to("8.8.8.8", 853, Protocol::TCP));
+    check("encrypted_dns", Some(Severity::Medium), |capture| capture.visit((WEB, 0), 60.0, "dns.google", 443));
+    for protocol in [Protocol::UDP, Protocol::TCP] {
+        check("encrypted_dns", None, to("8.8.8.8", 53, protocol));
+        check("own_resolver", Some(Severity::Medium), to("8.8.8.8", 53, protocol));
+    }
+    check("encrypted_dns", None, to("8.8.8.8", 80, Protocol::TCP));
+    // The web pages of whoever runs a resolver, and an interface beside it.
+    check("encrypted_dns", None, |capture| {
+        capture.visit((WEB, 0), 60.0, "www.google.com", 443);
+        capture.visit((WEB, 0), 60.0, "api.cloudflare.com", 443);
+    });
+}
+
 #[test]
 fn odd_port() {
     let to = |name: &'static str, port| move |capture: &mut Capture| capture.visit((WEB, 0), 60.0, name, port);

@@ -92,6 +92,106 @@ fn every_finding_is_in_every_form() {
     }
 }
 
+/// Fails on a field that is none of the schema's, on a null, and on a required one that is missing (marked with `!`).
+fn only(what: &str, value: &Value, fields: &[&str]) {
+    let object = value.as_object().unwrap_or_else(|| panic!("{what}: {value}"));
+    for (field, content) in object {
+        let known = fields.iter().any(|known| known.trim_start_matches('!') == field);
+        assert!(known && !content.is_null(), "{what}.{field}: {content}");
+    }
+    for required in fields.iter().filter_map(|field| field.strip_prefix('!')) {
+        assert!(object.contains_key(required), "{what} has no {required}: {value}");
+    }
+}
+
+/// The shape of SARIF 2.1.0 (sections 3.13 to 3.52) as far as we use it; fields that a schema does not know are errors, or go unseen.
+#[test]
+fn the_log_has_the_fields_of_its_schema() {
+    let folder = exported();
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let log: Value = serde_json::from_str(&read("findings.sarif")).unwrap();
+    only("sarifLog", &log, &["$schema", "!version", "!runs"]);
+    let run = &log["runs"][0];
+    only("run", run, &["!tool", "columnKind", "results"]);
+    only("toolComponent", &run["tool"]["driver"], &["!name", "version", "semanticVersion", "rules"]);
+    for rule in run["tool"]["driver"]["rules"].as_array().unwrap() {
+        let fields =
+            ["!id", "name", "shortDescription", "fullDescription", "help", "defaultConfiguration", "properties"];
+        only("reportingDescriptor", rule, &fields);
+        only("multiformatMessageString", &rule["help"], &["!text"]);
+    }
+    for result in run["results"].as_array().unwrap() {
+        let fields = ["ruleId", "ruleIndex", "level", "!message", "locations", "partialFingerprints", "suppressions"];
+        let own = &result["properties"];
+        assert!(own.is_object());
+        only("result", result, &[&fields[..], &["properties"]].concat());
+        only("location", &result["locations"][0], &["physicalLocation", "logicalLocations"]);
+        for suppression in result["suppressions"].as_array().into_iter().flatten() {
+            only("suppression", suppression, &["!kind", "status", "justification"]);
+            assert!(["inSource", "external"].contains(&suppression["kind"].as_str().unwrap()));
+        }
+    }
+}
+
+/// The shapes of ECS 8.11 and OCSF 1.3.0, likewise.
+#[test]
+fn events_have_the_fields_of_their_schemas() {
+    let folder = exported();
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let lines =
+        |name: &str| -> Vec<Value> { read(name).lines().map(|line| serde_json::from_str(line).unwrap()).collect() };
+    for event in lines("ecs.ndjson") {
+        let sets = ["!@timestamp", "!ecs", "message", "event", "rule", "orchestrator", "observer", "egress_atlas"];
+        only("ecs", &event, &[&sets[..], &["threat", "destination", "network"]].concat());
+        let fields = ["!kind", "!category", "!type", "module", "dataset", "id", "severity", "risk_score", "reason"];
+        only("ecs.event", &event["event"], &[&fields[..], &["start", "end"]].concat());
+        only("ecs.orchestrator", &event["orchestrator"], &["type", "cluster", "namespace", "resource"]);
+        if event["destination"].is_object() {
+            only("ecs.destination", &event["destination"], &["!address", "ip", "domain", "port"]);
+        }
+    }
+    for event in lines("ocsf.ndjson") {
+        let required = [
+            "!class_uid",
+            "!category_uid",
+            "!activity_id",
+            "!type_uid",
+            "!time",
+            "!severity_id",
+            "!metadata",
+            "!finding_info",
+        ];
+        let others = [
+            "class_name",
+            "category_name",
+            "activity_name",
+            "severity",
+            "confidence_id",
+            "status_id",
+            "status",
+            "message",
+        ];
+        only(
+            "ocsf",
+            &event,
+            &[&required[..], &others[..], &["remediation", "resources", "evidences", "unmapped"]].concat(),
+        );
+        only("ocsf.metadata", &event["metadata"], &["!version", "!product"]);
+        only("ocsf.product", &event["metadata"]["product"], &["name", "!vendor_name", "version"]);
+        let finding = ["!uid", "!title", "desc", "types", "first_seen_time", "last_seen_time", "attacks", "analytic"];
+        only("ocsf.finding_info", &event["finding_info"], &finding);
+        only("ocsf.analytic", &event["finding_info"]["analytic"], &["!type_id", "uid", "name"]);
+        for attack in event["finding_info"]["attacks"].as_array().unwrap() {
+            only("ocsf.attack", attack, &["!technique", "sub_technique", "version"]);
+            assert!(!attack["technique"]["uid"].as_str().unwrap().contains('.'), "{attack}");
+        }
+        only("ocsf.resource_details", &event["resources"][0], &["type", "name", "namespace", "group"]);
+        for evidence in event["evidences"].as_array().into_iter().flatten() {
+            only("ocsf.network_endpoint", &evidence["dst_endpoint"], &["ip", "hostname", "port"]);
+        }
+    }
+}
+
 #[test]
 fn a_baseline_is_read_and_checked() {
     let folder = exported();

@@ -208,6 +208,8 @@ Workloads that run by schedule or once: `CronJob/settle`. Their next run may wan
 
 No workload is known that was not seen. Only Kubernetes objects (`--kube`, with deployments, statefulsets, daemonsets and cronjobs) can tell of workloads that never spoke.
 
+Seen on one day alone, so that whether and when they come again is not known (a peer for failures, a job with a longer period): `ghcr.io` on 443/TCP. A failure that did not happen has peers that nobody saw.
+
 ## Infrastructure needs
 
 - DNS: `kube-system/Deployment/coredns` on 53/UDP (88,012 connections).
@@ -272,39 +274,39 @@ A connection counts once, however many records tell of it. The number after a gr
 fn an_index_reads_like_this() {
     let (namespace, judgements) = shop();
     let atlas = atlas("shop", namespace);
-    insta::assert_snapshot!(index_document(&view(&atlas, "shop", judgements)), @r###"
-    # Egress atlas
+    insta::assert_snapshot!(index_document(&view(&atlas, "shop", judgements)), @r#"
+# Egress atlas
 
-    Times are UTC. A destination is a peer with a port and a protocol; it counts once per namespace.
+Times are UTC. A destination is a peer with a port and a protocol; it counts once per namespace.
 
-    ## Cluster `prod`
+## Cluster `prod`
 
-    Window: 2026-11-14 00:00:00 to 2026-11-21 00:00:00 (7 d, as asked). Covered: flows 100 % (2 sources), DNS 99.6 % (1 source). 1 gap, 120 events reported lost.
+Window: 2026-11-14 00:00:00 to 2026-11-21 00:00:00 (7 d, as asked). Covered: flows 100 % (2 sources), DNS 99.6 % (1 source). 1 gap, 120 events reported lost.
 
-    | Namespace         | Destinations | Outside | Unclassified | Open suspects | Address only | Ambiguous | Denied | Named by own pod |
-    | ----------------- | -----------: | ------: | -----------: | ------------: | -----------: | --------: | -----: | ---------------: |
-    | [`shop`](shop.md) |            9 |       6 |            2 |             1 |            1 |         1 |      3 |           99.2 % |
+| Namespace         | Destinations | Outside | Unclassified | Open suspects | Rejected, in use | Address only | Ambiguous | Denied | Named by own pod |
+| ----------------- | -----------: | ------: | -----------: | ------------: | ---------------: | -----------: | --------: | -----: | ---------------: |
+| [`shop`](shop.md) |            9 |       6 |            2 |             1 |                0 |            1 |         1 |      3 |           99.2 % |
 
-    Denied counts connections. The last column is the share of connections to the outside whose name rests on a DNS answer to the pod itself; `-` when there were none.
+Open suspects wait for an owner's decision; those that an owner rejected and that are in use all the same are counted apart, and `--fail-on` goes by both. Denied counts connections. The last column is the share of connections to the outside whose name rests on a DNS answer to the pod itself; `-` when there were none.
 
-    Clients that belong to no namespace (nodes, host-network pods, unnamed addresses): 0 destinations, 0 outside, 0 open suspects. [Their document](_no-namespace.md).
+Clients that belong to no namespace (nodes, host-network pods, unnamed addresses): 0 destinations, 0 outside, 0 open suspects. [Their document](_no-namespace.md).
 
-    ## Warnings
+## Warnings
 
-    - no Kubernetes objects were given: owners come from flow records
+- no Kubernetes objects were given: owners come from flow records
 
-    ## Inputs
+## Inputs
 
-    Each record read is used, rejected as broken, or excluded for a stated reason.
+Each record read is used, rejected as broken, or excluded for a stated reason.
 
-    | Input            | Format |  Read |  Used | Rejected | Excluded | Problem |
-    | ---------------- | ------ | ----: | ----: | -------: | -------: | ------- |
-    | `node-a.json.gz` | hubble | 1,502 | 1,500 |        1 |        1 | -       |
+| Input            | Format |  Read |  Used | Rejected | Excluded | Problem |
+| ---------------- | ------ | ----: | ----: | -------: | -------: | ------- |
+| `node-a.json.gz` | hubble | 1,502 | 1,500 |        1 |        1 | -       |
 
-    - `node-a.json.gz`: rejected 1 record: not JSON; the first at byte 90.
-    - `node-a.json.gz`: excluded: agent event (1).
-    - `node-a.json.gz`: noted: record without a time (1).
-    "###);
+- `node-a.json.gz`: rejected 1 record: not JSON; the first at byte 90.
+- `node-a.json.gz`: excluded: agent event (1).
+- `node-a.json.gz`: noted: record without a time (1).
+"#);
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn hostile_texts(text: &str) -> Vec<String> {
     view.judgements.insert((text, text), judgements);
     view.clock_notes.insert(text, vec![text.to_owned()]);
     let documents = [text, ""].map(|namespace| namespace_document(&view, text, namespace).unwrap());
-    documents.into_iter().chain([index_document(&view), summary_text(&view, 200, Paint(false))]).collect()
+    documents.into_iter().chain([index_document(&view), summary_text(&view, 400, Paint(false))]).collect()
 }
 
 /// Headings, list items, fences and the number of cells in each table row: what a reader's eye takes for structure.

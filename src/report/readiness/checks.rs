@@ -1,16 +1,14 @@
 //! Whether inputs can carry the job: checks per cluster, coverage per source.
 //!
-//! In: an atlas. Out: checks with an outcome, the reason and the remedy, as text or JSON. Nothing is judged about destinations here.
+//! In: an atlas. Out: checks with an outcome, the reason and the remedy. Nothing is judged about destinations here.
 
 use std::ops::Range;
 
 use serde::Serialize;
 
-use super::clock_offset::clock_offset;
-use super::collected::{CollectedRow, collected_text};
-use super::escape::identifier;
-use super::paint::Paint;
-use super::table::Table;
+use super::super::clock_offset::clock_offset;
+use super::super::collected::CollectedRow;
+use super::super::escape::identifier;
 use crate::model::{Grade, Timestamp};
 use crate::summary::{Atlas, Cluster, InputAccount, LISTED_MAX, Peer, Share, SourceCoverage, SourceKind, minutes_of};
 
@@ -35,12 +33,23 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The words for a reader.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Passes => "ok",
             Self::Limits => "limits",
             Self::Fails => "FAILS",
             Self::NotProven => "not proven",
+        }
+    }
+
+    /// The word for a program, as in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passes => "passes",
+            Self::Limits => "limits",
+            Self::Fails => "fails",
+            Self::NotProven => "not-proven",
         }
     }
 }
@@ -441,89 +450,4 @@ fn losses(cluster: &Cluster) -> Check {
             format!("{lost} events lost by the sources' own account: silence proves nothing in those minutes"),
         ),
     }
-}
-
-/// As JSON.
-pub fn readiness_json(readiness: &Readiness) -> Result<String, serde_json::Error> {
-    serde_json::to_string_pretty(readiness).map(|text| text + "\n")
-}
-
-/// As text for a terminal of `width` columns.
-pub fn readiness_text(readiness: &Readiness, width: u16, paint: Paint) -> String {
-    let mut text = String::new();
-    for input in &readiness.inputs {
-        let head = format!("{:<10}  {:<18}  ", input.outcome.word(), identifier(&input.name));
-        let reasons = if input.reasons.is_empty() { String::new() } else { format!(": {}", input.reasons.join(", ")) };
-        let detail = format!("{} of {} {} records used{reasons}", input.used, input.read, input.format);
-        text += &painted(&hanging(&head, &detail, usize::from(width)), input.outcome, paint);
-    }
-    if readiness.clusters.is_empty() {
-        text += "\nNo usable record in any input: nothing can be discovered with these.\n";
-    }
-    for cluster in &readiness.clusters {
-        let name = identifier(&cluster.cluster);
-        let [from, until] = [&cluster.window.0, &cluster.window.1].map(|time| second(time));
-        text += "\n";
-        text += &paint.strong(&["Cluster ", &name, ", window ", &from, " to ", &until].concat());
-        text += "\n\n";
-        for check in &cluster.checks {
-            let head = format!("{:<10}  {:<18}  ", check.outcome.word(), check.name);
-            text += &painted(&hanging(&head, &check.detail, usize::from(width)), check.outcome, paint);
-        }
-        let mut sources = Table::new(&["source", "!name", "#records", "first", "last", "#covered", "#gaps", "#lost"]);
-        for source in &cluster.sources {
-            let short = |time: &str| time.get(..16).unwrap_or_default().replace('T', " ");
-            sources.row([
-                source.kind.to_owned(),
-                identifier(&source.name),
-                source.records.to_string(),
-                short(&source.first),
-                short(&source.last),
-                format!("{} %", source.covered_percent),
-                source.gaps.len().to_string(),
-                source.lost.to_string(),
-            ]);
-        }
-        let sources = sources.to_terminal(usize::from(width), |row, _, cell| match row {
-            None => paint.faint(cell),
-            Some(_) => cell.to_owned(),
-        });
-        text += &["\n", &sources, "\n"].concat();
-    }
-    text + &collected_text(&readiness.collected, width)
-}
-
-/// A time to the second, without the letters that programs need.
-fn second(time: &str) -> String {
-    time.get(..19).unwrap_or(time).replace('T', " ")
-}
-
-/// The first word of a line in the colour of its outcome.
-fn painted(line: &str, outcome: Outcome, paint: Paint) -> String {
-    let word = outcome.word();
-    let rest = line.strip_prefix(word).unwrap_or_default();
-    let word = match outcome {
-        Outcome::Passes => paint.good(word),
-        Outcome::Limits | Outcome::NotProven => paint.warn(word),
-        Outcome::Fails => paint.bad(word),
-    };
-    format!("{word}{rest}")
-}
-
-/// A sentence behind a head, wrapped so that its lines begin where the first one does.
-pub(super) fn hanging(head: &str, sentence: &str, width: usize) -> String {
-    let indent = head.chars().count();
-    let room = width.saturating_sub(indent).max(20);
-    let mut lines = vec![String::new()];
-    for word in sentence.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    format!("{head}{}\n", lines.join(&format!("\n{}", " ".repeat(indent))))
 }
