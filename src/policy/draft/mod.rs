@@ -13,6 +13,7 @@ mod calico;
 mod callers;
 mod check;
 mod cilium;
+mod closed;
 mod cluster_policy;
 mod destination;
 mod dialect;

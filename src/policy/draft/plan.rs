@@ -4,12 +4,14 @@
 //! pending, and the namespaces that get none. Same input, same draft.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::baseline::{Baseline, SeenEdge, SeenNamespace};
 use super::blocks;
 use super::callers;
+use super::closed::Closed;
 use super::destination::{self, Covered, outside};
 use super::dialect::Dialect;
 use super::gate::{self, Out};
@@ -87,6 +89,7 @@ struct Planner<'a> {
     templates: Templates,
     dns: DnsServers,
     excluded: Vec<IpNet>,
+    closed: Closed<'a>,
     time: Vec<(&'a str, &'a SeenEdge)>,
 }
 
@@ -104,7 +107,8 @@ impl<'a> Planner<'a> {
             .flat_map(|(name, seen)| seen.egress.iter().map(move |edge| (name.as_str(), edge)))
             .filter(|(_, edge)| infrastructure::is_time(edge))
             .collect();
-        Self { input, templates, dns, excluded, time }
+        let closed = Closed::new(&input, &excluded);
+        Self { input, templates, dns, excluded, closed, time }
     }
 
     fn refuses(&self, namespace: &str, only: &[String]) -> Option<String> {
@@ -168,7 +172,8 @@ impl<'a> Planner<'a> {
         }
         self.registry_proxy(&mut growing);
         self.ask_about_templates(&mut growing, seen);
-        self.tell_of_denied(&mut growing, seen);
+        self.ask_about_public(&mut growing);
+        self.tell_of_closed(&mut growing, seen);
         growing.finish(&self.input)
     }
 
@@ -215,7 +220,8 @@ impl<'a> Planner<'a> {
             }
             Peer::Node => infrastructure::nodes(&self.input, edge)?,
             Peer::Name(_) | Peer::Address(_) => {
-                let covered = outside(&self.input, &self.excluded, growing.namespace, edge, approval.is_some())?;
+                let closed = (self.excluded.as_slice(), &self.closed);
+                let covered = outside(&self.input, closed, growing.namespace, edge, approval.is_some())?;
                 ask_what_it_is(growing, edge, approval.as_deref());
                 if let Some((connections, out)) = covered.rest {
                     growing.leave(Direction::Egress, edge, connections, out);
@@ -316,11 +322,12 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Says of what is denied today whether a rule of the draft opens it: rules are for peers, and a peer may be denied at one port only.
-    fn tell_of_denied(&self, growing: &mut Growing<'_>, seen: &SeenNamespace) {
+    /// Says of what is denied today, and of suspects, whether a rule of the draft opens it: rules are for peers, a peer may be denied at
+    /// one port only, and a name may stand for the address of a suspect.
+    fn tell_of_closed(&self, growing: &mut Growing<'_>, seen: &SeenNamespace) {
         let sides = [(Direction::Egress, &seen.egress), (Direction::Ingress, &seen.ingress)];
         for (direction, edge) in sides.into_iter().flat_map(|(way, edges)| edges.iter().map(move |edge| (way, edge))) {
-            if !growing.is_left_as_denied(direction, edge) {
+            if !growing.is_left_as_closed(direction, edge) {
                 continue;
             }
             let index = self.template(growing.namespace, edge).ok();
@@ -330,7 +337,30 @@ impl<'a> Planner<'a> {
                 }
                 _ => None,
             };
-            growing.tell_of_denied(direction, edge, index, pods.as_ref());
+            let shared = |other: &SeenEdge| Some((Closed::beside(edge, other)?, other.peer.clone()));
+            let beside: Vec<(IpAddr, Peer)> = match direction {
+                Direction::Egress => seen.egress.iter().filter(|other| *other != edge).filter_map(shared).collect(),
+                Direction::Ingress => Vec::new(),
+            };
+            growing.tell_of_closed(direction, edge, index, pods.as_ref(), &beside);
+        }
+    }
+
+    /// A range that may hold a suspect whose addresses nobody knows is not written.
+    fn ask_about_public(&self, growing: &mut Growing<'_>) {
+        let is_asked_for = self.input.settings.draft.public.iter().any(|access| {
+            access.namespaces.is_empty() || access.namespaces.iter().any(|own| **own == *growing.namespace)
+        });
+        if let Some(why) = self.closed.unbounded.as_ref().filter(|_| is_asked_for) {
+            growing.ask(
+                "",
+                "public internet",
+                &Out::new(
+                    PendingKind::Question,
+                    format!("the public internet asked for in `[[draft.public]]` stays closed: {why}"),
+                    "an owner's `[[review]]` of the suspects",
+                ),
+            );
         }
     }
 
