@@ -326,6 +326,10 @@ pub(super) fn number(spec: &PortSpec, flow: &Flow<'_>) -> Match {
     match spec {
         PortSpec::Any => Match::Yes,
         PortSpec::Untold(doubt) => Match::Unknown(*doubt),
+        // The port that counts is the one behind the service.
+        _ if flow.server.kind == EndKind::Service && flow.server.backends.is_empty() => {
+            Match::Unknown(Doubt::ServiceAddress)
+        }
         _ if flow.port == 0 && !is_in_api(flow.protocol) && flow.protocol != Protocol::UNKNOWN => Match::No,
         _ if flow.port == 0 => Match::Unknown(Doubt::PortUnknown),
         PortSpec::Range(first, last) => Match::of((*first..=*last).contains(&flow.port)),

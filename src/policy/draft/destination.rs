@@ -230,9 +230,12 @@ fn partly(proposal: Seed, edge: &SeenEdge, admit: &str) -> Result<Covered, Out> 
         edge.addresses.iter().filter(|(address, _)| !blocks.iter().any(|block| block.contains(**address))).collect();
     let out = || {
         let listed: Vec<String> = strays.iter().take(4).map(|(address, _)| address.to_string()).collect();
+        let is_hole = |address: &IpAddr| blocks.iter().any(|block| block.range.contains(address));
+        let of_suspects = blocks.is_empty() || strays.iter().any(|(address, _)| is_hole(address));
         let why = format!(
-            "{} address(es) outside the configured ranges, or of suspects within: {}",
+            "{} address(es) outside the configured ranges{}: {}",
             strays.len(),
+            if of_suspects { ", or closed as those of suspects" } else { "" },
             listed.join(", ")
         );
         Out::new(PendingKind::Unknown, why, format!("check and extend {admit}"))

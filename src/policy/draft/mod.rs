@@ -32,6 +32,7 @@ mod plan;
 mod readme;
 mod shape;
 mod subjects;
+mod through;
 mod time;
 mod wildcard;
 mod yaml;

@@ -21,6 +21,7 @@ use super::inside;
 use super::labels::is_valid;
 use super::model::{Draft, PendingKind, Ports, RulePeer};
 use super::subjects::{Template, Templates};
+use super::through;
 use super::time::TimeServers;
 use crate::catalog::{Catalog, Date, Reviews, Settings};
 use crate::kube::Inventory;
@@ -170,6 +171,7 @@ impl<'a> Planner<'a> {
         for edge in &seen.ingress {
             self.ingress(&mut growing, edge);
         }
+        self.through_services(&mut growing);
         self.registry_proxy(&mut growing);
         self.ask_about_templates(&mut growing, seen);
         self.ask_about_public(&mut growing);
@@ -275,6 +277,27 @@ impl<'a> Planner<'a> {
             }
         };
         Ok((index, covered))
+    }
+
+    /// Lets in who calls the namespace's services, where records show the service's address alone.
+    fn through_services(&self, growing: &mut Growing<'_>) {
+        for (client, seen) in &self.input.baseline.namespaces {
+            for edge in seen.egress.iter().filter(|edge| gate::passes(edge).is_ok()) {
+                let Peer::Service { namespace, name } = &edge.peer else { continue };
+                if **namespace != *growing.namespace {
+                    continue;
+                }
+                for own in through::mirrored(&self.input, client, edge) {
+                    match self.route_ingress(growing.namespace, &own) {
+                        Ok((index, mut covered)) => {
+                            covered.seed.remarks.push(format!("called through the service `{name}`"));
+                            growing.own(Direction::Ingress, index, covered.seed, Some(&own));
+                        }
+                        Err(out) => growing.leave(Direction::Ingress, &own, own.connections, out),
+                    }
+                }
+            }
+        }
     }
 
     /// The template that an edge's workload belongs to.

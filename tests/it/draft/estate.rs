@@ -39,7 +39,6 @@ struct App {
     cluster: usize,
     namespace: &'static str,
     name: String,
-    kind: &'static str,
     port: u16,
     pods: Vec<usize>,
     host_network: bool,
@@ -278,7 +277,7 @@ impl Made {
                 ingress_policies: Vec::new(),
             });
         }
-        self.service(cluster, namespace, name, kind, port, &labels, pods, host_network);
+        self.service(cluster, namespace, name, port, &labels, pods, host_network);
     }
 
     #[expect(clippy::too_many_arguments, reason = "the facts of one workload")]
@@ -287,7 +286,6 @@ impl Made {
         cluster: usize,
         namespace: &'static str,
         name: &str,
-        kind: &'static str,
         port: u16,
         labels: &[(String, String)],
         pods: Vec<usize>,
@@ -315,7 +313,7 @@ impl Made {
                 "metadata": {"name": if is_dns { "kube-dns" } else { name }, "namespace": namespace},
                 "spec": {"type": "ClusterIP", "clusterIP": address.to_string(), "clusterIPs": [address.to_string()], "selector": selector, "ports": ports}}));
         }
-        self.apps.push(App { cluster, namespace, name: name.to_owned(), kind, port, pods, host_network, service });
+        self.apps.push(App { cluster, namespace, name: name.to_owned(), port, pods, host_network, service });
     }
 
     fn pod_party(&mut self, app: usize, six: bool) -> Party {

@@ -103,10 +103,14 @@ impl Schema<'_> {
             return Some(format!("{path}: `{missing}` is missing"));
         }
         entries.iter().find_map(|(key, value)| {
+            // What every object has, whether its schema says so or not.
+            let is_head = path.is_empty() && ["apiVersion", "kind", "metadata"].contains(&key.as_str());
             let path = format!("{path}.{key}");
             match (schema["properties"].get(key), &schema["additionalProperties"]) {
                 (Some(inner), _) | (None, inner @ Value::Object(_)) => self.misfit(value, inner, &path),
-                _ if self.whole && schema["properties"].is_object() => Some(format!("{path}: an unknown key")),
+                _ if !is_head && self.whole && schema["properties"].is_object() => {
+                    Some(format!("{path}: an unknown key"))
+                }
                 _ => None,
             }
         })

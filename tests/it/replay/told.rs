@@ -44,7 +44,8 @@ fn ask(policy: &str, records: &[String], kube: Option<&str>, stored: bool) -> ([
     let path = |name: &str| files.path().join(name).display().to_string();
     let (flows, policies, kube_file, store) =
         (format!("hubble:{}", path("flows.ndjson")), path("policy.yaml"), path("kube.yaml"), path("store"));
-    let mut args = vec!["replay", "--policies", &policies, "--profile", "calico", "--format", "json"];
+    let profile = if policy.contains("cilium.io") { "cilium" } else { "calico" };
+    let mut args = vec!["replay", "--policies", &policies, "--profile", profile, "--format", "json"];
     if stored {
         assert_eq!(run(&["import", "--store", &store, "--flows", &flows]).status, 0);
         args.extend(["--store", &store]);
