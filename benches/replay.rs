@@ -1,4 +1,5 @@
-//! Verdicts per second: policies compiled once, distinct edges judged one after another.
+//! Verdicts per second of one core: policies compiled once, distinct edges judged one after another; and connections per second
+//! from attributed flows to verdicts, beside the attribution alone.
 //!
 //! `cargo bench --bench replay`.
 
@@ -8,9 +9,13 @@ use std::fmt::Write;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use egress_atlas::model::Protocol;
+use egress_atlas::attribute::{Answer, Evidence, Fold, FoldLimits, JoinOptions, Named, PartyId, Sink, attribute};
+use egress_atlas::kube::Inventory;
+use egress_atlas::model::{Account, Batch, Protocol, TextId};
 use egress_atlas::policy::{PolicySet, PolicySource};
-use egress_atlas::replay::{Connection, End, Evaluator, Names, Prepared, Profile};
+use egress_atlas::read::HubbleDecoder;
+use egress_atlas::replay::{Connection, End, Evaluator, Names, Prepared, Profile, ReplayFold, Resolver, replay};
+use egress_atlas::simulate::{Scenario, Sink as Generated, generate};
 
 fn main() {
     divan::main();
@@ -65,8 +70,15 @@ fn judge(bencher: Bencher<'_, '_>) {
         for client in ends.iter().take(NAMESPACES * WORKLOADS) {
             for (place, server) in ends.iter().enumerate() {
                 let port = if place % 3 == 0 { 443 } else { 8_001 };
-                let connection =
-                    Connection { client, server, port, protocol: Protocol::TCP, names: &names, guessed: false };
+                let connection = Connection {
+                    client,
+                    server,
+                    port,
+                    client_port: 0,
+                    protocol: Protocol::TCP,
+                    names: &names,
+                    guessed: false,
+                };
                 passed += u64::from(evaluator.judge(&connection).passes());
             }
         }
@@ -78,4 +90,72 @@ fn judge(bencher: Bencher<'_, '_>) {
 fn compile(bencher: Bencher<'_, '_>) {
     let set = policies();
     bencher.counter(ItemsCount::new(NAMESPACES * 10)).bench(|| Evaluator::new(&set, Profile::CALICO));
+}
+
+/// Flow logs and objects of a made-up cluster.
+#[derive(Default)]
+struct Memory {
+    flows: Vec<u8>,
+    kube: Vec<u8>,
+}
+
+impl Generated for Memory {
+    fn flow_line(&mut self, _node: usize, line: &[u8]) {
+        self.flows.extend_from_slice(line);
+    }
+
+    fn dns_frame(&mut self, _payload: &[u8]) {}
+
+    fn truth(&mut self, _flow_id: &str, _name: Option<&str>) {}
+
+    fn kube(&mut self, json: &[u8]) {
+        self.kube.extend_from_slice(json);
+    }
+}
+
+const CLUSTER: &str = "made-up";
+
+fn evidence() -> (Evidence, Inventory) {
+    let mut data = Memory::default();
+    generate(&Scenario { flows: 400_000, connections: 60_000, ..Scenario::easy(1) }, &mut data);
+    let (mut fold, mut batch, mut account) = (Fold::new(FoldLimits::default()), Batch::default(), Account::default());
+    HubbleDecoder::new(false).decode_lines(&data.flows, 0, &mut fold.vocabulary, &mut batch, &mut account);
+    fold.add(&batch, TextId::NONE).unwrap();
+    let mut inventory = Inventory::default();
+    inventory.add(CLUSTER, &data.kube, &mut account);
+    (Evidence::gather(vec![fold], &inventory, CLUSTER, 1).unwrap(), inventory)
+}
+
+/// Takes connections and only counts them.
+#[derive(Default)]
+struct Count(u64);
+
+impl Sink for Count {
+    fn connection(&mut self, _: &Evidence, named: &Named<'_>) {
+        self.0 += named.counts.connections;
+    }
+
+    fn answer(&mut self, _: &Evidence, _: &Answer, _: Option<PartyId>) {}
+}
+
+fn connections(evidence: &Evidence) -> u64 {
+    attribute(evidence, &JoinOptions::default(), 1, Count::default).unwrap().iter().map(|count| count.0).sum()
+}
+
+#[divan::bench(sample_count = 10)]
+fn flows_attributed_alone(bencher: Bencher<'_, '_>) {
+    let (evidence, _) = evidence();
+    bencher.counter(ItemsCount::new(connections(&evidence))).bench(|| connections(&evidence));
+}
+
+#[divan::bench(sample_count = 10)]
+fn flows_attributed_and_judged(bencher: Bencher<'_, '_>) {
+    let (evidence, inventory) = evidence();
+    let set = policies();
+    let evaluator = Evaluator::new(&set, Profile::CALICO);
+    bencher.counter(ItemsCount::new(connections(&evidence))).bench(|| {
+        let folds = attribute(&evidence, &JoinOptions::default(), 1, ReplayFold::default).unwrap();
+        let recorded = ReplayFold::finish(folds, &evidence, &Resolver::new(&inventory, Vec::new()));
+        replay(&recorded, false, |_| Some(&evaluator)).totals
+    });
 }

@@ -291,7 +291,8 @@ fn read_endpoint(facts: &mut Decoder<'_>) -> Result<Endpoint, Malformed> {
     for _ in 0..facts.count(8)? {
         labels.push(facts.text()?.into());
     }
-    Ok(Endpoint { namespace, pod, workload, labels: labels.into(), identity, local: flags & 1 != 0, cluster })
+    let (labels, context) = Endpoint::split_labels(labels);
+    Ok(Endpoint { namespace, pod, workload, labels, identity, local: flags & 1 != 0, cluster, context })
 }
 
 fn read_asking(facts: &mut Decoder<'_>) -> Result<Asking, Malformed> {

@@ -138,8 +138,9 @@ fn write_endpoint(end: &Endpoint, out: &mut Encoder) {
         out.text(&workload.kind.0);
         out.text(&workload.name);
     }
-    out.count(end.labels.len());
-    end.labels.iter().for_each(|label| out.text(label));
+    let labels = end.all_labels();
+    out.count(labels.clone().count());
+    labels.for_each(|label| out.text(label));
 }
 
 fn write_asking(asking: &Asking, out: &mut Encoder) {

@@ -18,7 +18,9 @@ use crate::catalog::Settings;
 use crate::error::ExitStatus;
 use crate::policy::{Policy, PolicySet, PolicySource};
 use crate::read::{InputError, InputSpec};
-use crate::replay::{Evaluator, Profile, Recorded, Replay, ReplayFold, Resolver, ServiceNames, replay};
+use crate::replay::{
+    ClientPorts, Evaluator, Profile, Recorded, Replay, ReplayFold, Resolver, ServiceNames, namespaces_told, replay,
+};
 use crate::report::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
 use crate::summary::{Builder, build};
 use crate::task::{of_baseline, unproven};
@@ -84,7 +86,7 @@ pub(super) fn run(args: &ReplayArgs, context: &mut Context<'_>) -> anyhow::Resul
     let profiles = Profiles::parse(&args.profile)?;
     let input = match &args.baseline {
         Some(folder) => of_folder(folder, args)?,
-        None => of_traffic(args, context)?,
+        None => of_traffic(args, &set, context)?,
     };
     let recorded = &input.recorded;
     let mut clusters: Vec<Box<str>> = recorded.ends.iter().map(|end| end.cluster.clone()).collect();
@@ -104,6 +106,7 @@ pub(super) fn run(args: &ReplayArgs, context: &mut Context<'_>) -> anyhow::Resul
         profiles: evaluators.iter().map(|(cluster, one)| (cluster.clone(), one.profile().name)).collect(),
         caveats: input.caveats.iter().chain(&unjudged).cloned().collect(),
     };
+    view.caveats.extend(namespaces_told(recorded, &set));
     view.caveats.extend(set.notes.iter().map(|note| format!("{}: {}", note.object, note.text)));
     print(&view, args.format, context)?;
     if let Some(traffic) = &input.traffic {
@@ -124,11 +127,12 @@ struct Input {
     caveats: Vec<String>,
 }
 
-fn of_traffic(args: &ReplayArgs, context: &mut Context<'_>) -> anyhow::Result<Input> {
+fn of_traffic(args: &ReplayArgs, set: &PolicySet, context: &mut Context<'_>) -> anyhow::Result<Input> {
+    let ports = ClientPorts::of(set);
     let (traffic, evidence) = args.traffic.load(false, context)?;
     let (inventory, networks) = (&traffic.inventory, &traffic.networks);
     let sinks = attribute(&evidence, &traffic.join, traffic.threads, || ReplaySink {
-        fold: ReplayFold::default(),
+        fold: ReplayFold::asking(ports.clone()),
         builder: traffic.since.map(|_| Builder::new(inventory, networks)),
     })?;
     let (folds, builders): (Vec<_>, Vec<_>) = sinks.into_iter().map(|sink| (sink.fold, sink.builder)).unzip();

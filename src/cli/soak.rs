@@ -18,8 +18,8 @@ use crate::model::{Activity, SourceKind, Timestamp, parse_duration_nanos};
 use crate::policy::{ProbeResult, probe_results};
 use crate::read::{InputSpec, open_bytes};
 use crate::replay::{
-    EARLIER_DAYS_MAX, EarlierDay, Evaluator, Feed, Outcome, Phases, ReplayFold, Resolver, Scheduled, Soak, SoakInput,
-    Span, soak,
+    ClientPorts, EARLIER_DAYS_MAX, EarlierDay, Evaluator, Feed, Outcome, Phases, ReplayFold, Resolver, Scheduled, Soak,
+    SoakInput, Span, soak,
 };
 use crate::report::{soak_csv, soak_json, soak_markdown, soak_text};
 use crate::summary::Nodes;
@@ -78,15 +78,16 @@ struct SoakSink {
 }
 
 impl SoakSink {
-    fn new(asked: Span, settled: Timestamp) -> Self {
+    fn new(asked: Span, settled: Timestamp, ports: &ClientPorts) -> Self {
+        let fold = || ReplayFold::asking(ports.clone());
         Self {
             asked,
             settled,
-            earlier: (0..EARLIER_DAYS_MAX).map(|_| Default::default()).collect(),
-            before: ReplayFold::default(),
-            spanning: ReplayFold::default(),
-            lingering: ReplayFold::default(),
-            after: ReplayFold::default(),
+            earlier: (0..EARLIER_DAYS_MAX).map(|_| [fold(), fold()]).collect(),
+            before: fold(),
+            spanning: fold(),
+            lingering: fold(),
+            after: fold(),
         }
     }
 
@@ -142,7 +143,8 @@ pub(super) fn run(args: &SoakArgs, context: &mut Context<'_>) -> anyhow::Result<
     (traffic_args.since, traffic_args.until) = (Some(compared.to_string()), Some(asked.until.to_string()));
     traffic_args.idle_min = IDLE_MIN;
     let (traffic, evidence) = traffic_args.load(false, context)?;
-    let sinks = attribute(&evidence, &traffic.join, traffic.threads, || SoakSink::new(asked, settled))?;
+    let ports = ClientPorts::of(&set);
+    let sinks = attribute(&evidence, &traffic.join, traffic.threads, || SoakSink::new(asked, settled, &ports))?;
     let phases = phases(sinks, &evidence, &traffic, asked);
     let feeds = feeds(&evidence, &traffic.inventory, asked);
     drop(evidence);

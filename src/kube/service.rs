@@ -28,6 +28,8 @@ pub struct Service {
     pub external_name: Box<str>,
     /// Ports.
     pub ports: BTreeSet<Port>,
+    /// Its own labels.
+    pub labels: Labels,
     /// Labels of the pods it selects; empty when its backends are kept by hand.
     pub selector: Labels,
     version: u64,
@@ -72,6 +74,7 @@ impl Service {
         let outside = spec.external_ips.iter().chain(ingress.iter().map(|entry| &entry.ip));
         Self {
             namespace: namespace.into(),
+            labels: metadata.labels,
             name: metadata.name.into(),
             kind: spec.r#type.into(),
             cluster_addresses: internal.filter_map(|text| address(text)).collect(),

@@ -29,7 +29,7 @@ pub(super) fn end_columns(columns: &mut Columns, prefix: &str, ends: &[EndpointI
         ends.iter().map(|end| end.workload.as_ref().filter(|_| owner(end)).map_or("", |owner| &*owner.kind.0)),
     );
     columns.text(&workload, ends.iter().map(|end| end.workload.as_ref().map_or("", |owner| &*owner.name)));
-    let lists: Vec<String> = ends.iter().map(|end| join_list(end.labels.iter().map(|label| &**label))).collect();
+    let lists: Vec<String> = ends.iter().map(|end| join_list(end.all_labels())).collect();
     columns.text(&labels, lists.iter().map(String::as_str));
     columns.text(&identity, ends.iter().map(|end| end.identity.word()));
     columns.flag(&local, ends.iter().map(|end| end.local));
@@ -146,14 +146,16 @@ impl RowReader {
         }
         let [namespace, pod, workload_kind, workload, labels, identity, cluster] = fields;
         let owned = !workload.is_empty() || !workload_kind.is_empty();
+        let (labels, context) = Endpoint::split_labels(split_list(labels).into_iter().map(Into::into));
         let id = vocabulary.endpoint(Endpoint {
             namespace: namespace.into(),
             pod: pod.into(),
             workload: owned.then(|| Workload { kind: WorkloadKind(workload_kind.into()), name: workload.into() }),
-            labels: split_list(labels).into_iter().map(Into::into).collect(),
+            labels,
             identity: IdentityKind::of_word(identity).unwrap_or_default(),
             local,
             cluster: cluster.into(),
+            context,
         });
         if self.ends.len() >= REMEMBERED_MAX {
             self.ends.clear();

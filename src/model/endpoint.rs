@@ -67,9 +67,30 @@ pub struct Endpoint {
     pub local: bool,
     /// Cluster of this end, where named (never Cilium's placeholder `default`).
     pub cluster: Box<str>,
+    /// What the record says of the pod's namespace and account, as Cilium writes it (`io.cilium.k8s.namespace.labels.team=blue`,
+    /// `io.cilium.k8s.policy.serviceaccount=web`), sorted; never in `labels`.
+    pub context: Box<[Box<str>]>,
 }
 
+/// What the keys of [`Endpoint::context`] begin with for a label of the namespace.
+pub const NAMESPACE_CONTEXT: &str = "io.cilium.k8s.namespace.labels.";
+/// The key of [`Endpoint::context`] for the service account.
+pub const ACCOUNT_CONTEXT: &str = "io.cilium.k8s.policy.serviceaccount";
+
 impl Endpoint {
+    /// Labels and context as one list, as files keep them. A pod's own label of the form of a context stays out: it would come back
+    /// as one.
+    pub fn all_labels(&self) -> impl Iterator<Item = &str> + Clone {
+        let own = self.labels.iter().filter(|label| !is_context(label));
+        own.chain(&self.context).map(|label| &**label)
+    }
+
+    /// Labels and context from what [`Self::all_labels`] gave.
+    pub fn split_labels(all: impl IntoIterator<Item = Box<str>>) -> (Box<[Box<str>]>, Box<[Box<str>]>) {
+        let (context, labels): (Vec<_>, Vec<_>) = all.into_iter().partition(|label| is_context(label));
+        (labels.into(), context.into())
+    }
+
     /// Whether the record names a pod or at least its namespace.
     pub fn is_pod(&self) -> bool {
         !self.pod.is_empty() || !self.namespace.is_empty()
@@ -102,6 +123,12 @@ impl Workload {
         }
         guessed("Pod", pod)
     }
+}
+
+/// Whether a label without its source prefix is one of [`Endpoint::context`].
+pub fn is_context(label: &str) -> bool {
+    let account = label.strip_prefix(ACCOUNT_CONTEXT).is_some_and(|rest| rest.starts_with('='));
+    account || label.starts_with(NAMESPACE_CONTEXT)
 }
 
 /// The alphabet of Kubernetes' generated name parts (`k8s.io/apimachinery` rand).

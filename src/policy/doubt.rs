@@ -21,6 +21,10 @@ pub enum Doubt {
     NamedPortUnknown,
     /// The record has no port (aggregated or sampled flows).
     PortUnknown,
+    /// A rule asks for the client's port, and the record or the baseline does not have it.
+    ClientPortUnknown,
+    /// A rule asks for the type of ICMP messages, which is not kept.
+    IcmpTypeUnknown,
     /// The record has no transport.
     ProtocolUnknown,
     /// The API speaks of TCP, UDP and SCTP; what a CNI does with this protocol is its own.
@@ -60,6 +64,8 @@ impl Doubt {
             Self::ServiceAccountUnknown => "service-account-unknown",
             Self::NamedPortUnknown => "named-port-unknown",
             Self::PortUnknown => "port-unknown",
+            Self::ClientPortUnknown => "client-port-unknown",
+            Self::IcmpTypeUnknown => "icmp-type-unknown",
             Self::ProtocolUnknown => "protocol-unknown",
             Self::ProtocolOutsideApi => "protocol-outside-api",
             Self::HostNetwork => "host-network",
@@ -86,6 +92,8 @@ impl Doubt {
             Self::NamespaceLabelsUnknown => "give --kube with the namespaces",
             Self::NamedPortUnknown => "give --kube with the pods (their container ports), or write the number",
             Self::PortUnknown => "use flow records that are not aggregated over ports",
+            Self::ClientPortUnknown => "replay flow records that keep the client's port, not a baseline",
+            Self::IcmpTypeUnknown => "test it on the cluster: the types of ICMP messages are not kept",
             Self::ProtocolUnknown => "use flow records that state the transport",
             Self::ProtocolOutsideApi => "test it on the cluster: the API covers TCP, UDP and SCTP",
             Self::HostNetwork => "test it on the cluster: host-network pods count as their node",

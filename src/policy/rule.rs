@@ -112,6 +112,13 @@ pub enum Peer {
         /// What of it.
         part: ServicePart,
     },
+    /// What stands behind services with these labels, at every port (Cilium `k8sServiceSelector`).
+    Services {
+        /// Their namespace; `None` for any.
+        namespace: Option<Box<str>>,
+        /// Of the service.
+        labels: Selector,
+    },
     /// Nodes by their labels, host-network pods on them among them.
     Nodes(Selector),
     /// Pods of namespaces that have the same values as the subject's for all these labels (Antrea `sameLabels`).
@@ -146,6 +153,8 @@ pub enum PortSpec {
     Range(u16, u16),
     /// A container port of the server by name.
     Named(Box<str>),
+    /// Something of the protocol that no record tells (types of ICMP).
+    Untold(Doubt),
 }
 
 /// One element of a rule's ports.
@@ -155,6 +164,15 @@ pub struct PortMatch {
     pub protocol: ProtocolSpec,
     /// Port at the server.
     pub port: PortSpec,
+    /// Port at the client (Calico `source.ports`, Antrea `sourcePort`); any, where the dialect has no such thing.
+    pub from: PortSpec,
+}
+
+impl PortMatch {
+    /// Whatever the client's port.
+    pub const fn of(protocol: ProtocolSpec, port: PortSpec) -> Self {
+        Self { protocol, port, from: PortSpec::Any }
+    }
 }
 
 /// The ports of a rule.
@@ -162,10 +180,8 @@ pub struct PortMatch {
 pub struct Ports {
     /// One of these; `None`: every port and protocol, ICMP too.
     pub any_of: Option<Vec<PortMatch>>,
-    /// None of these (Calico `notPorts`, `notProtocol`).
+    /// None of these (Calico `notPorts`, `notProtocol`, `notICMP`).
     pub none_of: Vec<PortMatch>,
-    /// Set when the rule restricts ports by something that is not modelled (source ports, ICMP codes).
-    pub opaque: Option<Doubt>,
 }
 
 /// One rule.

@@ -40,6 +40,19 @@ pub struct Behind {
     pub ports: Vec<(u16, Protocol)>,
 }
 
+/// Where the labels of a namespace come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ToldBy {
+    /// The `Namespace` object: all of them, as of when it was listed. Also where nobody told any.
+    #[default]
+    Objects,
+    /// Flow records of Cilium alone: as of the time of the flow, and clusters may keep some out of them, so that one which is
+    /// missing may be there.
+    Records,
+    /// Flow records, and the object for what these do not have.
+    Both,
+}
+
 /// One end of a connection. Empty and `None` mean not known, unless stated otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct End {
@@ -59,6 +72,8 @@ pub struct End {
     pub labels_are_filtered: bool,
     /// Labels of the namespace.
     pub namespace_labels: Option<Arc<Labels>>,
+    /// Who told these.
+    pub namespace_told_by: ToldBy,
     /// Service account of the pod.
     pub service_account: Option<Box<str>>,
     /// Container ports of the pod.
@@ -147,7 +162,11 @@ impl Labelled for End {
             Key::NamespaceName => Value::Is(&self.namespace),
             Key::Namespace(key) if &**key == "kubernetes.io/metadata.name" => Value::Is(&self.namespace),
             Key::Namespace(key) => match &self.namespace_labels {
-                Some(labels) => labels.get(key).map_or(Value::Absent, |value| Value::Is(value)),
+                Some(labels) => match labels.get(key) {
+                    Some(value) => Value::Is(value),
+                    None if self.namespace_told_by == ToldBy::Records => Value::Unknown(Doubt::NamespaceLabelsUnknown),
+                    None => Value::Absent,
+                },
                 None => Value::Unknown(Doubt::NamespaceLabelsUnknown),
             },
             Key::ServiceAccount => match &self.service_account {

@@ -3,8 +3,7 @@
 //! What depends on one end alone (which policies select it, which peers mean it) is worked out once per end; a connection then
 //! costs a walk over the rules of the policies that select its ends.
 
-use hashbrown::HashMap;
-
+use super::compiled::{Compiled, CompiledRule, Compiler};
 use super::end::{End, EndKind, Names};
 use super::matching::{self, Flow, Ground};
 use super::miss;
@@ -14,36 +13,7 @@ use super::resolve::ServiceNames;
 use super::stages::{StageSpec, stages};
 use super::verdict::{Denial, Judgement, Side, Verdict};
 use crate::model::Protocol;
-use crate::policy::{
-    Action, Dialect, Direction, Doubt, Entity, Match, NamePattern, Peer, Policy, PolicySet, Rule, RuleId, ServicePart,
-    Tier,
-};
-
-/// A peer of a rule, its leaves numbered.
-#[derive(Clone, Debug)]
-enum Compiled<'s> {
-    /// Depends on the other end alone; answered once per end.
-    Leaf(usize),
-    /// Depends on the names of the connection.
-    Name(&'s NamePattern),
-    /// Depends on both ends.
-    Relative(Entity),
-    /// Depends on the namespaces of both ends.
-    SameLabels(&'s [Box<str>]),
-    /// Depends on the other end and on how it was called: its leaf, and the service.
-    Service(usize, (&'s str, &'s str), ServicePart),
-    Either(Vec<Self>),
-    Both(Vec<Self>),
-    Not(Box<Self>),
-}
-
-/// The peers of a rule, and its condition on the pod itself.
-#[derive(Clone, Debug)]
-struct CompiledRule<'s> {
-    rule: &'s Rule,
-    peers: Option<Vec<Compiled<'s>>>,
-    local: Option<Compiled<'s>>,
-}
+use crate::policy::{Action, Dialect, Direction, Doubt, Match, NamePattern, Peer, Policy, PolicySet, RuleId, Tier};
 
 /// Policies, ready to judge.
 #[derive(Debug)]
@@ -79,6 +49,8 @@ pub struct Connection<'a> {
     pub server: &'a Prepared,
     /// The server's port; 0 when not known or when the protocol has none.
     pub port: u16,
+    /// The client's port, or another one that no rule tells from it (see [`ClientPorts`](super::ClientPorts)); 0 when not known.
+    pub client_port: u16,
     /// Transport.
     pub protocol: Protocol,
     /// Names of the server's address.
@@ -97,7 +69,7 @@ const fn place(direction: Direction) -> usize {
 impl<'s> Evaluator<'s> {
     /// Compiles the policies that the profile enforces; the others decide nothing (see [`Evaluator::not_enforced`]).
     pub fn new(set: &'s PolicySet, profile: Profile) -> Self {
-        let mut compiler = Compiler { leaves: Vec::new(), numbers: HashMap::new() };
+        let mut compiler = Compiler::default();
         let rules = set
             .policies
             .iter()
@@ -247,6 +219,7 @@ impl<'s> Evaluator<'s> {
         let flow = Flow {
             direction,
             port: connection.port,
+            client_port: connection.client_port,
             protocol: connection.protocol,
             names: connection.names,
             server: &connection.server.end,
@@ -320,6 +293,8 @@ impl<'s> Attempt<'_, 's> {
     fn peer(&self, peer: &Compiled<'_>, end: &Prepared) -> Match {
         match peer {
             Compiled::Leaf(number) => end.leaves.get(*number).copied().unwrap_or(Match::No),
+            Compiled::OwnNetwork(_) if end.end.kind == EndKind::HostPod => Match::No,
+            Compiled::OwnNetwork(number) => end.leaves.get(*number).copied().unwrap_or(Match::No),
             Compiled::Name(pattern) => self.name(pattern),
             Compiled::Relative(entity) => matching::relative(*entity, &self.subject.end, &end.end),
             Compiled::SameLabels(keys) => matching::same_labels(keys, &self.subject.end, &end.end),
@@ -461,49 +436,5 @@ impl Tries for Attempt<'_, '_> {
             _ => None,
         };
         order(one).is_some_and(|first| order(two).is_some_and(|second| first.total_cmp(&second).is_eq()))
-    }
-}
-
-/// Numbers the distinct peers.
-struct Compiler<'s> {
-    leaves: Vec<&'s Peer>,
-    numbers: HashMap<&'s Peer, usize>,
-}
-
-impl<'s> Compiler<'s> {
-    fn rules(&mut self, policy: &'s Policy, direction: Direction) -> Vec<CompiledRule<'s>> {
-        let rules = policy.section(direction).map(|section| section.rules.as_slice()).unwrap_or_default();
-        rules
-            .iter()
-            .map(|rule| CompiledRule {
-                rule,
-                peers: rule.peers.as_ref().map(|peers| peers.iter().map(|peer| self.peer(peer)).collect()),
-                local: rule.local.as_ref().map(|local| self.peer(local)),
-            })
-            .collect()
-    }
-
-    fn peer(&mut self, peer: &'s Peer) -> Compiled<'s> {
-        match peer {
-            Peer::Name(pattern) => Compiled::Name(pattern),
-            Peer::Entity(entity @ (Entity::Host | Entity::RemoteNode | Entity::SameNamespace)) => {
-                Compiled::Relative(*entity)
-            }
-            Peer::Either(parts) => Compiled::Either(parts.iter().map(|part| self.peer(part)).collect()),
-            Peer::Both(parts) => Compiled::Both(parts.iter().map(|part| self.peer(part)).collect()),
-            Peer::Not(part) => Compiled::Not(Box::new(self.peer(part))),
-            Peer::SameLabels(keys) => Compiled::SameLabels(keys),
-            Peer::Service { namespace, name, part } => Compiled::Service(self.leaf(peer), (namespace, name), *part),
-            leaf => Compiled::Leaf(self.leaf(leaf)),
-        }
-    }
-
-    fn leaf(&mut self, leaf: &'s Peer) -> usize {
-        let next = self.leaves.len();
-        let number = *self.numbers.entry(leaf).or_insert(next);
-        if number == next {
-            self.leaves.push(leaf);
-        }
-        number
     }
 }

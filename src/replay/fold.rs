@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
+use super::client_port::ClientPorts;
 use super::end::{End, NameEvidence, Names};
 use super::resolve::{Described, Resolver};
 use crate::attribute::{Answer, Evidence, Named, PartyId, Sink};
@@ -43,6 +44,8 @@ pub struct ReplayEdge {
     pub server: usize,
     /// The server's port; 0 when not known or when the protocol has none.
     pub port: u16,
+    /// The client's port as far as rules tell it from others, see [`ClientPorts`]; 0 when not known or not asked for.
+    pub client_port: u16,
     /// Transport.
     pub protocol: Protocol,
     /// Names of the server's address.
@@ -106,6 +109,7 @@ struct Key {
     client: Described,
     server: Described,
     port: u16,
+    client_port: u16,
     protocol: Protocol,
     names: u32,
     told: Told,
@@ -115,6 +119,7 @@ struct Key {
 /// What one thread has seen.
 #[derive(Debug, Default)]
 pub struct ReplayFold {
+    asked: ClientPorts,
     edges: HashMap<Key, Seen>,
     names: HashMap<Box<[NameId]>, u32>,
     lists: Vec<(Box<[NameId]>, NameEvidence)>,
@@ -122,6 +127,11 @@ pub struct ReplayFold {
 }
 
 impl ReplayFold {
+    /// A fold that keeps clients' ports as far as the policies ask for them.
+    pub fn asking(asked: ClientPorts) -> Self {
+        Self { asked, ..Self::default() }
+    }
+
     /// The number of a list of names with its evidence.
     fn list(&mut self, names: &[NameId], evidence: NameEvidence) -> u32 {
         let next = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
@@ -151,6 +161,7 @@ impl ReplayFold {
                     guessed: key.told.is_guess(&server, key.port, key.protocol),
                     server,
                     port: key.port,
+                    client_port: key.client_port,
                     protocol: key.protocol,
                     names: Names { list, evidence: value },
                     recorded: key.verdict,
@@ -171,6 +182,8 @@ pub struct Observed {
     pub server: End,
     /// The server's port; 0 when not known or when the protocol has none.
     pub port: u16,
+    /// The client's port as far as rules tell it from others; 0 when not known or not asked for.
+    pub client_port: u16,
     /// Transport.
     pub protocol: Protocol,
     /// Names of the server's address.
@@ -207,6 +220,7 @@ impl Recorded {
                 client,
                 server,
                 port: content.port,
+                client_port: content.client_port,
                 protocol: content.protocol,
                 names: content.names,
                 guessed: content.guessed,
@@ -244,6 +258,7 @@ impl Sink for ReplayFold {
                 address: named.server_address,
             },
             port: named.port,
+            client_port: self.asked.representative(named.client_port),
             protocol: named.protocol,
             names: self.list(&candidates, evidence_of(named.attributed.grade)),
             told: Told::of(named),

@@ -3,10 +3,11 @@
 use super::end::{End, EndKind, NameEvidence, Names};
 use super::profile::Profile;
 use super::resolve::ServiceNames;
+use crate::kube::Labels;
 use crate::model::Protocol;
 use crate::policy::{
-    Block, Direction, Doubt, Entity, Key, Labelled as _, Match, NamePattern, Peer, PortMatch, PortSpec, Ports,
-    ProtocolSpec, Selector, ServicePart, Value,
+    Block, Direction, Doubt, Entity, Key, Labelled, Match, NamePattern, Peer, PortMatch, PortSpec, Ports, ProtocolSpec,
+    Selector, ServicePart, Value,
 };
 
 /// What of the connection rules ask for, beside its ends.
@@ -14,6 +15,8 @@ use crate::policy::{
 pub(super) struct Flow<'a> {
     pub(super) direction: Direction,
     pub(super) port: u16,
+    /// The client's port; 0 when not known.
+    pub(super) client_port: u16,
     pub(super) protocol: Protocol,
     pub(super) names: &'a Names,
     /// The end whose container ports a named port is looked up in.
@@ -49,6 +52,7 @@ pub(super) fn leaf(peer: &Peer, end: &End, ground: Ground<'_>) -> Match {
         Peer::Entity(entity) => self::entity(*entity, end),
         Peer::Opaque(doubt) => Match::Unknown(*doubt),
         Peer::Service { namespace, name, part } => service((namespace, name), *part, end, ground),
+        Peer::Services { namespace, labels } => services((namespace.as_deref(), labels), end, ground),
         Peer::Nodes(selector) => nodes(selector, end),
         Peer::Both(parts) => parts.iter().fold(Match::Yes, |so_far, part| so_far.and(leaf(part, end, ground))),
         Peer::Either(parts) => parts.iter().fold(Match::No, |so_far, part| so_far.or(leaf(part, end, ground))),
@@ -113,8 +117,37 @@ fn service((namespace, name): (&str, &str), part: ServicePart, end: &End, ground
         // Whether it was called by the service is not in a record of the pod.
         return if part == ServicePart::Address { unknown } else { Match::Yes };
     }
-    let is_known = ground.services.iter().any(|(of, known)| &**of == namespace && &**known == name);
+    let is_known = ground.services.keys().any(|(of, known)| &**of == namespace && &**known == name);
     if is_known { Match::No } else { unknown }
+}
+
+/// Labels of a service.
+struct OfService<'a>(&'a Labels);
+
+impl Labelled for OfService<'_> {
+    fn value(&self, key: &Key) -> Value<'_> {
+        match key {
+            Key::Pod(key) => self.0.get(key).map_or(Value::Absent, |value| Value::Is(value)),
+            _ => Value::Absent,
+        }
+    }
+}
+
+/// Whether an end is, or stands behind, a service with such labels.
+fn services((namespace, wanted): (Option<&str>, &Selector), end: &End, ground: Ground<'_>) -> Match {
+    let unknown = Match::Unknown(Doubt::ServiceAddress);
+    let fits = |of: &str, name: &str| {
+        if namespace.is_some_and(|namespace| namespace != of) {
+            return Match::No;
+        }
+        let known = ground.services.get(&(Box::from(of), Box::from(name)));
+        known.map_or(unknown, |labels| wanted.matches(&OfService(labels)))
+    };
+    if end.kind == EndKind::Service {
+        return fits(&end.namespace, &end.name);
+    }
+    let Some(behind) = &end.services else { return unknown };
+    behind.iter().fold(Match::No, |so_far, service| so_far.or(fits(&service.namespace, &service.name)))
 }
 
 /// Whether a connection is what a rule about a service means, once its end fits or may fit.
@@ -247,8 +280,7 @@ pub(super) fn ports(ports: &Ports, flow: &Flow<'_>) -> (Match, Option<usize>) {
         }
     };
     let excluded = ports.none_of.iter().fold(Match::No, |so_far, element| so_far.or(port(element, flow)));
-    let opaque = ports.opaque.map_or(Match::Yes, Match::Unknown);
-    (found.and(excluded.negated()).and(opaque), place)
+    (found.and(excluded.negated()), place)
 }
 
 const WITH_PORTS: [Protocol; 3] = [Protocol::TCP, Protocol::UDP, Protocol::SCTP];
@@ -272,13 +304,32 @@ fn port(element: &PortMatch, flow: &Flow<'_>) -> Match {
     if protocol.is_no() {
         return Match::No;
     }
-    protocol.and(number(&element.port, flow))
+    protocol.and(number(&element.port, flow)).and(from(&element.from, flow))
+}
+
+/// Whether the client's port is one of those meant. A name would be that of a container port of the client, which calls from others.
+fn from(spec: &PortSpec, flow: &Flow<'_>) -> Match {
+    match spec {
+        PortSpec::Any => Match::Yes,
+        PortSpec::Untold(doubt) => Match::Unknown(*doubt),
+        PortSpec::Range(first, last) if flow.client_port != 0 => {
+            Match::of((*first..=*last).contains(&flow.client_port))
+        }
+        _ if !is_in_api(flow.protocol) && flow.protocol != Protocol::UNKNOWN => Match::No,
+        PortSpec::Range(..) => Match::Unknown(Doubt::ClientPortUnknown),
+        PortSpec::Named(_) => Match::Unknown(Doubt::NamedPortUnknown),
+    }
 }
 
 /// Whether the number is one of those meant, whatever the protocol.
 pub(super) fn number(spec: &PortSpec, flow: &Flow<'_>) -> Match {
     match spec {
         PortSpec::Any => Match::Yes,
+        PortSpec::Untold(doubt) => Match::Unknown(*doubt),
+        // The port that counts is the one behind the service.
+        _ if flow.server.kind == EndKind::Service && flow.server.backends.is_empty() => {
+            Match::Unknown(Doubt::ServiceAddress)
+        }
         _ if flow.port == 0 && !is_in_api(flow.protocol) && flow.protocol != Protocol::UNKNOWN => Match::No,
         _ if flow.port == 0 => Match::Unknown(Doubt::PortUnknown),
         PortSpec::Range(first, last) => Match::of((*first..=*last).contains(&flow.port)),

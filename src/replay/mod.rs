@@ -4,6 +4,8 @@
 //! connection, and a [`Replay`] that sums them up. What the evidence or the API leaves open is a doubt with its code and never
 //! a guess. Nothing here opens a file or reads a clock.
 
+mod client_port;
+mod compiled;
 mod end;
 mod evaluator;
 mod fold;
@@ -17,9 +19,11 @@ mod services;
 mod soak;
 mod stages;
 mod tally;
+mod told;
 mod verdict;
 
-pub use end::{Behind, End, EndKind, NameEvidence, Names};
+pub use client_port::ClientPorts;
+pub use end::{Behind, End, EndKind, NameEvidence, Names, ToldBy};
 pub use evaluator::{Connection, Evaluator, Prepared};
 pub use fold::{Observed, Recorded, ReplayEdge, ReplayFold, Seen};
 pub use profile::{Profile, ServiceView};
@@ -30,4 +34,5 @@ pub use soak::{
     Quiet, Scheduled, Soak, SoakInput, Span, soak,
 };
 pub use tally::{Break, Passed, Replay, ReplayWorkload, RuleUse, Totals, Undecided, Window, replay};
+pub use told::namespaces_told;
 pub use verdict::{Citation, Denial, Judgement, Miss, NearestMiss, Side, Verdict};

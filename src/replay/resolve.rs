@@ -11,17 +11,20 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use ipnet::IpNet;
 
-use super::end::{Behind, End, EndKind, is_left_out};
+use super::end::{Behind, End, EndKind, ToldBy, is_left_out};
 use super::services;
 use crate::attribute::{Evidence, PartyId};
 use crate::kube::{ContainerPort, Inventory, Labels, Pod, Service};
-use crate::model::{AddressId, Endpoint, EndpointId, IdentityKind, TextId, Timestamp, Workload, is_private};
+use crate::model::{
+    ACCOUNT_CONTEXT, AddressId, Endpoint, EndpointId, IdentityKind, NAMESPACE_CONTEXT, TextId, Timestamp, Workload,
+    is_private,
+};
 
 /// Ranges that pods are numbered from, as settings declare them: cluster (`None`: all), range.
 pub type PodNetworks = Vec<(Option<Box<str>>, IpNet)>;
 
-/// Services, by namespace and name.
-pub type ServiceNames = BTreeSet<(Box<str>, Box<str>)>;
+/// Services by namespace and name, with their labels.
+pub type ServiceNames = BTreeMap<(Box<str>, Box<str>), Labels>;
 
 /// By cluster, address and port of a service: the pods behind it, with the port there.
 type Backends = HashMap<(Box<str>, IpAddr, u16), Vec<(Arc<End>, u16)>>;
@@ -38,7 +41,12 @@ pub struct Resolver<'a> {
     nobody: Arc<[Behind]>,
     /// What was found behind services, for a service is called over and over.
     backends: RefCell<Backends>,
+    /// Labels of namespaces as records have them, for most ends of a namespace have the same.
+    recorded: RefCell<Recorded>,
 }
+
+/// By cluster, namespace and what the record says: the labels of the namespace.
+type Recorded = HashMap<(Box<str>, Box<str>, Box<[Box<str>]>), Arc<Labels>>;
 
 /// An end as a connection names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,16 +85,23 @@ impl<'a> Resolver<'a> {
             behind,
             nobody: Arc::new([]),
             backends: RefCell::default(),
+            recorded: RefCell::default(),
         }
     }
 
-    /// The services of a cluster of which it is known what stands behind them, by namespace and name.
+    /// The services of a cluster of which it is known what stands behind them.
     pub fn services(&self, cluster: &str) -> ServiceNames {
         let backends = self.inventory.backends(cluster);
-        let with_slices = backends.map(|backend| (backend.namespace.clone(), backend.service.clone()));
-        let selecting = self.inventory.services(cluster).filter(|service| !service.selector.is_empty());
-        let selecting = selecting.map(|service| (service.namespace.clone(), service.name.clone()));
-        with_slices.chain(selecting).collect()
+        let with_slices: BTreeSet<(&str, &str)> =
+            backends.map(|backend| (&*backend.namespace, &*backend.service)).collect();
+        let is_told = |service: &&Service| {
+            !service.selector.is_empty() || with_slices.contains(&(&*service.namespace, &*service.name))
+        };
+        let named = |service: &Service| ((service.namespace.clone(), service.name.clone()), service.labels.clone());
+        let known: ServiceNames = self.inventory.services(cluster).filter(is_told).map(named).collect();
+        let alone =
+            with_slices.iter().map(|(namespace, name)| ((Box::from(*namespace), Box::from(*name)), Labels::new()));
+        alone.chain(known).collect()
     }
 
     /// Describes one end of a connection to `port` that began at `time`.
@@ -126,6 +141,7 @@ impl<'a> Resolver<'a> {
             let recorded = known.map_or(of_party.as_slice(), |endpoint| &endpoint.labels);
             let mut pod = self.pod(cluster, (&party.namespace, &party.pod), address, recorded, time);
             pod.workload = Some(party.workload.clone());
+            self.add_context(&mut pod, endpoint.map(|endpoint| &*endpoint.context).unwrap_or_default());
             return pod;
         }
         let end = self.other(cluster, address, endpoint);
@@ -148,6 +164,31 @@ impl<'a> Resolver<'a> {
             end.labels_are_filtered = object.is_none();
         }
         end
+    }
+
+    /// Adds what the record says of the pod's namespace and account; it is of the time of the flow, and goes before the objects. A label
+    /// that only the object has stays: clusters may keep some out of records.
+    fn add_context(&self, end: &mut End, context: &[Box<str>]) {
+        let label = |text: &Box<str>| {
+            let (key, value) = text.strip_prefix(NAMESPACE_CONTEXT)?.split_once('=')?;
+            Some((Box::from(key), Box::from(value)))
+        };
+        let account = context.iter().find_map(|text| text.strip_prefix(ACCOUNT_CONTEXT)?.strip_prefix('='));
+        if let Some(account) = account.filter(|account| !account.is_empty()) {
+            end.service_account = Some(account.into());
+        }
+        if !context.iter().any(|text| text.starts_with(NAMESPACE_CONTEXT)) {
+            return;
+        }
+        end.namespace_told_by = if end.namespace_labels.is_some() { ToldBy::Both } else { ToldBy::Records };
+        let key = (end.cluster.clone(), end.namespace.clone(), context.into());
+        let mut recorded = self.recorded.borrow_mut();
+        let labels = recorded.entry(key).or_insert_with(|| {
+            let mut labels = end.namespace_labels.as_ref().map(|labels| Labels::clone(labels)).unwrap_or_default();
+            labels.extend(context.iter().filter_map(label));
+            Arc::new(labels)
+        });
+        end.namespace_labels = Some(labels.clone());
     }
 
     fn of_object(&self, cluster: &str, namespace: &str, object: Option<&Pod>) -> End {

@@ -246,6 +246,7 @@ impl Tally {
             client,
             server,
             port: edge.port,
+            client_port: edge.client_port,
             protocol: edge.protocol,
             names: &edge.names,
             guessed: edge.guessed,

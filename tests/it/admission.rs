@@ -12,7 +12,7 @@ use egress_atlas::policy::draft::{
 };
 use egress_atlas::summary::Peer;
 
-fn workload(name: &str) -> Workload {
+pub(crate) fn workload(name: &str) -> Workload {
     Workload { kind: WorkloadKind("Deployment".into()), name: name.into() }
 }
 
@@ -30,7 +30,7 @@ fn suspect() -> SeenJudgement {
     }
 }
 
-fn edge(peer: Peer, (protocol, port): (Protocol, u16), addresses: &[&str]) -> SeenEdge {
+pub(crate) fn edge(peer: Peer, (protocol, port): (Protocol, u16), addresses: &[&str]) -> SeenEdge {
     let all = addresses.iter().map(|text| (text.parse().unwrap(), 1)).collect();
     SeenEdge {
         workload: workload("web"),
@@ -51,7 +51,7 @@ fn edge(peer: Peer, (protocol, port): (Protocol, u16), addresses: &[&str]) -> Se
     }
 }
 
-fn named(name: &str, at: (Protocol, u16), addresses: &[&str]) -> SeenEdge {
+pub(crate) fn named(name: &str, at: (Protocol, u16), addresses: &[&str]) -> SeenEdge {
     edge(Peer::Name(name.into()), at, addresses)
 }
 
@@ -61,7 +61,7 @@ fn address(text: &str, at: (Protocol, u16)) -> SeenEdge {
 
 const NTP: (Protocol, u16) = (Protocol::UDP, 123);
 
-fn draft_of(egress: Vec<SeenEdge>, settings: &str, dialect: Dialect, reviews: &str) -> Draft {
+pub(crate) fn draft_of(egress: Vec<SeenEdge>, settings: &str, dialect: Dialect, reviews: &str) -> Draft {
     let labels = |name: &str| Some(BTreeMap::from([("app".to_owned(), name.to_owned())]));
     let seen = |name: &str| SeenWorkload { workload: workload(name), pods: vec![], labels: labels(name) };
     let shop = SeenNamespace { workloads: vec![seen("web"), seen("db")], egress, ingress: Vec::new() };
@@ -234,4 +234,106 @@ fn what_is_denied_today_says_what_becomes_of_it() {
     let udp = named("api.example.com", (Protocol::TCP, 443), &["203.0.113.9"]);
     let closed = told(vec![SeenEdge { denied: 10, ..udp }], "");
     assert!(closed.ends_with("the draft keeps it closed"), "{closed}");
+}
+
+const WEB: (Protocol, u16) = (Protocol::TCP, 443);
+const PUBLIC: &str = "[[draft.public]]\nworkloads = [\"web\"]\nports = [443]\nowner = \"o\"\nreason = \"crawler\"\n";
+
+fn closed(name: &str, addresses: &[&str]) -> SeenEdge {
+    SeenEdge { judgement: Some(suspect()), ..named(name, WEB, addresses) }
+}
+
+#[test]
+fn the_public_internet_has_holes_where_suspects_are() {
+    let good = || named("api.example.com", WEB, &["203.0.113.9"]);
+    let evil = || closed("evil.duckdns.org", &["198.51.100.77", "2001:db8:7::7"]);
+    let bare = || SeenEdge { judgement: Some(suspect()), ..address("198.51.100.78", (Protocol::TCP, 22)) };
+    let approved = "[[review]]\ndestination = \"evil.duckdns.org\"\nnamespace = \"shop\"\nowner = \"o\"\ndecision = \"approved\"\nreason = \"ours\"\n";
+    for dialect in Dialect::ALL {
+        let draft = draft_of(vec![good(), evil(), bare()], PUBLIC, dialect, "");
+        let public = rule(&draft, "web/egress/public-internet").unwrap();
+        assert!(
+            public.remarks.iter().any(|text| text.contains("without 3 address(es) of suspects")),
+            "{:?}",
+            public.remarks
+        );
+        for (target, expected) in [
+            ("203.0.113.9", true),
+            ("198.51.100.76", true),
+            ("198.51.100.77", false),
+            ("198.51.100.78", false),
+            ("2001:db8:7::7", false),
+            ("2001:db8:7::8", true),
+        ] {
+            assert_eq!(opens(&draft, WEB, target), expected, "{dialect} {target}");
+        }
+        assert_eq!(pending(&draft, PendingKind::Suspect).len(), 2, "{dialect}");
+        let draft = draft_of(vec![good(), evil()], PUBLIC, dialect, approved);
+        assert!(opens(&draft, WEB, "198.51.100.77"), "{dialect}: an approval fills the hole");
+    }
+    // Nobody knows all its addresses: the range is not written at all.
+    let many: Vec<String> = (1..=64).map(|last| format!("198.51.100.{last}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for wide in [closed("evil.duckdns.org", &many), closed("evil.duckdns.org", &[])] {
+        let draft = draft_of(vec![good(), wide], PUBLIC, Dialect::Cilium, "");
+        assert!(rule(&draft, "web/egress/public-internet").is_none());
+        assert!(rule(&draft, "web/egress/api.example.com").is_some());
+        let questions = pending(&draft, PendingKind::Question);
+        assert!(questions.iter().any(|text| text.contains("`evil.duckdns.org` are known")), "{questions:?}");
+    }
+    // A good name on a suspect's address is not in the range; a rule by name says what else it opens.
+    let shared = named("cdn.example.com", WEB, &["198.51.100.77"]);
+    let draft = draft_of(vec![shared.clone(), evil()], PUBLIC, Dialect::Cilium, "");
+    assert!(rule(&draft, "web/egress/public-internet").is_none());
+    let told = pending(&draft, PendingKind::Suspect).remove(0);
+    assert!(told.contains("rule `web/egress/cdn.example.com` opens 198.51.100.77 by its name"), "{told}");
+    let draft = draft_of(vec![shared, evil()], PUBLIC, Dialect::Kubernetes, "");
+    assert!(!opens(&draft, WEB, "198.51.100.77"));
+}
+
+#[test]
+fn ranges_of_vendors_and_databases_leave_suspects_out() {
+    let vendor = "[[draft.vendor]]\nmatch = \".example.com\"\nranges = [\"198.51.100.0/24\"]\nsource = \"s\"\nchecked = 2026-03-01\n";
+    let database = "[[draft.database]]\nname = \"d\"\nsubnets = [\"198.51.100.0/24\"]\n";
+    let good = || named("api.example.com", WEB, &["198.51.100.9"]);
+    let evil = || closed("evil.duckdns.org", &["198.51.100.77"]);
+    for settings in [vendor, database] {
+        let draft = draft_of(vec![good(), evil()], settings, Dialect::Kubernetes, "");
+        assert!(opens(&draft, WEB, "198.51.100.9") && opens(&draft, WEB, "198.51.100.78"), "{settings}");
+        assert!(!opens(&draft, WEB, "198.51.100.77"), "{settings}");
+        // Its own traffic to such an address is listed.
+        let both = named("api.example.com", WEB, &["198.51.100.9", "198.51.100.77"]);
+        let draft = draft_of(vec![both, evil()], settings, Dialect::Kubernetes, "");
+        assert!(!opens(&draft, WEB, "198.51.100.77"), "{settings}");
+        assert!(pending(&draft, PendingKind::Unknown)[0].contains("198.51.100.77"), "{settings}");
+        // Nothing is left of a range that is the suspect.
+        let narrow = settings.replace("198.51.100.0/24", "198.51.100.77/32");
+        let draft =
+            draft_of(vec![named("api.example.com", WEB, &["198.51.100.77"]), evil()], &narrow, Dialect::Kubernetes, "");
+        assert!(!opens(&draft, WEB, "198.51.100.77"), "{settings}");
+        assert_eq!(pending(&draft, PendingKind::Unknown).len(), 1, "{settings}");
+    }
+}
+
+#[test]
+fn an_address_that_a_suspect_shares_gets_no_rule() {
+    let days = "[draft]\nstable_days = 1\n";
+    let evil = || closed("evil.duckdns.org", &["198.51.100.77"]);
+    let by_name = || named("cdn.example.com", WEB, &["198.51.100.77"]);
+    let by_address = || SeenEdge { judgement: Some(judged(Category::Vendor)), ..address("198.51.100.77", WEB) };
+    let alone = draft_of(vec![by_name()], days, Dialect::Kubernetes, "");
+    assert!(opens(&alone, WEB, "198.51.100.77"));
+    for edge in [by_name(), by_address()] {
+        let draft = draft_of(vec![edge, evil()], days, Dialect::Kubernetes, "");
+        assert!(!opens(&draft, WEB, "198.51.100.77"));
+        let out = pending(&draft, PendingKind::NotExpressible).remove(0);
+        assert!(out.contains("an address of the suspect `evil.duckdns.org` too"), "{out}");
+    }
+    // At another port it opens nothing of the suspect's.
+    let other = SeenEdge { port: 5432, ..by_name() };
+    assert!(opens(
+        &draft_of(vec![other, evil()], days, Dialect::Kubernetes, ""),
+        (Protocol::TCP, 5432),
+        "198.51.100.77"
+    ));
 }

@@ -429,6 +429,8 @@ fn machines_get_the_same_findings() {
         assert_eq!(run["tool"]["driver"]["rules"][index]["id"], finding["rule"]);
         let region = &result["locations"][0]["physicalLocation"]["region"];
         assert_eq!(region["startLine"], finding["line"]);
+        let (fix, text) = (finding["fix"].as_str().unwrap(), result["message"]["text"].as_str().unwrap());
+        assert!(!fix.is_empty() && text.contains(fix), "{text}");
     }
     let open = findings.iter().find(|finding| finding["rule"] == "any-destination").unwrap();
     assert_eq!(
@@ -615,6 +617,14 @@ fn the_documentation_lists_every_rule_with_its_severity() {
         assert!(text.contains(&row), "{row}");
     }
     assert!(LINT_RULES.iter().all(|rule| rule.severity >= Severity::Low));
+}
+
+#[test]
+fn every_rule_has_a_case_that_fires() {
+    let cases = include_str!("audit.rs");
+    for rule in LINT_RULES {
+        assert!(cases.contains(&format!("\"{}/", rule.id)), "{}: no case in this file", rule.id);
+    }
 }
 
 #[test]

@@ -1,336 +1,28 @@
 //! Policy drafts: the demo's files, checks per dialect, and the round trip: a draft replayed on its own baseline.
 
-use std::collections::{BTreeMap, BTreeSet};
+/// Random small clusters.
+mod estate;
+/// Splits where a dialect's lists are bounded.
+mod limits;
+/// A draft replayed on its own baseline, as it is and rule by rule.
+mod round_trip;
+/// The schemas of API servers.
+mod schema;
+/// Baseline and connections of one and the same traffic.
+mod world;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use egress_atlas::attribute::{Answer, Evidence, Fold, FoldLimits, JoinOptions, Named, PartyId, Sink, attribute};
-use egress_atlas::catalog::{Catalog, Reviews, Settings};
-use egress_atlas::kube::Inventory;
-use egress_atlas::model::{Account, Batch, TextId, Verdict as Recording};
-use egress_atlas::policy::draft::{
-    Baseline, Dialect, Draft, DraftInput, Manifest, Rule, RulePeer, bundle, check_object, explain, manifests, plan,
-};
-use egress_atlas::policy::{Direction, PolicySet, PolicySource};
-use egress_atlas::read::{DnstapDecoder, HubbleDecoder};
-use egress_atlas::replay::{Connection, EndKind, Evaluator, Profile, Recorded, ReplayFold, Resolver, Verdict};
-use egress_atlas::report::atlas_document;
-use egress_atlas::simulate::{Scenario, Sink as Generated, demo, dnstap, generate};
-use egress_atlas::summary::{Builder, Networks, Peer, build};
-use egress_atlas::task::{baselines, judge};
-use proptest::prelude::*;
+use egress_atlas::model::Verdict as Recording;
+use egress_atlas::policy::draft::{Dialect, Manifest, bundle, check_object, explain, manifests};
+use egress_atlas::policy::{PolicySet, PolicySource};
+use egress_atlas::replay::{Connection, Evaluator, Profile, Recorded, Verdict};
 use serde_json::Value;
 
+use self::round_trip::{ENFORCERS, small};
+use self::world::{demo_world, drafts, generated, settings};
 use crate::support::{folder, run};
-
-/// A cluster's traffic twice: as the baseline that drafts are made from, and as the connections that a replay judges.
-struct World {
-    baseline: Baseline,
-    recorded: Recorded,
-    inventory: Inventory,
-}
-
-struct Both<'a>(ReplayFold, Builder<'a>);
-
-impl Sink for Both<'_> {
-    fn connection(&mut self, evidence: &Evidence, named: &Named<'_>) {
-        self.0.connection(evidence, named);
-        self.1.connection(evidence, named);
-    }
-
-    fn answer(&mut self, evidence: &Evidence, answer: &Answer, client: Option<PartyId>) {
-        self.1.answer(evidence, answer, client);
-    }
-}
-
-fn world(flows: &[u8], frames: &[u8], kube: &[u8], cluster: &str, settings: &Settings, reviews: &Reviews) -> World {
-    let (mut fold, mut batch, mut account) = (Fold::new(FoldLimits::default()), Batch::default(), Account::default());
-    HubbleDecoder::new(false).decode_lines(flows, 0, &mut fold.vocabulary, &mut batch, &mut account);
-    DnstapDecoder::new().decode(frames, 0, &mut fold.vocabulary, &mut batch, &mut account);
-    fold.add(&batch, TextId::NONE).unwrap();
-    let mut inventory = Inventory::default();
-    inventory.add(cluster, kube, &mut account);
-    let evidence = Evidence::gather(vec![fold], &inventory, cluster, 1).unwrap();
-    let networks = Networks::default();
-    let sinks = attribute(&evidence, &JoinOptions::default(), 1, || {
-        Both(ReplayFold::default(), Builder::new(&inventory, &networks))
-    })
-    .unwrap();
-    let (folds, builders): (Vec<_>, Vec<_>) = sinks.into_iter().map(|both| (both.0, both.1)).unzip();
-    let recorded = ReplayFold::finish(folds, &evidence, &Resolver::new(&inventory, Vec::new()));
-    let atlas = build(&evidence, &inventory, builders);
-    let catalog = Catalog::embedded().unwrap();
-    let document = atlas_document(&judge(&atlas, &catalog, settings, reviews));
-    let baseline = baselines(&document).into_iter().find(|baseline| baseline.cluster == cluster).unwrap();
-    World { baseline, recorded, inventory }
-}
-
-#[derive(Default)]
-struct Memory {
-    flows: Vec<u8>,
-    frames: Vec<u8>,
-    kube: Vec<u8>,
-}
-
-impl Generated for Memory {
-    fn flow_line(&mut self, _node: usize, line: &[u8]) {
-        self.flows.extend_from_slice(line);
-    }
-
-    fn dns_frame(&mut self, payload: &[u8]) {
-        dnstap::frame(&mut self.frames, payload);
-    }
-
-    fn truth(&mut self, _flow_id: &str, _name: Option<&str>) {}
-
-    fn kube(&mut self, json: &[u8]) {
-        self.kube.extend_from_slice(json);
-    }
-}
-
-fn generated(scenario: &Scenario, settings: &Settings) -> World {
-    let mut data = Memory::default();
-    generate(scenario, &mut data);
-    let mut fold = Fold::new(FoldLimits::default());
-    let (mut batch, mut account) = (Batch::default(), Account::default());
-    HubbleDecoder::new(false).decode_lines(&data.flows, 0, &mut fold.vocabulary, &mut batch, &mut account);
-    fold.add(&batch, TextId::NONE).unwrap();
-    let cluster = fold.clusters(egress_atlas::model::SourceKind::Flows).next().unwrap().to_owned();
-    world(&data.flows, &data.frames, &data.kube, &cluster, settings, &Reviews::default())
-}
-
-/// The payloads of a Frame Streams capture: data frames of four-byte lengths behind the START frame.
-fn frames(capture: &[u8]) -> Vec<u8> {
-    // START: an escape, its length, and a control frame of 34 bytes; STOP: an escape, 4, and 4 bytes.
-    capture[42..capture.len() - 12].to_vec()
-}
-
-fn demo_world(settings: &Settings) -> World {
-    let data = demo();
-    let file = |name: &str| &data.files.iter().find(|file| file.name == name).unwrap().bytes;
-    let flows = [file("prod-eu/hubble/node-a.log").as_slice(), file("prod-eu/hubble/node-b.log")].concat();
-    let reviews = Reviews::parse(std::str::from_utf8(file("reviews.toml")).unwrap(), "reviews.toml").unwrap();
-    let dns = frames(file("prod-eu/dns/coredns.fstrm"));
-    world(&flows, &dns, file("prod-eu/kube.json"), "prod-eu", settings, &reviews)
-}
-
-fn settings(draft: &str) -> Settings {
-    Settings::parse(&format!("[draft]\n{draft}"), "egress-atlas.toml").unwrap()
-}
-
-fn drafts(world: &World, settings: &Settings, dialect: Dialect) -> Vec<Draft> {
-    let catalog = Catalog::embedded().unwrap();
-    let input = DraftInput {
-        baseline: &world.baseline,
-        inventory: &world.inventory,
-        settings,
-        catalog: &catalog,
-        reviews: None,
-        dialect,
-    };
-    plan(&input, &[]).drafts
-}
-
-/// An edge as both the baseline and the replay know it.
-type Edge = (Direction, String, String, String, u16, String);
-
-fn peer_key(peer: &Peer) -> String {
-    match peer {
-        Peer::Workload { namespace, workload, .. } => format!("{namespace}/{workload}"),
-        Peer::Name(name) => name.to_string(),
-        Peer::Address(address) => address.to_string(),
-        other => format!("{other:?}"),
-    }
-}
-
-/// What the connections of the replay are called in the baseline: by the client's namespace, and by the server's.
-fn keys(recorded: &Recorded, index: usize) -> Vec<Edge> {
-    let edge = &recorded.edges[index];
-    let (client, server) = (&recorded.ends[edge.client], &recorded.ends[edge.server]);
-    let text = |end: &egress_atlas::replay::End| end.workload.as_ref().map(ToString::to_string).unwrap_or_default();
-    let called = |end: &egress_atlas::replay::End, names: &[Box<str>]| match end.kind {
-        EndKind::Pod => format!("{}/{}", end.namespace, text(end)),
-        EndKind::KubeApiserver => format!("{:?}", Peer::KubeApiserver),
-        EndKind::Node | EndKind::HostPod => format!("{:?}", Peer::Node),
-        _ => names.first().map_or_else(|| end.address.map(|a| a.to_string()).unwrap_or_default(), ToString::to_string),
-    };
-    let protocol = edge.protocol.to_string();
-    let mut keys = Vec::new();
-    if client.kind == EndKind::Pod {
-        let peer = called(server, &edge.names.list);
-        keys.push((Direction::Egress, client.namespace.to_string(), text(client), peer, edge.port, protocol.clone()));
-    }
-    if server.kind == EndKind::Pod {
-        let peer = if client.kind == EndKind::Outside { format!("{:?}", Peer::Outside) } else { called(client, &[]) };
-        keys.push((Direction::Ingress, server.namespace.to_string(), text(server), peer, edge.port, protocol));
-    }
-    keys
-}
-
-fn key(namespace: &str, cited: &egress_atlas::policy::draft::Citation) -> Edge {
-    let (workload, peer) = (cited.workload.to_string(), peer_key(&cited.peer));
-    (cited.direction, namespace.to_owned(), workload, peer, cited.port, cited.protocol.to_string())
-}
-
-/// What becomes of each connection under the objects; `None` for those that were denied when they were recorded.
-fn judged(recorded: &Recorded, objects: &[Manifest], profile: Profile) -> Vec<Option<Verdict>> {
-    let texts: Vec<String> = objects.iter().map(Manifest::yaml).collect();
-    let sources: Vec<PolicySource<'_>> =
-        texts.iter().map(|text| PolicySource { file: "draft.yaml", text, cluster: None }).collect();
-    let set = PolicySet::parse(&sources).unwrap();
-    let evaluator = Evaluator::new(&set, profile);
-    let prepared: Vec<_> = recorded.ends.iter().map(|end| evaluator.prepare(end.clone())).collect();
-    let verdict = |edge: &egress_atlas::replay::ReplayEdge| {
-        let judgement = evaluator.judge(&Connection {
-            client: &prepared[edge.client],
-            server: &prepared[edge.server],
-            port: edge.port,
-            protocol: edge.protocol,
-            names: &edge.names,
-            guessed: edge.guessed,
-        });
-        (edge.recorded != Recording::Denied).then_some(judgement.verdict)
-    };
-    recorded.edges.iter().map(verdict).collect()
-}
-
-fn passes(verdict: Option<Verdict>) -> bool {
-    matches!(verdict, Some(Verdict::Allowed | Verdict::NotIsolated))
-}
-
-/// Whether another rule of the same pods opens some of the same addresses: names on shared addresses, in a dialect without names.
-fn is_doubled(draft: &Draft, rule: &Rule) -> bool {
-    let ranges = |rule: &Rule| match &rule.peer {
-        RulePeer::Blocks(blocks) => blocks.clone(),
-        _ => Vec::new(),
-    };
-    let lists = draft.subjects.iter().flat_map(|subject| [&subject.egress, &subject.ingress]).chain([&draft.baseline]);
-    lists.filter(|rules| rules.iter().any(|own| own.id == rule.id)).flatten().any(|other| {
-        other.id != rule.id
-            && !other.ports.is_disjoint(&rule.ports)
-            && ranges(other).iter().any(|one| {
-                ranges(rule).iter().any(|two| one.range.contains(&two.range) || two.range.contains(&one.range))
-            })
-    })
-}
-
-/// The draft breaks nothing that it did not list; without any one rule it breaks what that rule was for, and nothing else.
-fn round_trip(world: &World, settings: &Settings, dialect: Dialect, profile: &Profile) -> (usize, usize) {
-    let drafts = drafts(world, settings, dialect);
-    let left: BTreeSet<Edge> = drafts
-        .iter()
-        .flat_map(|draft| {
-            let out = draft.pending.iter().filter(|pending| pending.kind.is_left_out());
-            out.filter_map(|pending| pending.edge.as_ref()).map(|edge| key(&draft.namespace, edge))
-        })
-        .collect();
-    let all: Vec<Manifest> = drafts.iter().flat_map(manifests).collect();
-    let before = judged(&world.recorded, &all, profile.clone());
-    let mut broken = 0;
-    for (index, _) in before.iter().enumerate().filter(|(_, verdict)| **verdict == Some(Verdict::WouldBreak)) {
-        let keys = keys(&world.recorded, index);
-        assert!(keys.iter().any(|key| left.contains(key)), "breaks and is not listed: {keys:?}");
-        broken += 1;
-    }
-    let mut removed = 0;
-    for (number, draft) in drafts.iter().enumerate() {
-        for (_, rule) in draft.rules() {
-            let cites: BTreeSet<Edge> = rule.evidence.cites.iter().map(|cited| key(&draft.namespace, cited)).collect();
-            let mut without = drafts.clone();
-            let own = &mut without[number];
-            own.baseline.retain(|other| other.id != rule.id);
-            for subject in &mut own.subjects {
-                subject.egress.retain(|other| other.id != rule.id);
-                subject.ingress.retain(|other| other.id != rule.id);
-            }
-            let objects: Vec<Manifest> = without.iter().flat_map(manifests).collect();
-            let after = judged(&world.recorded, &objects, profile.clone());
-            let meant = |index: &usize| keys(&world.recorded, *index).iter().any(|key| cites.contains(key));
-            // Some network plugins let a pod talk to itself whatever the rules say.
-            let other = |index: &usize| world.recorded.edges[*index].client != world.recorded.edges[*index].server;
-            let passed = (0..before.len()).filter(|index| passes(before[*index])).filter(other);
-            let stopped: BTreeSet<usize> = passed.clone().filter(|index| !passes(after[*index])).collect();
-            let chosen: BTreeSet<usize> = passed.filter(meant).collect();
-            let ends = |index: &usize| {
-                let edge = &world.recorded.edges[*index];
-                (&world.recorded.ends[edge.client], &world.recorded.ends[edge.server])
-            };
-            // Without DNS through the proxy no rule by name opens anything.
-            let by_name = |index: &usize| {
-                rule.is_dns
-                    && dialect == Dialect::Cilium
-                    && !world.recorded.edges[*index].names.list.is_empty()
-                    && !ends(index).1.is_pod()
-            };
-            for index in stopped.difference(&chosen) {
-                assert!(by_name(index), "without {} something breaks that did not cite it", rule.id);
-            }
-            // Where every pod may reach every pod, the rule for DNS says again what is open anyway.
-            let again = |index: &usize| {
-                rule.id == "baseline/dns"
-                    && settings.draft.pod_to_pod
-                    && ends(index).0.is_pod()
-                    && ends(index).1.is_pod()
-            };
-            // A node reaches its own pods without any rule.
-            let own_node = |index: &usize| {
-                let (client, server) = ends(index);
-                matches!(rule.peer, RulePeer::Nodes(_)) && !client.node.is_empty() && client.node == server.node
-            };
-            for index in chosen.difference(&stopped) {
-                let excused = again(index) || own_node(index) || is_doubled(draft, rule);
-                assert!(excused, "without {} all that chosen it breaks: {:?}", rule.id, ends(index));
-            }
-            removed += chosen.intersection(&stopped).count();
-        }
-    }
-    (broken, removed)
-}
-
-#[test]
-fn the_demo_survives_its_own_drafts() {
-    for draft in ["pod_to_pod = true", "pod_to_pod = false\nstable_days = 1"] {
-        let settings = settings(draft);
-        let world = demo_world(&settings);
-        for (dialect, profile) in ENFORCERS {
-            let (left, cited) = round_trip(&world, &settings, dialect, &profile);
-            assert!(left > 2 && cited > 20, "{dialect}: {left} {cited}");
-        }
-    }
-}
-
-/// Each dialect with a CNI that enforces it.
-const ENFORCERS: [(Dialect, Profile); 5] = [
-    (Dialect::Kubernetes, Profile::CALICO),
-    (Dialect::Cilium, Profile::CILIUM),
-    (Dialect::Antrea, Profile::ANTREA),
-    (Dialect::Calico, Profile::CALICO),
-    (Dialect::ClusterNetworkPolicy, Profile::CALICO),
-];
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 3, ..ProptestConfig::default() })]
-    #[test]
-    fn generated_clusters_survive_their_own_drafts(seed in 0_u64..1_000_000, pod_to_pod: bool) {
-        let text = format!("pod_to_pod = {pod_to_pod}\nstable_days = 1\nstable_addresses = 64");
-        let settings = settings(&text);
-        let world = generated(&small(seed), &settings);
-        let (dialect, profile) = &ENFORCERS[usize::try_from(seed % 5).unwrap()];
-        let (_, cited) = round_trip(&world, &settings, *dialect, profile);
-        prop_assert!(cited > 4, "{} {}", dialect, cited);
-    }
-}
-
-fn small(seed: u64) -> Scenario {
-    Scenario {
-        connections: 120,
-        flows: 1_000,
-        namespaces: 2,
-        workloads_per_namespace: 2,
-        pods_per_workload: 2,
-        names: 12,
-        ..Scenario::easy(seed)
-    }
-}
 
 /// Objects of every dialect, with what must never stand in one.
 #[test]
@@ -345,6 +37,7 @@ fn nothing_dangerous_is_ever_written() {
                     let text: Value = serde_saphyr::from_str(&manifest.yaml()).unwrap();
                     assert_eq!(text, object, "{dialect} {}", manifest.name);
                     look(&object, dialect, "");
+                    assert_eq!(schema::refused(dialect, &object), None, "{dialect} {}", manifest.name);
                     let found = mutations(&object).into_iter().find(|(_, bad)| check_object(dialect, bad).is_ok());
                     assert_eq!(found.map(|(what, _)| what), None, "{dialect} {}: passes its checks", manifest.name);
                 }
@@ -525,6 +218,7 @@ fn breaks(recorded: &Recorded, set: &PolicySet, profile: Profile) -> usize {
             client: &prepared[edge.client],
             server: &prepared[edge.server],
             port: edge.port,
+            client_port: edge.client_port,
             protocol: edge.protocol,
             names: &edge.names,
             guessed: edge.guessed,

@@ -8,10 +8,16 @@ mod command;
 mod dialects;
 /// A second evaluator, written from the text of the API alone.
 mod naive;
+/// The same for `CiliumNetworkPolicy`.
+mod naive_cilium;
+/// The same for `ClusterNetworkPolicy` around `NetworkPolicy`.
+mod naive_tiers;
 /// Another tool's cases with its answers.
 mod oracle;
 /// Truth tables over nine pods in three namespaces.
 mod tables;
+/// What flow records tell of namespaces and accounts.
+mod told;
 /// Verdicts of the command, dialect by dialect.
 mod verdicts;
 
@@ -41,6 +47,7 @@ pub(crate) fn judge(set: &PolicySet, profile: Profile, case: &Case<'_>) -> Judge
         client: &client,
         server: &server,
         port: case.port,
+        client_port: 0,
         protocol: case.protocol,
         names: &case.names,
         guessed: false,

@@ -45,7 +45,7 @@ pub(super) fn with_nat64(excluded: impl IntoIterator<Item = IpNet>) -> Vec<IpNet
 }
 
 /// The parts of `excluded` strictly inside `range`, without those inside one another.
-fn holes(range: IpNet, excluded: &[IpNet]) -> Vec<IpNet> {
+pub(super) fn holes(range: IpNet, excluded: &[IpNet]) -> Vec<IpNet> {
     let inside: Vec<IpNet> = excluded
         .iter()
         .map(IpNet::trunc)

@@ -11,10 +11,11 @@ use ipnet::IpNet;
 
 use super::baseline::SeenEdge;
 use super::blocks;
+use super::closed::Closed;
 use super::dialect::Dialect;
 use super::gate::{Out, addresses};
 use super::infrastructure::day;
-use super::model::{Block, NamePattern, PendingKind, Ports, RulePeer};
+use super::model::{NamePattern, PendingKind, Ports, RulePeer};
 use super::plan::{DraftInput, Seed};
 use crate::catalog::Harbor;
 use crate::model::Category;
@@ -35,7 +36,7 @@ impl From<Seed> for Covered {
 /// The rule for a destination outside.
 pub(super) fn outside(
     input: &DraftInput<'_>,
-    excluded: &[IpNet],
+    (excluded, closed): (&[IpNet], &Closed<'_>),
     namespace: &str,
     edge: &SeenEdge,
     is_approved: bool,
@@ -57,26 +58,35 @@ pub(super) fn outside(
         ));
     }
     if let Some(database) = draft.database(&input.baseline.cluster, name, &seen, edge.port) {
-        let ranges: Vec<Block> = database.subnets.iter().map(|net| blocks::whole(*net)).collect();
-        let mut proposal =
-            Seed::new(&format!("database/{}", slug(&database.name)), RulePeer::Blocks(ranges), ports(edge));
+        let ranges = closed.carved(&database.subnets);
+        let slug = format!("database/{}", slug(&database.name));
+        let mut proposal = Seed::new(&slug, RulePeer::Blocks(ranges), ports(edge));
         proposal
             .remarks
             .push(format!("subnets of the database `{}` in the settings: a failover moves its address", database.name));
-        return Ok(partly(proposal, edge, &database.subnets, "`subnets` of the database in egress-atlas.toml"));
+        return partly(proposal, edge, "`subnets` of the database in egress-atlas.toml");
     }
     if let Some(access) = draft.public_access(namespace, &edge.workload.name, edge.port)
-        && seen.iter().all(|address| blocks::is_public(*address, excluded))
+        && closed.unbounded.is_none()
+        && !seen.is_empty()
+        && seen.iter().all(|address| blocks::is_public(*address, &closed.outside_public))
     {
-        let mut proposal =
-            Seed::new("public-internet", RulePeer::Blocks(blocks::public_internet(excluded)), ports(edge));
+        let ranges = blocks::public_internet(&closed.outside_public);
+        let mut proposal = Seed::new("public-internet", RulePeer::Blocks(ranges), ports(edge));
         proposal.remarks.push(format!("all of the public internet, asked for by {}: {}", access.owner, access.reason));
+        if let Some(text) = closed.remark() {
+            proposal.remarks.push(text);
+        }
         return Ok(proposal.into());
     }
     match name {
         Some(name) if input.dialect.has_names() => by_name(input, name, edge, &seen).map(Covered::from),
-        Some(name) => without_names(input, excluded, name, edge, &seen),
-        None => by_address(input, edge, &seen, is_approved).map(Covered::from),
+        _ if name.is_none() && is_approved => by_address(input, edge, &seen, true).map(Covered::from),
+        Some(name) => without_names(input, (excluded, closed), name, edge, &seen, (namespace, is_approved)),
+        None => {
+            closed.refuses(namespace, edge)?;
+            by_address(input, edge, &seen, false).map(Covered::from)
+        }
     }
 }
 
@@ -129,17 +139,17 @@ fn is_of_cluster(input: &DraftInput<'_>, cluster: &str, address: IpAddr) -> bool
 /// A named destination in a dialect without names.
 fn without_names(
     input: &DraftInput<'_>,
-    excluded: &[IpNet],
+    (excluded, closed): (&[IpNet], &Closed<'_>),
     name: &str,
     edge: &SeenEdge,
     seen: &[IpAddr],
+    (namespace, is_approved): (&str, bool),
 ) -> Result<Covered, Out> {
     let draft = &input.settings.draft;
     if let Some(vendor) = draft.vendor(name) {
-        let ranges: Vec<Block> = vendor.ranges.iter().map(|net| blocks::whole(*net)).collect();
-        let mut proposal = Seed::new(name, RulePeer::Blocks(ranges), ports(edge));
+        let mut proposal = Seed::new(name, RulePeer::Blocks(closed.carved(&vendor.ranges)), ports(edge));
         proposal.remarks.push(format!("published ranges, {} read on {}", vendor.source, vendor.checked));
-        return Ok(partly(proposal, edge, &vendor.ranges, "`ranges` of the vendor in egress-atlas.toml"));
+        return partly(proposal, edge, "`ranges` of the vendor in egress-atlas.toml");
     }
     let cluster = input.baseline.cluster.as_str();
     let few = seen.len() <= usize::try_from(draft.stable_addresses).unwrap_or(usize::MAX);
@@ -147,6 +157,9 @@ fn without_names(
     let lasting = edge.days.len() >= usize::try_from(draft.stable_days).unwrap_or(usize::MAX);
     let inside = seen.iter().any(|address| is_of_cluster(input, cluster, *address));
     if !seen.is_empty() && few && !inside && (private || lasting) {
+        if !is_approved {
+            closed.refuses(namespace, edge)?;
+        }
         let ranges = seen.iter().map(|address| blocks::host(*address)).collect();
         let mut proposal = Seed::new(name, RulePeer::Blocks(ranges), ports(edge));
         let (first, last) = (day(edge.first.as_deref()), day(edge.last.as_deref()));
@@ -210,17 +223,29 @@ fn by_address(input: &DraftInput<'_>, edge: &SeenEdge, seen: &[IpAddr], is_appro
     Ok(proposal)
 }
 
-/// A rule by ranges, and the connections to addresses outside of them.
-fn partly(proposal: Seed, edge: &SeenEdge, ranges: &[IpNet], admit: &str) -> Covered {
+/// A rule by ranges, and the connections to addresses outside of them; none where suspects leave nothing of the ranges.
+fn partly(proposal: Seed, edge: &SeenEdge, admit: &str) -> Result<Covered, Out> {
+    let RulePeer::Blocks(blocks) = &proposal.peer else { return Ok(proposal.into()) };
     let strays: Vec<(&IpAddr, &u64)> =
-        edge.addresses.iter().filter(|(address, _)| !ranges.iter().any(|net| net.contains(*address))).collect();
-    let rest = (!strays.is_empty()).then(|| {
+        edge.addresses.iter().filter(|(address, _)| !blocks.iter().any(|block| block.contains(**address))).collect();
+    let out = || {
         let listed: Vec<String> = strays.iter().take(4).map(|(address, _)| address.to_string()).collect();
-        let why = format!("{} address(es) outside the configured ranges: {}", strays.len(), listed.join(", "));
-        let count = strays.iter().map(|(_, count)| **count).fold(0, u64::saturating_add);
-        (count, Out::new(PendingKind::Unknown, why, format!("check and extend {admit}")))
-    });
-    Covered { seed: proposal, rest }
+        let is_hole = |address: &IpAddr| blocks.iter().any(|block| block.range.contains(address));
+        let of_suspects = blocks.is_empty() || strays.iter().any(|(address, _)| is_hole(address));
+        let why = format!(
+            "{} address(es) outside the configured ranges{}: {}",
+            strays.len(),
+            if of_suspects { ", or closed as those of suspects" } else { "" },
+            listed.join(", ")
+        );
+        Out::new(PendingKind::Unknown, why, format!("check and extend {admit}"))
+    };
+    if blocks.is_empty() {
+        return Err(out());
+    }
+    let count = strays.iter().map(|(_, count)| **count).fold(0, u64::saturating_add);
+    let rest = (!strays.is_empty()).then(|| (count, out()));
+    Ok(Covered { seed: proposal, rest })
 }
 
 /// The rule for the registry proxy.

@@ -102,6 +102,11 @@ fn usual_grade(edge: &SeenEdge) -> Grade {
     Grade::None
 }
 
+/// Whether an edge is suspect and nobody's approval is in force.
+pub(super) fn is_suspect(input: &DraftInput<'_>, namespace: &str, edge: &SeenEdge) -> bool {
+    reviewed(input, namespace, edge).is_err()
+}
+
 /// The approval that is in force, if one was needed; an error where one is missing.
 fn reviewed(input: &DraftInput<'_>, namespace: &str, edge: &SeenEdge) -> Result<Option<String>, Out> {
     let Some(judgement) = &edge.judgement else { return Ok(None) };

@@ -128,19 +128,22 @@ impl<'p> Growing<'p> {
         });
     }
 
-    /// Whether an edge was left out because a policy in force denies it.
-    pub(super) fn is_left_as_denied(&self, direction: Direction, edge: &SeenEdge) -> bool {
+    /// Whether an edge was left out because a policy in force denies it, or as a suspect.
+    pub(super) fn is_left_as_closed(&self, direction: Direction, edge: &SeenEdge) -> bool {
         let cited = cite(direction, edge);
-        self.pending.iter().any(|one| one.kind == PendingKind::Denied && one.edge.as_ref() == Some(&cited))
+        let is_closed = |one: &Pending| matches!(one.kind, PendingKind::Denied | PendingKind::Suspect);
+        self.pending.iter().any(|one| is_closed(one) && one.edge.as_ref() == Some(&cited))
     }
 
-    /// Adds to the entry of a denied edge what the draft makes of it; `pods` is the rule's peer where the other side is in the cluster.
-    pub(super) fn tell_of_denied(
+    /// Adds to the entry of such an edge what the draft makes of it; `pods` is the rule's peer where the other side is in the cluster,
+    /// `beside` are other peers that were seen at one of its addresses.
+    pub(super) fn tell_of_closed(
         &mut self,
         direction: Direction,
         edge: &SeenEdge,
         index: Option<usize>,
         pods: Option<&RulePeer>,
+        beside: &[(IpAddr, Peer)],
     ) {
         let opens = |rule: &&Rule| {
             let at_port = rule.ports.is_empty() || rule.ports.contains(&(edge.protocol, edge.port));
@@ -152,14 +155,28 @@ impl<'p> Growing<'p> {
         };
         let own = own.iter().filter(|((subject, _), _)| Some(*subject) == index).map(|(_, rule)| rule);
         let shared = self.baseline.iter().filter(|_| direction == Direction::Egress).map(|(_, rule)| rule);
-        let fate = match shared.chain(own).find(opens) {
-            Some(rule) => format!("this side of the draft would open it, by rule `{}`", rule.id),
-            None => "the draft keeps it closed".to_owned(),
+        let named = |rule: &Rule| {
+            let at_port = rule.ports.is_empty() || rule.ports.contains(&(edge.protocol, edge.port));
+            beside.iter().filter(|_| at_port).find(|(_, peer)| names(&rule.peer, peer)).map(|(address, _)| *address)
+        };
+        let rules: Vec<&Rule> = shared.chain(own).collect();
+        let fate = match rules.iter().copied().find(opens) {
+            Some(rule) => Some(format!("this side of the draft would open it, by rule `{}`", rule.id)),
+            None => rules.iter().find_map(|rule| {
+                let address = named(rule)?;
+                Some(format!("rule `{}` opens {address} by its name, which is an address of this one too", rule.id))
+            }),
         };
         let cited = cite(direction, edge);
         let entries = self.pending.iter_mut().filter(|one| one.edge.as_ref() == Some(&cited));
-        for entry in entries.filter(|one| one.kind == PendingKind::Denied) {
-            entry.why = format!("{}; {fate}", entry.why);
+        for entry in entries {
+            match (entry.kind, &fate) {
+                (PendingKind::Denied | PendingKind::Suspect, Some(fate)) => {
+                    entry.why = format!("{}; {fate}", entry.why)
+                }
+                (PendingKind::Denied, None) => entry.why.push_str("; the draft keeps it closed"),
+                _ => {}
+            }
         }
     }
 
@@ -211,21 +228,25 @@ fn covers(peer: &RulePeer, edge: &SeenEdge, pods: Option<&RulePeer>) -> bool {
     match peer {
         RulePeer::EveryPod => in_cluster,
         RulePeer::Pods { .. } => pods == Some(peer),
-        RulePeer::Name(NamePattern::Exact(name)) => matches!(&edge.peer, Peer::Name(own) if **own == **name),
-        RulePeer::Name(NamePattern::OneLabelBelow(parent)) => {
-            matches!(&edge.peer, Peer::Name(own) if own.split_once('.').is_some_and(|(_, rest)| rest == parent))
-        }
+        RulePeer::Name(_) => names(peer, &edge.peer),
         RulePeer::Blocks(blocks) => {
-            !in_cluster
-                && edge.addresses.keys().map(IpAddr::to_canonical).any(|address| {
-                    blocks.iter().any(|block| {
-                        block.range.contains(&address) && !block.except.iter().any(|hole| hole.contains(&address))
-                    })
-                })
+            !in_cluster && edge.addresses.keys().any(|address| blocks.iter().any(|block| block.contains(*address)))
         }
         RulePeer::ApiServer(_) => edge.peer == Peer::KubeApiserver,
         RulePeer::Nodes(_) => edge.peer == Peer::Node,
         RulePeer::Gateway => edge.peer == Peer::Ingress,
+    }
+}
+
+/// Whether a rule means a destination by its name.
+fn names(peer: &RulePeer, other: &Peer) -> bool {
+    let Peer::Name(own) = other else { return false };
+    match peer {
+        RulePeer::Name(NamePattern::Exact(name)) => **own == **name,
+        RulePeer::Name(NamePattern::OneLabelBelow(parent)) => {
+            own.split_once('.').is_some_and(|(_, rest)| rest == parent)
+        }
+        _ => false,
     }
 }
 

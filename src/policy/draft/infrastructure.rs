@@ -185,8 +185,22 @@ pub(super) fn api_server(input: &DraftInput<'_>, edge: &SeenEdge) -> Result<(See
         return Ok((Seed::new("kube-apiserver", RulePeer::ApiServer(Vec::new()), ports), None));
     }
     let configured = input.settings.draft.api_servers(cluster);
+    let services = input.inventory.service_addresses(cluster);
+    // A rule for addresses that nobody called helps nobody.
+    let stray = |ranges: &[Block]| -> Option<Out> {
+        let seen = edge.addresses.keys().filter(|address| !services.contains(*address));
+        let missed = seen.filter(|address| !ranges.iter().any(|block| block.contains(**address))).next()?;
+        Some(Out::new(
+            PendingKind::Unknown,
+            format!("the API server was called at {missed}, which is none of its configured or published addresses"),
+            format!("its addresses as `api_servers = [...]` in `[clusters.{cluster}.draft]`"),
+        ))
+    };
     if !configured.is_empty() {
-        let ranges = configured.iter().map(|net| blocks::whole(*net)).collect();
+        let ranges: Vec<Block> = configured.iter().map(|net| blocks::whole(*net)).collect();
+        if let Some(out) = stray(&ranges) {
+            return Err(out);
+        }
         let mut proposal = Seed::new("kube-apiserver", RulePeer::ApiServer(ranges), ports);
         proposal.remarks.push("addresses from `api_servers` in the settings".to_owned());
         return Ok((proposal, None));
@@ -201,12 +215,15 @@ pub(super) fn api_server(input: &DraftInput<'_>, edge: &SeenEdge) -> Result<(See
         ports.extend(backend.ports.iter().map(|port| (Protocol::TCP, port.port)));
     }
     if !ranges.is_empty() {
-        let peer = RulePeer::ApiServer(ranges.into_iter().collect());
+        let ranges: Vec<Block> = ranges.into_iter().collect();
+        if let Some(out) = stray(&ranges) {
+            return Err(out);
+        }
+        let peer = RulePeer::ApiServer(ranges);
         let mut proposal = Seed::new("kube-apiserver", peer, ports);
         proposal.remarks.push("endpoints of the service `default/kubernetes` in --kube".to_owned());
         return Ok((proposal, None));
     }
-    let services = input.inventory.service_addresses(cluster);
     let seen: Vec<Block> =
         edge.addresses.keys().filter(|address| !services.contains(*address)).map(|a| blocks::host(*a)).collect();
     let admit = format!("`api_servers = [...]` in `[clusters.{cluster}.draft]`, or --kube with endpointslices");

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -117,6 +118,14 @@ pub struct Block {
     pub range: IpNet,
     /// What is not meant; strictly inside the range.
     pub except: Vec<IpNet>,
+}
+
+impl Block {
+    /// Whether an address is meant.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.range.contains(&address) && !self.except.iter().any(|hole| hole.contains(&address))
+    }
 }
 
 /// Which names are meant.

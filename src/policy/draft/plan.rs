@@ -4,12 +4,14 @@
 //! pending, and the namespaces that get none. Same input, same draft.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::baseline::{Baseline, SeenEdge, SeenNamespace};
 use super::blocks;
 use super::callers;
+use super::closed::Closed;
 use super::destination::{self, Covered, outside};
 use super::dialect::Dialect;
 use super::gate::{self, Out};
@@ -19,6 +21,7 @@ use super::inside;
 use super::labels::is_valid;
 use super::model::{Draft, PendingKind, Ports, RulePeer};
 use super::subjects::{Template, Templates};
+use super::through;
 use super::time::TimeServers;
 use crate::catalog::{Catalog, Date, Reviews, Settings};
 use crate::kube::Inventory;
@@ -87,6 +90,7 @@ struct Planner<'a> {
     templates: Templates,
     dns: DnsServers,
     excluded: Vec<IpNet>,
+    closed: Closed<'a>,
     time: Vec<(&'a str, &'a SeenEdge)>,
 }
 
@@ -104,7 +108,8 @@ impl<'a> Planner<'a> {
             .flat_map(|(name, seen)| seen.egress.iter().map(move |edge| (name.as_str(), edge)))
             .filter(|(_, edge)| infrastructure::is_time(edge))
             .collect();
-        Self { input, templates, dns, excluded, time }
+        let closed = Closed::new(&input, &excluded);
+        Self { input, templates, dns, excluded, closed, time }
     }
 
     fn refuses(&self, namespace: &str, only: &[String]) -> Option<String> {
@@ -166,9 +171,11 @@ impl<'a> Planner<'a> {
         for edge in &seen.ingress {
             self.ingress(&mut growing, edge);
         }
+        self.through_services(&mut growing);
         self.registry_proxy(&mut growing);
         self.ask_about_templates(&mut growing, seen);
-        self.tell_of_denied(&mut growing, seen);
+        self.ask_about_public(&mut growing);
+        self.tell_of_closed(&mut growing, seen);
         growing.finish(&self.input)
     }
 
@@ -215,7 +222,8 @@ impl<'a> Planner<'a> {
             }
             Peer::Node => infrastructure::nodes(&self.input, edge)?,
             Peer::Name(_) | Peer::Address(_) => {
-                let covered = outside(&self.input, &self.excluded, growing.namespace, edge, approval.is_some())?;
+                let closed = (self.excluded.as_slice(), &self.closed);
+                let covered = outside(&self.input, closed, growing.namespace, edge, approval.is_some())?;
                 ask_what_it_is(growing, edge, approval.as_deref());
                 if let Some((connections, out)) = covered.rest {
                     growing.leave(Direction::Egress, edge, connections, out);
@@ -271,6 +279,27 @@ impl<'a> Planner<'a> {
         Ok((index, covered))
     }
 
+    /// Lets in who calls the namespace's services, where records show the service's address alone.
+    fn through_services(&self, growing: &mut Growing<'_>) {
+        for (client, seen) in &self.input.baseline.namespaces {
+            for edge in seen.egress.iter().filter(|edge| gate::passes(edge).is_ok()) {
+                let Peer::Service { namespace, name } = &edge.peer else { continue };
+                if **namespace != *growing.namespace {
+                    continue;
+                }
+                for own in through::mirrored(&self.input, client, edge) {
+                    match self.route_ingress(growing.namespace, &own) {
+                        Ok((index, mut covered)) => {
+                            covered.seed.remarks.push(format!("called through the service `{name}`"));
+                            growing.own(Direction::Ingress, index, covered.seed, Some(&own));
+                        }
+                        Err(out) => growing.leave(Direction::Ingress, &own, own.connections, out),
+                    }
+                }
+            }
+        }
+    }
+
     /// The template that an edge's workload belongs to.
     fn template(&self, namespace: &str, edge: &SeenEdge) -> Result<usize, Out> {
         let found = self.templates.of_workload(namespace, &edge.workload).map_err(|refused| {
@@ -316,11 +345,12 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Says of what is denied today whether a rule of the draft opens it: rules are for peers, and a peer may be denied at one port only.
-    fn tell_of_denied(&self, growing: &mut Growing<'_>, seen: &SeenNamespace) {
+    /// Says of what is denied today, and of suspects, whether a rule of the draft opens it: rules are for peers, a peer may be denied at
+    /// one port only, and a name may stand for the address of a suspect.
+    fn tell_of_closed(&self, growing: &mut Growing<'_>, seen: &SeenNamespace) {
         let sides = [(Direction::Egress, &seen.egress), (Direction::Ingress, &seen.ingress)];
         for (direction, edge) in sides.into_iter().flat_map(|(way, edges)| edges.iter().map(move |edge| (way, edge))) {
-            if !growing.is_left_as_denied(direction, edge) {
+            if !growing.is_left_as_closed(direction, edge) {
                 continue;
             }
             let index = self.template(growing.namespace, edge).ok();
@@ -330,7 +360,30 @@ impl<'a> Planner<'a> {
                 }
                 _ => None,
             };
-            growing.tell_of_denied(direction, edge, index, pods.as_ref());
+            let shared = |other: &SeenEdge| Some((Closed::beside(edge, other)?, other.peer.clone()));
+            let beside: Vec<(IpAddr, Peer)> = match direction {
+                Direction::Egress => seen.egress.iter().filter(|other| *other != edge).filter_map(shared).collect(),
+                Direction::Ingress => Vec::new(),
+            };
+            growing.tell_of_closed(direction, edge, index, pods.as_ref(), &beside);
+        }
+    }
+
+    /// A range that may hold a suspect whose addresses nobody knows is not written.
+    fn ask_about_public(&self, growing: &mut Growing<'_>) {
+        let is_asked_for = self.input.settings.draft.public.iter().any(|access| {
+            access.namespaces.is_empty() || access.namespaces.iter().any(|own| **own == *growing.namespace)
+        });
+        if let Some(why) = self.closed.unbounded.as_ref().filter(|_| is_asked_for) {
+            growing.ask(
+                "",
+                "public internet",
+                &Out::new(
+                    PendingKind::Question,
+                    format!("the public internet asked for in `[[draft.public]]` stays closed: {why}"),
+                    "an owner's `[[review]]` of the suspects",
+                ),
+            );
         }
     }
 

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::baseline::SeenEdge;
 use super::blocks;
+use super::closed::{HOLES_MAX, is_unbounded};
 use super::gate::{self, Out};
 use super::infrastructure::NTP_PORT;
 use super::model::{NamePattern, PendingKind, Ports, RulePeer};
@@ -18,9 +19,6 @@ use super::plan::{DraftInput, Seed};
 use crate::catalog::{Ntp, Pattern};
 use crate::model::Protocol;
 use crate::summary::Peer;
-
-/// A baseline lists no more addresses of one peer than this; a peer with as many may have others.
-const ADDRESSES_MAX: usize = 64;
 
 /// What a namespace's rules for time rest on.
 pub(super) struct TimeServers {
@@ -58,9 +56,12 @@ impl TimeServers {
             if let Peer::Address(address) = edge.peer {
                 closed.insert(blocks::host(address).range);
             }
-            if edge.addresses.len() >= ADDRESSES_MAX || (edge.addresses.is_empty() && named(edge)) {
+            if is_unbounded(edge) {
                 unbounded = Some(super::growing::peer_text(&edge.peer));
             }
+        }
+        if closed.len() > HOLES_MAX {
+            unbounded.get_or_insert_with(|| format!("{} addresses", closed.len()));
         }
         let holes: Vec<IpNet> = excluded.iter().copied().chain(closed).collect();
         let is_seen = admitted.into_iter().any(|addresses| is_open(addresses, &holes));
@@ -127,10 +128,6 @@ impl TimeServers {
     fn is_public(&self, ntp: &Ntp) -> bool {
         self.unbounded.is_none() && (*ntp == Ntp::Public || self.is_seen)
     }
-}
-
-fn named(edge: &SeenEdge) -> bool {
-    matches!(edge.peer, Peer::Name(_))
 }
 
 fn is_open(addresses: &BTreeMap<IpAddr, u64>, holes: &[IpNet]) -> bool {

@@ -108,12 +108,12 @@ pub(super) fn block(large: &Block, small: &Block) -> bool {
 
 /// The same for ports.
 pub(super) fn ports(large: &Ports, small: &Ports) -> bool {
-    if large.opaque.is_some() || !large.none_of.iter().all(|hole| small.none_of.contains(hole)) {
+    if !large.none_of.iter().all(|hole| small.none_of.contains(hole)) {
         return false;
     }
     match (&large.any_of, &small.any_of) {
         (None, _) => true,
-        (Some(large), None) => large.contains(&PortMatch { protocol: ProtocolSpec::Any, port: PortSpec::Any }),
+        (Some(large), None) => large.contains(&PortMatch::of(ProtocolSpec::Any, PortSpec::Any)),
         (Some(large), Some(small)) => small.iter().all(|small| large.iter().any(|large| port(large, small))),
     }
 }
@@ -126,12 +126,14 @@ fn port(large: &PortMatch, small: &PortMatch) -> bool {
     };
     let number = match (&large.port, &small.port) {
         (PortSpec::Any, _) => true,
+        (PortSpec::Untold(_), _) => false,
         (PortSpec::Range(first, last), PortSpec::Range(small_first, small_last)) => {
             first <= small_first && small_last <= last
         }
         (one, two) => one == two,
     };
-    protocol && number
+    let from = large.from == PortSpec::Any || large.from == small.from;
+    protocol && number && from
 }
 
 fn has_ports(protocol: Protocol) -> bool {
@@ -143,9 +145,11 @@ pub(super) fn is_any_port(ports: &Ports) -> bool {
     let free = |element: &PortMatch| match element.port {
         PortSpec::Any => !matches!(element.protocol, ProtocolSpec::Is(protocol) if !has_ports(protocol)),
         PortSpec::Range(first, last) => last.saturating_sub(first) >= 60_000,
-        PortSpec::Named(_) => false,
+        PortSpec::Named(_) | PortSpec::Untold(_) => false,
     };
-    ports.opaque.is_none() && ports.any_of.as_ref().is_none_or(|elements| elements.iter().any(free))
+    let any_client = |element: &PortMatch| element.from == PortSpec::Any;
+    let elements = ports.any_of.as_ref();
+    elements.is_none_or(|elements| elements.iter().any(|element| free(element) && any_client(element)))
 }
 
 /// Whether a rule concerns every pod that its policy selects.
@@ -179,9 +183,9 @@ pub(super) fn is_catch_all(of: &Subject, rule: &Rule) -> bool {
         .ports
         .any_of
         .as_ref()
-        .is_none_or(|elements| elements.contains(&PortMatch { protocol: ProtocolSpec::Any, port: PortSpec::Any }));
+        .is_none_or(|elements| elements.contains(&PortMatch::of(ProtocolSpec::Any, PortSpec::Any)));
     let is_anybody = rule.peers.as_ref().is_none_or(|peers| peers.contains(&Peer::Entity(Entity::All)));
-    is_anybody && no_limit && rule.ports.none_of.is_empty() && rule.ports.opaque.is_none() && is_all_local(of, rule)
+    is_anybody && no_limit && rule.ports.none_of.is_empty() && is_all_local(of, rule)
 }
 
 /// Whether a policy stops what no rule allows, for all pods it selects.

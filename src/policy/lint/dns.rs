@@ -151,6 +151,7 @@ fn may_be_dns(peer: &Peer) -> bool {
         | Peer::Range(_)
         | Peer::Entity(_)
         | Peer::Service { .. }
+        | Peer::Services { .. }
         | Peer::Nodes(_)
         | Peer::SameLabels(_)
         | Peer::Not(_)
@@ -167,6 +168,7 @@ fn lets(ports: &Ports, protocol: Protocol) -> bool {
         };
         fits && match &element.port {
             PortSpec::Any | PortSpec::Named(_) => true,
+            PortSpec::Untold(_) => false,
             PortSpec::Range(first, last) => [53, 1053, 5353, 8053].iter().any(|port| (first..=last).contains(&port)),
         }
     };

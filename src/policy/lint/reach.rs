@@ -245,6 +245,7 @@ fn ports(rule: &Rule) -> String {
         PortSpec::Range(first, last) if first == last => first.to_string(),
         PortSpec::Range(first, last) => format!("{first}-{last}"),
         PortSpec::Named(name) => format!("`{name}`"),
+        PortSpec::Untold(_) => "some types".to_owned(),
     };
     let mut listed: Vec<String> = rule.ports.any_of.iter().flatten().map(one).collect();
     listed.dedup();

@@ -268,27 +268,31 @@ fn as_selector(peer: Peer) -> Selector {
 
 fn ports(rule: &Fields<'_>) -> Result<Ports, Problem> {
     let mut found = Vec::new();
-    let mut opaque = None;
     for item in rule.items("ports")? {
         let fields = item.clone().fields(&["protocol", "port", "endPort", "sourcePort", "sourceEndPort"])?;
-        if fields.has("sourcePort") {
-            opaque = Some(Doubt::NotModelled);
+        let mut element = kubernetes::port_of(&fields)?;
+        if let Some(item) = fields.get("sourcePort") {
+            let first = item.port()?;
+            let last = fields.get("sourceEndPort").map(|item| item.port()).transpose()?.unwrap_or(first);
+            if last < first {
+                return Err(item.refuse("`sourceEndPort` lies below `sourcePort`"));
+            }
+            element.from = PortSpec::Range(first, last);
         }
-        found.push(kubernetes::port_of(&fields)?);
+        found.push(element);
     }
     for item in rule.items("protocols")? {
         let fields = item.fields(&["icmp", "igmp"])?;
         if let Some(icmp) = fields.get("icmp") {
             let icmp = icmp.fields(&["icmpType", "icmpCode"])?;
-            if icmp.has("icmpType") {
-                opaque = Some(Doubt::NotModelled);
-            }
-            let any = |protocol| PortMatch { protocol: ProtocolSpec::Is(protocol), port: PortSpec::Any };
-            found.extend([any(Protocol::ICMPV4), any(Protocol::ICMPV6)]);
+            let is_typed = icmp.has("icmpType");
+            let types = || if is_typed { PortSpec::Untold(Doubt::IcmpTypeUnknown) } else { PortSpec::Any };
+            let of = |protocol| PortMatch::of(ProtocolSpec::Is(protocol), types());
+            found.extend([of(Protocol::ICMPV4), of(Protocol::ICMPV6)]);
         }
         if fields.has("igmp") {
-            found.push(PortMatch { protocol: ProtocolSpec::Is(Protocol::IGMP), port: PortSpec::Any });
+            found.push(PortMatch::of(ProtocolSpec::Is(Protocol::IGMP), PortSpec::Any));
         }
     }
-    Ok(Ports { any_of: (!found.is_empty()).then_some(found), none_of: Vec::new(), opaque })
+    Ok(Ports { any_of: (!found.is_empty()).then_some(found), none_of: Vec::new() })
 }

@@ -400,27 +400,34 @@ fn ports(rule: &Fields<'_>) -> Result<Ports, Problem> {
         let item = Item { node: item, path: format!("{}.{side}.{key}", rule.item.path), origin: rule.item.origin };
         item.list()?.iter().map(port).collect()
     };
-    let wanted = at("destination", "ports")?;
-    if !wanted.is_empty() && transport.is_none() {
+    let (wanted, mut from) = (at("destination", "ports")?, at("source", "ports")?);
+    if !(wanted.is_empty() && from.is_empty()) && transport.is_none() {
         return Err(rule.item.refuse("ports need `protocol: TCP`, `UDP` or `SCTP`"));
     }
+    // The type decides beside the protocol, and no record tells it.
+    let untold = || PortSpec::Untold(Doubt::IcmpTypeUnknown);
+    let any = if rule.has("icmp") { untold() } else { PortSpec::Any };
+    if from.is_empty() {
+        from.push(PortSpec::Any);
+    }
+    let elements = |port: &PortSpec| -> Vec<PortMatch> {
+        from.iter().map(|from| PortMatch { protocol: spec, port: port.clone(), from: from.clone() }).collect()
+    };
     if !wanted.is_empty() {
-        ports.any_of = Some(wanted.into_iter().map(|port| PortMatch { protocol: spec, port }).collect());
-    } else if transport.is_some() {
-        ports.any_of = Some(vec![PortMatch { protocol: spec, port: PortSpec::Any }]);
+        ports.any_of = Some(wanted.iter().flat_map(elements).collect());
+    } else if transport.is_some() || rule.has("icmp") {
+        ports.any_of = Some(elements(&any));
     }
-    ports.none_of = at("destination", "notPorts")?
-        .into_iter()
-        .map(|port| PortMatch { protocol: ProtocolSpec::Any, port })
-        .collect();
+    let at_any = |port: PortSpec| PortMatch::of(ProtocolSpec::Any, port);
+    ports.none_of = at("destination", "notPorts")?.into_iter().map(at_any).collect();
+    let clients = at("source", "notPorts")?;
+    ports.none_of.extend(clients.into_iter().map(|from| PortMatch { from, ..at_any(PortSpec::Any) }));
     if let Some(item) = rule.get("notProtocol") {
-        let protocol = ProtocolSpec::Is(protocol(&item)?);
-        ports.none_of.push(PortMatch { protocol, port: PortSpec::Any });
+        ports.none_of.push(PortMatch::of(ProtocolSpec::Is(protocol(&item)?), PortSpec::Any));
     }
-    let by_source = !at("source", "ports")?.is_empty() || !at("source", "notPorts")?.is_empty();
-    if by_source || rule.has("icmp") || rule.has("notICMP") {
-        // Flow records do not keep ICMP types, and clients' ports are chance.
-        ports.opaque = Some(Doubt::NotModelled);
+    if rule.has("notICMP") {
+        let of = |protocol| PortMatch::of(ProtocolSpec::Is(protocol), untold());
+        ports.none_of.extend([of(Protocol::ICMPV4), of(Protocol::ICMPV6)]);
     }
     Ok(ports)
 }

@@ -276,7 +276,13 @@ impl Reader<'_> {
 
     fn service(&self, item: Item<'_>) -> Result<Vec<Peer>, Problem> {
         let fields = item.fields(&["k8sService", "k8sServiceSelector"])?;
-        let Some(service) = fields.get("k8sService") else { return Ok(vec![Peer::Opaque(Doubt::NotModelled)]) };
+        if let Some(item) = fields.get("k8sServiceSelector") {
+            let chosen = item.fields(&["namespace", "selector"])?;
+            let namespace = chosen.text("namespace")?.filter(|name| !name.is_empty()).map(Into::into);
+            let labels = labels::selector(chosen.require("selector")?, &|text: &str| Key::Pod(text.into()))?;
+            return Ok(vec![Peer::Services { namespace, labels }]);
+        }
+        let service = fields.require("k8sService")?;
         let service = service.fields(&["serviceName", "namespace"])?;
         let namespace = service.text("namespace")?.unwrap_or(&self.id.namespace).into();
         let name = service.require("serviceName")?.text()?.into();
@@ -308,7 +314,7 @@ fn ports(
             item.fields(&["ports", "rules", "listener", "serverNames", "terminatingTLS", "originatingTLS"])?;
         let listed = element.items("ports")?;
         if listed.is_empty() {
-            found.push(PortMatch { protocol: ProtocolSpec::Any, port: PortSpec::Any });
+            found.push(PortMatch::of(ProtocolSpec::Any, PortSpec::Any));
         }
         if listed.len() > 40 {
             return Err(element.item.refuse("more than 40 ports; Cilium refuses that: split the rule"));
@@ -332,19 +338,16 @@ fn ports(
             }
         }
     }
-    let mut opaque = None;
     for item in fields.items("icmps")? {
         for item in item.fields(&["fields"])?.items("fields")? {
             let field = item.fields(&["family", "type"])?;
             let families = [("IPv4", Protocol::ICMPV4), ("IPv6", Protocol::ICMPV6)];
             let family = field.get("family").map(|item| item.word(&families)).transpose()?;
             let protocol = ProtocolSpec::Is(family.unwrap_or(Protocol::ICMPV4));
-            found.push(PortMatch { protocol, port: PortSpec::Any });
-            // Flow records do not keep the type.
-            opaque = Some(Doubt::NotModelled);
+            found.push(PortMatch::of(protocol, PortSpec::Untold(Doubt::IcmpTypeUnknown)));
         }
     }
-    Ok(Ports { any_of: (!found.is_empty()).then_some(found), none_of: Vec::new(), opaque })
+    Ok(Ports { any_of: (!found.is_empty()).then_some(found), none_of: Vec::new() })
 }
 
 /// `reserved:host` and the like, as a label of a selector.
@@ -391,7 +394,7 @@ fn port(item: Item<'_>) -> Result<PortMatch, Problem> {
     ];
     let protocol =
         fields.get("protocol").map(|item| item.word(&words)).transpose()?.unwrap_or(ProtocolSpec::AnyWithPorts);
-    let Some(item) = fields.get("port") else { return Ok(PortMatch { protocol, port: PortSpec::Any }) };
+    let Some(item) = fields.get("port") else { return Ok(PortMatch::of(protocol, PortSpec::Any)) };
     let text = item.text()?;
     let end = fields.get("endPort").map(|item| item.integer(0, 65_535)).transpose()?.unwrap_or(0);
     let port = match (text.parse::<u16>(), u16::try_from(end).unwrap_or(0)) {
@@ -402,5 +405,5 @@ fn port(item: Item<'_>) -> Result<PortMatch, Problem> {
         (Err(_), 0) => PortSpec::Named(port_name(&item, text)?),
         (Err(_), _) => return Err(item.refuse("`endPort` needs a `port` that is a number")),
     };
-    Ok(PortMatch { protocol, port })
+    Ok(PortMatch::of(protocol, port))
 }

@@ -193,7 +193,7 @@ fn protocol(item: Item<'_>) -> Result<PortMatch, Problem> {
     let fields = item.fields(&["tcp", "udp", "sctp", "destinationNamedPort"])?;
     if let Some(name) = fields.get("destinationNamedPort") {
         let port = PortSpec::Named(port_name(&name, name.text()?)?);
-        return Ok(PortMatch { protocol: ProtocolSpec::AnyWithPorts, port });
+        return Ok(PortMatch::of(ProtocolSpec::AnyWithPorts, port));
     }
     let given: Vec<_> = TRANSPORTS.iter().filter(|(key, _)| fields.has(key)).collect();
     let [(key, protocol)] = given.as_slice() else {
@@ -204,7 +204,7 @@ fn protocol(item: Item<'_>) -> Result<PortMatch, Problem> {
         None => PortSpec::Any,
         Some(item) => number_or_range(item)?,
     };
-    Ok(PortMatch { protocol: ProtocolSpec::Is(*protocol), port })
+    Ok(PortMatch::of(ProtocolSpec::Is(*protocol), port))
 }
 
 fn number_or_range(item: Item<'_>) -> Result<PortSpec, Problem> {
@@ -233,15 +233,15 @@ fn old_port(item: Item<'_>) -> Result<PortMatch, Problem> {
         (Some(item), None, None) => {
             let fields = item.fields(&["protocol", "port"])?;
             let port = fields.require("port")?.port()?;
-            Ok(PortMatch { protocol: transport(&fields)?, port: PortSpec::Range(port, port) })
+            Ok(PortMatch::of(transport(&fields)?, PortSpec::Range(port, port)))
         }
         (None, Some(item), None) => {
             let fields = item.fields(&["protocol", "start", "end"])?;
-            Ok(PortMatch { protocol: transport(&fields)?, port: range(&fields)? })
+            Ok(PortMatch::of(transport(&fields)?, range(&fields)?))
         }
         (None, None, Some(item)) => {
             let port = PortSpec::Named(port_name(&item, item.text()?)?);
-            Ok(PortMatch { protocol: ProtocolSpec::AnyWithPorts, port })
+            Ok(PortMatch::of(ProtocolSpec::AnyWithPorts, port))
         }
         _ => Err(fields.item.refuse("write exactly one of `portNumber`, `portRange` and `namedPort`")),
     }

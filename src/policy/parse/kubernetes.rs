@@ -187,7 +187,7 @@ pub(super) fn port_of(fields: &Fields<'_>) -> Result<PortMatch, Problem> {
         }
         (_, Some((_, item))) => return Err(item.refuse("`endPort` needs a `port` that is a number")),
     };
-    Ok(PortMatch { protocol: ProtocolSpec::Is(protocol), port })
+    Ok(PortMatch::of(ProtocolSpec::Is(protocol), port))
 }
 
 /// The name of a container port: up to 15 letters, digits and `-`, a letter among them (RFC 6335, section 5.1).

@@ -240,7 +240,7 @@ impl Record {
             labels: end.labels.clone(),
             identity,
             local: !end.pod.is_empty() && !end.node.is_empty(),
-            cluster: Box::default(),
+            ..Endpoint::default()
         })
     }
 

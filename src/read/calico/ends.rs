@@ -73,7 +73,7 @@ impl End<'_> {
             labels: self.labels.clone(),
             identity,
             local: self.local,
-            cluster: Box::default(),
+            ..Endpoint::default()
         })
     }
 }

@@ -4,7 +4,9 @@
 //! Labels lose their source prefix and Cilium's bookkeeping. Identity numbers are Cilium's reserved and scoped ranges
 //! (`pkg/identity/numericidentity.go`); labels win over numbers, because numbers of local identities repeat per node.
 
-use crate::model::{ChainId, Endpoint, EndpointId, IdentityKind, TextId, Vocabulary, Workload, WorkloadKind};
+use crate::model::{
+    ChainId, Endpoint, EndpointId, IdentityKind, TextId, Vocabulary, Workload, WorkloadKind, is_context,
+};
 
 use super::facts::{chain, cluster_text};
 use super::record::End;
@@ -57,14 +59,17 @@ impl EndFacts {
             && reserved.is_none()
             && POD_IDENTITIES.contains(&number)
             && !label_namespace.is_empty();
+        let shown = if identity == IdentityKind::World { &[] } else { labels.as_slice() };
+        let (own, context) = kubernetes_labels(shown);
         let endpoint = Endpoint {
             namespace: namespace.into(),
             pod: pod.into(),
             workload: workload(end),
-            labels: if identity == IdentityKind::World { Box::default() } else { kubernetes_labels(labels) },
+            labels: own,
             identity,
             local,
             cluster: cluster.into(),
+            context,
         };
         Self {
             id: vocabulary.endpoint(endpoint),
@@ -85,16 +90,18 @@ fn workload(end: &End<'_>) -> Option<Workload> {
     Some(Workload { kind: WorkloadKind(kind.into()), name: name.into() })
 }
 
-fn kubernetes_labels<T: AsRef<str>>(labels: &[T]) -> Box<[Box<str>]> {
+/// The pod's own labels, and what else of its namespace and account is written as labels.
+fn kubernetes_labels<T: AsRef<str>>(labels: &[T]) -> (Box<[Box<str>]>, Box<[Box<str>]>) {
     let mut kept: Vec<Box<str>> = labels
         .iter()
         .filter_map(|label| label.as_ref().strip_prefix("k8s:"))
-        .filter(|label| !label.starts_with("io.cilium.") && !label.starts_with("io.kubernetes.pod.namespace="))
+        .filter(|label| !label.starts_with("io.cilium.") || is_context(label))
+        .filter(|label| !label.starts_with("io.kubernetes.pod.namespace="))
         .map(Into::into)
         .collect();
     kept.sort_unstable();
     kept.dedup();
-    kept.into_boxed_slice()
+    Endpoint::split_labels(kept)
 }
 
 /// Ranks the `reserved:` labels: a node that runs the API server carries several, and the API server tells most.

@@ -109,6 +109,7 @@ pub fn soak<'e, 's: 'e>(
                 client,
                 server,
                 port: edge.port,
+                client_port: edge.client_port,
                 protocol: edge.protocol,
                 names: &edge.names,
                 guessed: edge.guessed,

@@ -55,7 +55,7 @@ fn objects() -> Value {
         ("default", "kubernetes", "10.96.0.1", 443, 6_443),
     ] {
         let selector = if name == "kubernetes" { json!({}) } else { json!({"app": "db"}) };
-        items.push(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace},
+        items.push(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace, "labels": if name == "db" { json!({"team": "data"}) } else { json!({}) }},
             "spec": {"clusterIP": address, "clusterIPs": [address], "type": "ClusterIP", "selector": selector,
                 "ports": [{"name": "p", "port": port, "targetPort": target, "protocol": "TCP"}]}}));
     }

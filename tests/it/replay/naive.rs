@@ -13,36 +13,36 @@ use egress_atlas::replay::{Connection, End, Evaluator, Names, Profile, Verdict};
 
 use super::set;
 
-type Labels = BTreeMap<&'static str, &'static str>;
+pub(super) type Labels = BTreeMap<&'static str, &'static str>;
 
 /// A small, fast source of chance (xorshift); no cryptography.
-struct Chance(u64);
+pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
-    fn below(&mut self, most: usize) -> usize {
+    pub(super) fn below(&mut self, most: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 11) as usize % most
     }
 
-    fn one<T: Copy>(&mut self, of: &[T]) -> T {
+    pub(super) fn one<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.below(of.len())]
     }
 
-    fn often(&mut self) -> bool {
+    pub(super) fn often(&mut self) -> bool {
         self.below(4) > 0
     }
 }
 
-struct Pod {
-    namespace: &'static str,
-    labels: Labels,
-    address: IpAddr,
+pub(super) struct Pod {
+    pub(super) namespace: &'static str,
+    pub(super) labels: Labels,
+    pub(super) address: IpAddr,
     web: u16,
 }
 
-enum Term {
+pub(super) enum Term {
     Is(&'static str, &'static str),
     In(&'static str, Vec<&'static str>),
     NotIn(&'static str, Vec<&'static str>),
@@ -50,7 +50,7 @@ enum Term {
     Missing(&'static str),
 }
 
-type Wanted = Vec<Term>;
+pub(super) type Wanted = Vec<Term>;
 
 enum Peer {
     Select { namespaces: Option<Wanted>, pods: Option<Wanted> },
@@ -68,7 +68,7 @@ struct Rule {
     ports: Option<Vec<Port>>,
 }
 
-struct Policy {
+pub(super) struct Policy {
     namespace: &'static str,
     pods: Wanted,
     types: Option<Vec<&'static str>>,
@@ -76,7 +76,7 @@ struct Policy {
     egress: Option<Vec<Rule>>,
 }
 
-const NAMESPACES: [&str; 3] = ["x", "y", "z"];
+pub(super) const NAMESPACES: [&str; 3] = ["x", "y", "z"];
 const KEYS: [&str; 2] = ["app", "team"];
 const VALUES: [&str; 2] = ["1", "2"];
 const NETS: [(&str, Option<&str>); 6] = [
@@ -88,7 +88,7 @@ const NETS: [(&str, Option<&str>); 6] = [
     ("::/0", None),
 ];
 
-fn namespace_labels(namespace: &str) -> Labels {
+pub(super) fn namespace_labels(namespace: &str) -> Labels {
     let mut labels: Labels =
         [("kubernetes.io/metadata.name", NAMESPACES.into_iter().find(|n| *n == namespace).unwrap())].into();
     if namespace != "z" {
@@ -97,7 +97,7 @@ fn namespace_labels(namespace: &str) -> Labels {
     labels
 }
 
-fn wanted(chance: &mut Chance, namespaces: bool) -> Wanted {
+pub(super) fn wanted(chance: &mut Chance, namespaces: bool) -> Wanted {
     (0..chance.below(3))
         .map(|_| {
             let key = chance.one(&KEYS);
@@ -146,7 +146,7 @@ fn port(chance: &mut Chance) -> Port {
     }
 }
 
-fn policy(chance: &mut Chance) -> Policy {
+pub(super) fn policy(chance: &mut Chance) -> Policy {
     Policy {
         namespace: chance.one(&NAMESPACES),
         pods: wanted(chance, false),
@@ -162,7 +162,7 @@ fn policy(chance: &mut Chance) -> Policy {
 
 // --- what the API says ---
 
-fn holds(terms: &Wanted, labels: &Labels) -> bool {
+pub(super) fn holds(terms: &Wanted, labels: &Labels) -> bool {
     terms.iter().all(|term| match term {
         Term::Is(key, value) => labels.get(key) == Some(value),
         Term::In(key, values) => labels.get(key).is_some_and(|value| values.contains(value)),
@@ -173,7 +173,7 @@ fn holds(terms: &Wanted, labels: &Labels) -> bool {
 }
 
 /// Whether an address lies in a range, bit by bit.
-fn within(net: &str, address: IpAddr) -> bool {
+pub(super) fn within(net: &str, address: IpAddr) -> bool {
     let (base, length) = net.split_once('/').unwrap();
     let bits = |address: IpAddr| -> (u128, u32) {
         match address {
@@ -188,7 +188,7 @@ fn within(net: &str, address: IpAddr) -> bool {
 }
 
 /// The other end: a pod, or an address outside.
-enum Other<'a> {
+pub(super) enum Other<'a> {
     Pod(&'a Pod),
     Outside(IpAddr),
 }
@@ -226,7 +226,7 @@ fn at(port: &Port, server: &Other<'_>, number: u16, protocol: &str) -> bool {
 }
 
 /// `None`: not isolated.
-fn allowed(
+pub(super) fn allowed(
     policies: &[Policy],
     pod: &Pod,
     egress: bool,
@@ -268,7 +268,7 @@ fn allowed(
 
 // --- the same policies as text ---
 
-fn write_terms(out: &mut String, terms: &Wanted) {
+pub(super) fn write_terms(out: &mut String, terms: &Wanted) {
     let list = |values: &[&str]| values.iter().map(|value| format!("\"{value}\"")).collect::<Vec<_>>().join(",");
     out.push_str("{\"matchExpressions\":[");
     let expressions: Vec<String> = terms
@@ -342,7 +342,7 @@ fn port_text(port: &Port) -> String {
     format!("{{{}}}", parts.join(","))
 }
 
-fn text(policies: &[Policy]) -> String {
+pub(super) fn text(policies: &[Policy]) -> String {
     let mut out = String::from("{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[");
     for (place, policy) in policies.iter().enumerate() {
         let comma = if place > 0 { "," } else { "" };
@@ -369,7 +369,7 @@ fn text(policies: &[Policy]) -> String {
     out
 }
 
-fn pods(chance: &mut Chance) -> Vec<Pod> {
+pub(super) fn pods(chance: &mut Chance) -> Vec<Pod> {
     (0..4_u8)
         .map(|place| {
             let mut labels = Labels::new();
@@ -384,7 +384,7 @@ fn pods(chance: &mut Chance) -> Vec<Pod> {
         .collect()
 }
 
-fn end(pod: &Pod) -> End {
+pub(super) fn end(pod: &Pod) -> End {
     let labels: Vec<(&str, &str)> = pod.labels.iter().map(|(key, value)| (*key, *value)).collect();
     let mut end = End::pod(pod.namespace, &labels);
     let of_namespace = namespace_labels(pod.namespace);
@@ -445,6 +445,7 @@ fn two_evaluators_agree() {
                         client: one,
                         server: two,
                         port: number,
+                        client_port: 0,
                         protocol: transport,
                         names: &names,
                         guessed: false,
