@@ -30,6 +30,8 @@ pub struct CollectSettings {
     pub backlog_bytes: u64,
     /// `retention`: how long days are kept. Default 14 days.
     pub retention: Duration,
+    /// `fold`: whether repeats of a minute become one row; what the store was told before when it is left out, else yes.
+    pub fold: Option<bool>,
     /// `[[dnstap]]`: listeners.
     pub dnstap: Vec<DnstapListener>,
     /// `[[hubble]]`: files that are followed.
@@ -68,7 +70,7 @@ pub struct HubbleFiles {
     pub cluster: String,
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "store",
     "cluster",
     "http",
@@ -76,6 +78,7 @@ const KEYS: [&str; 13] = [
     "flush",
     "backlog_mib",
     "retention",
+    "fold",
     "dnstap",
     "hubble",
     "relay",
@@ -130,6 +133,7 @@ impl CollectSettings {
             flush: duration(&root, "flush", second * 60)?,
             backlog_bytes: number(&root, "backlog_mib", 2_048)?.saturating_mul(1 << 20),
             retention: duration(&root, "retention", second * 86_400 * 14)?,
+            fold: root.get("fold").map(|value| value.boolean()).transpose()?,
             dnstap: Vec::new(),
             hubble: Vec::new(),
             feeds: Vec::new(),
@@ -207,6 +211,7 @@ sync = "1s"           # how long pushed data may wait to be on disk
 flush = "1m"          # how long rows may wait to be in the store
 backlog_mib = 2048    # what may wait for the store; then nothing is taken
 retention = "14d"     # how long days are kept
+fold = true           # equal records of a minute are one row; same results
 
 # CoreDNS: `dnstap tcp://ADDRESS:6000 full`.
 # Everybody who may connect can invent answers: restrict it.

@@ -57,7 +57,7 @@ pub(super) fn run(args: &CollectArgs, context: &mut Context<'_>) -> anyhow::Resu
         return Ok(ExitStatus::Good);
     }
     let journal = Journal::new(std::io::stderr(), system_now);
-    let sealer = Box::new(StoreSealer::new(&settings.store, settings.retention, system_now));
+    let sealer = Box::new(StoreSealer::new(&settings.store, settings.retention, system_now).folding(settings.fold));
     crate::collect::run(&settings, sealer, &journal, system_now, Quota::default())?;
     Ok(ExitStatus::Good)
 }

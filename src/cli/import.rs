@@ -8,7 +8,7 @@ use clap::Args;
 use super::Context;
 use super::traffic::{instant, once_each, with_progress};
 use crate::error::ExitStatus;
-use crate::lake::{compact, retention};
+use crate::lake::{Written, compact, note_folding, retention};
 use crate::model::Account;
 use crate::read::{InputFile, InputSpec};
 use crate::task::{ImportOptions, Imported, Outcome, Progress, import};
@@ -38,6 +38,9 @@ pub(super) struct ImportArgs {
     /// When the inputs end: times without a year are the last such date before it. RFC 3339, or a duration before now.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
+    /// Keep every record as a row of its own from now on: equal records of a minute become one row otherwise. No result differs.
+    #[arg(long)]
+    no_fold: bool,
     /// Worker threads [default: all processors].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -59,6 +62,9 @@ pub(super) fn run(args: &ImportArgs, context: &mut Context<'_>) -> anyhow::Resul
     // Standard input can be read only once; the content is looked at before it is read.
     let _kept = spool(&mut files)?;
     let _lock = lock(&args.store)?;
+    if args.no_fold {
+        note_folding(&args.store, false)?;
+    }
     let threads = args
         .threads
         .filter(|threads| *threads > 0)
@@ -83,6 +89,7 @@ pub(super) fn run(args: &ImportArgs, context: &mut Context<'_>) -> anyhow::Resul
         all.rejected_total(),
         all.excluded_total()
     ));
+    say_folding(&imported, context);
     let count = |wanted: fn(Outcome) -> bool| imported.iter().filter(|one| wanted(one.outcome)).count();
     writeln!(
         context.out,
@@ -132,6 +139,22 @@ fn say(one: &Imported, context: &mut Context<'_>) {
         context.say(&format!(
             "warning: `{}` breaks off: {problem}; what came before is in the store, what follows is missing",
             one.input
+        ));
+    }
+}
+
+/// Says how many rows the records became.
+fn say_folding(imported: &[Imported], context: &mut Context<'_>) {
+    let of = |count: fn(&Written) -> u64| -> u64 { imported.iter().map(|one| count(&one.written)).sum() };
+    let stored = [of(|written| written.flows), of(|written| written.answers), of(|written| written.questions)];
+    let (all, rows) = (stored.iter().sum::<u64>(), of(|written| written.rows));
+    if rows > 0 {
+        let [flows, answers, questions] = stored;
+        let tenths = all.saturating_mul(10) / rows;
+        context.say(&format!(
+            "stored: {flows} flow records, {answers} answers, {questions} questions in {rows} rows ({}.{} to a row)",
+            tenths / 10,
+            tenths % 10
         ));
     }
 }
