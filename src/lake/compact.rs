@@ -167,7 +167,7 @@ fn together<R: Repeating>(
         }
     }
     let rows = sorted(rows, folds, &vocabulary);
-    let path = || paths.first().map(PathBuf::as_path).unwrap_or_else(|| Path::new(""));
+    let path = || paths.first().map_or_else(|| Path::new(""), PathBuf::as_path);
     let whole = frame(&rows, &vocabulary).map_err(|reason| LakeError::broken(path(), &reason))?;
     Ok((merged, whole, group_rows(&rows)))
 }
@@ -184,7 +184,7 @@ fn one_below_the_other(paths: &[PathBuf]) -> Result<DataFrame, LakeError> {
     }
     let [time, ..] = STORED_FLOWS;
     let order = SortMultipleOptions::default().with_maintain_order(true);
-    let path = || paths.first().map(PathBuf::as_path).unwrap_or_else(|| Path::new(""));
+    let path = || paths.first().map_or_else(|| Path::new(""), PathBuf::as_path);
     whole.sort([time], order).map_err(|error| LakeError::broken(path(), &error))
 }
 

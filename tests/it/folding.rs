@@ -127,10 +127,9 @@ impl Seen {
         for (place, time) in self.times.all().into_iter().enumerate() {
             let time = Timestamp::from_nanos(time);
             let id = if self.has_id {
-                format!(
-                    r#""uuid":"{:08x}-0000-4000-8000-{place:012x}","#,
-                    number.wrapping_mul(0x9e37_79b1) & 0xffff_ffff
-                )
+                // Not in the order of time.
+                let [number, place] = [number, place].map(|number| number.wrapping_mul(0x9e37_79b1) & 0xffff_ffff);
+                format!(r#""uuid":"{number:08x}-0000-4000-8000-{place:012x}","#)
             } else {
                 String::new()
             };
