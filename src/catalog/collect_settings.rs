@@ -33,6 +33,8 @@ pub struct CollectSettings {
     pub retention: Duration,
     /// `[bucket]`: where finished files are shipped; they stay where they are when it is left out.
     pub bucket: Option<BucketSettings>,
+    /// `fold`: whether repeats of a minute become one row; what the store was told before when it is left out, else yes.
+    pub fold: Option<bool>,
     /// `[[dnstap]]`: listeners.
     pub dnstap: Vec<DnstapListener>,
     /// `[[hubble]]`: files that are followed.
@@ -80,6 +82,7 @@ const KEYS: [&str; 14] = [
     "backlog_mib",
     "retention",
     "bucket",
+    "fold",
     "dnstap",
     "hubble",
     "relay",
@@ -135,6 +138,7 @@ impl CollectSettings {
             backlog_bytes: number(&root, "backlog_mib", 2_048)?.saturating_mul(1 << 20),
             retention: duration(&root, "retention", second * 86_400 * 14)?,
             bucket: root.table("bucket")?.map(|table| BucketSettings::read(&table)).transpose()?,
+            fold: root.get("fold").map(|value| value.boolean()).transpose()?,
             dnstap: Vec::new(),
             hubble: Vec::new(),
             feeds: Vec::new(),
@@ -212,6 +216,7 @@ sync = "1s"           # how long pushed data may wait to be on disk
 flush = "1m"          # how long rows may wait to be in the store
 backlog_mib = 2048    # what may wait for the store; then nothing is taken
 retention = "14d"     # how long days are kept
+fold = true           # equal records of a minute are one row; same results
 
 # Ships finished files to an S3-compatible bucket, and removes them here once
 # they are there; leave the table out to keep everything in `store`. Credentials

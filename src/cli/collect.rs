@@ -66,7 +66,7 @@ pub(super) fn run(args: &CollectArgs, context: &mut Context<'_>) -> anyhow::Resu
     }
     let shipper = settings.bucket.as_ref().map(|bucket| shipper(&settings, bucket)).transpose()?;
     let journal = Journal::new(std::io::stderr(), system_now);
-    let sealer = Box::new(StoreSealer::new(&settings.store, settings.retention, system_now));
+    let sealer = Box::new(StoreSealer::new(&settings.store, settings.retention, system_now).folding(settings.fold));
     crate::collect::run(&settings, sealer, shipper, &journal, system_now, Quota::default())?;
     Ok(ExitStatus::Good)
 }

@@ -10,7 +10,7 @@ use super::Context;
 use super::bucket::bucket_of;
 use super::traffic::{instant, once_each, with_progress};
 use crate::error::ExitStatus;
-use crate::lake::{Importing, compact, retention};
+use crate::lake::{Importing, Written, compact, note_folding, retention};
 use crate::model::Account;
 use crate::read::{InputFile, InputSpec};
 use crate::task::{ImportOptions, Imported, Outcome, Progress, import};
@@ -41,6 +41,9 @@ pub(super) struct ImportArgs {
     /// When the inputs end: times without a year are the last such date before it. RFC 3339, or a duration before now.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
+    /// Keep every record as a row of its own from now on: equal records of a minute become one row otherwise. No result differs.
+    #[arg(long)]
+    no_fold: bool,
     /// Worker threads [default: all processors].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -65,6 +68,9 @@ pub(super) fn run(args: &ImportArgs, context: &mut Context<'_>) -> anyhow::Resul
     let importing = bucket.as_ref().map(Importing::begin).transpose()?;
     let store = importing.as_ref().map_or(args.store.as_path(), Importing::root).to_owned();
     let _lock = lock(&store)?;
+    if args.no_fold {
+        note_folding(&store, false)?;
+    }
     let threads = args
         .threads
         .filter(|threads| *threads > 0)
@@ -95,6 +101,7 @@ pub(super) fn run(args: &ImportArgs, context: &mut Context<'_>) -> anyhow::Resul
         all.rejected_total(),
         all.excluded_total()
     ));
+    say_folding(&imported, context);
     let count = |wanted: fn(Outcome) -> bool| imported.iter().filter(|one| wanted(one.outcome)).count();
     writeln!(
         context.out,
@@ -144,6 +151,22 @@ fn say(one: &Imported, context: &mut Context<'_>) {
         context.say(&format!(
             "warning: `{}` breaks off: {problem}; what came before is in the store, what follows is missing",
             one.input
+        ));
+    }
+}
+
+/// Says how many rows the records became.
+fn say_folding(imported: &[Imported], context: &mut Context<'_>) {
+    let of = |count: fn(&Written) -> u64| -> u64 { imported.iter().map(|one| count(&one.written)).sum() };
+    let stored = [of(|written| written.flows), of(|written| written.answers), of(|written| written.questions)];
+    let (all, rows) = (stored.iter().sum::<u64>(), of(|written| written.rows));
+    if rows > 0 {
+        let [flows, answers, questions] = stored;
+        let tenths = all.saturating_mul(10) / rows;
+        context.say(&format!(
+            "stored: {flows} flow records, {answers} answers, {questions} questions in {rows} rows ({}.{} to a row)",
+            tenths / 10,
+            tenths % 10
         ));
     }
 }

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::UdpSocket;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use super::listener::{Bound, Door, Stream, accept_all, is_allowed};
 use super::metrics::Metrics;
-use super::server::{Bound, Shared, Stream, accept, is_allowed, secured};
+use super::server::{DRAIN, Shared};
 use super::tls::TlsServer;
 use super::wal::{MessageKind, Record};
 use crate::catalog::IpfixListener;
@@ -25,8 +25,6 @@ use crate::read::IpfixRelay;
 /// Messages wait for each other for so long, or until they are so many bytes.
 const BATCH: (Duration, usize) = (Duration::from_millis(200), 256 << 10);
 const READ_BYTES: usize = 64 << 10;
-/// How long a connection is drained when the collector stops.
-const DRAIN: Duration = Duration::from_millis(200);
 
 fn record(settings: &IpfixListener, shared: &Shared, session: u64, source: &str, chunk: Vec<u8>) -> Record {
     Record::Messages {
@@ -66,39 +64,22 @@ async fn missed(settings: &IpfixListener, shared: &Shared, source: &str, rejecte
     drop(shared.queue.send(record.into()).await);
 }
 
-/// Accepts connections until the collector stops.
+/// Takes connections until the collector stops.
 pub(super) async fn serve(bound: Bound, tls: Option<Arc<TlsServer>>, settings: IpfixListener, shared: Shared) {
-    let places = Arc::new(Semaphore::new(settings.exporters));
-    let settings = Arc::new(settings);
-    let mut stop = shared.stop.clone();
-    loop {
-        let accepted = tokio::select! {
-            accepted = accept(&bound) => accepted,
-            _ = stop.wait_for(|stop| *stop) => return,
-        };
-        let Ok((stream, peer)) = accepted else {
-            // Out of file descriptors, most likely: later.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        shared.metrics.accept(&settings.listen.to_string());
-        if peer.is_some_and(|peer| !is_allowed(&settings.allow, peer)) {
-            shared.metrics.end("peer not allowed");
-            continue;
-        }
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            shared.metrics.end("too many connections");
-            continue;
-        };
-        let (settings, shared, tls) = (settings.clone(), shared.clone(), tls.clone());
-        tokio::spawn(async move {
-            match secured(stream, tls.as_deref(), settings.handshake).await {
-                Ok(stream) => connection(stream, &settings, &shared, peer).await,
-                Err(refused) => refused.tell(&shared, &settings.listen, peer),
-            }
-            drop(place);
-        });
-    }
+    let door = Door {
+        bound,
+        tls,
+        listen: settings.listen.clone(),
+        allow: settings.allow.clone(),
+        places: settings.exporters,
+        handshake: settings.handshake,
+    };
+    let (settings, own) = (Arc::new(settings), shared.clone());
+    let converse = move |stream, peer| {
+        let (settings, shared) = (settings.clone(), own.clone());
+        async move { connection(stream, &settings, &shared, peer).await }
+    };
+    accept_all(door, &shared, converse).await;
 }
 
 async fn connection(mut stream: Box<dyn Stream>, settings: &IpfixListener, shared: &Shared, peer: Option<IpAddr>) {
@@ -136,10 +117,15 @@ async fn converse(
     let mut buffer = vec![0; READ_BYTES];
     let mut stop = shared.stop.clone();
     let (mut silent_at, mut since) = (Instant::now() + settings.idle, None::<Instant>);
+    let mut drained = None;
     loop {
         let is_stopping = *stop.borrow();
         let due = since.map_or(silent_at, |since| silent_at.min(since + BATCH.0));
-        let until = if is_stopping { Instant::now() + DRAIN } else { due };
+        let by = is_stopping.then(|| *drained.get_or_insert_with(|| Instant::now() + DRAIN.1));
+        if by.is_some_and(|by| Instant::now() >= by) {
+            return "collector stopped";
+        }
+        let until = by.map_or(due, |by| by.min(Instant::now() + DRAIN.0));
         let read = tokio::select! {
             read = timeout_at(until, stream.read(&mut buffer)) => read,
             _ = stop.wait_for(|stop| *stop), if !is_stopping => continue,
@@ -193,7 +179,7 @@ pub(super) async fn receive(socket: UdpSocket, settings: IpfixListener, shared: 
         let received = tokio::select! {
             received = timeout_at(next, socket.recv_from(&mut buffer)) => received,
             _ = stop.wait_for(|stop| *stop), if !is_stopping => {
-                next = Instant::now() + DRAIN;
+                next = Instant::now() + DRAIN.0;
                 continue;
             }
         };

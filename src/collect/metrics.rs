@@ -22,10 +22,14 @@ pub struct Metrics {
     pub log_bytes: AtomicU64,
     /// Bytes of segments that are not in the store yet.
     pub backlog_bytes: AtomicU64,
-    /// Rows of flows put into the store.
+    /// Flow records put into the store.
     pub flow_rows: AtomicU64,
-    /// Rows of answers put into the store.
+    /// Answers put into the store.
     pub answer_rows: AtomicU64,
+    /// Questions without an address put into the store.
+    pub question_rows: AtomicU64,
+    /// Rows that these became, repeats folded.
+    pub rows: AtomicU64,
     /// Records that were rejected as broken.
     pub rejected: AtomicU64,
     /// Events that are known to be lost.
@@ -90,15 +94,22 @@ impl Metrics {
     /// The exposition format.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let counters: [(&str, &str, &str, &AtomicU64); 16] = [
+        let counters: [(&str, &str, &str, &AtomicU64); 17] = [
             ("connections", "gauge", "Open connections of DNS servers and IPFIX exporters.", &self.connections),
             ("frames_total", "counter", "dnstap frames taken.", &self.frames),
             ("messages_total", "counter", "Messages of gRPC servers and IPFIX exporters taken.", &self.messages),
             ("file_bytes_total", "counter", "Bytes of flow files taken.", &self.file_bytes),
             ("log_bytes_total", "counter", "Bytes written to the write-ahead log.", &self.log_bytes),
             ("backlog_bytes", "gauge", "Bytes of the log that are not in the store yet.", &self.backlog_bytes),
-            ("flow_rows_total", "counter", "Flow rows put into the store.", &self.flow_rows),
-            ("answer_rows_total", "counter", "Answer rows put into the store.", &self.answer_rows),
+            ("flow_rows_total", "counter", "Flow records put into the store.", &self.flow_rows),
+            ("answer_rows_total", "counter", "Answers put into the store.", &self.answer_rows),
+            ("question_rows_total", "counter", "Questions without an address put into the store.", &self.question_rows),
+            (
+                "folded_rows_total",
+                "counter",
+                "Rows that flows, answers and questions became, repeats folded.",
+                &self.rows,
+            ),
             ("rejected_total", "counter", "Records rejected as broken.", &self.rejected),
             ("lost_total", "counter", "Events known to be lost.", &self.lost),
             ("seal_failures_total", "counter", "Failed tries to put a segment into the store.", &self.seal_failures),

@@ -6,10 +6,12 @@
 
 pub mod durable;
 mod feed;
+mod first_line;
 mod grpc;
 mod http;
 mod ipfix;
 mod journal;
+mod listener;
 mod metrics;
 mod run;
 mod server;

@@ -15,8 +15,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::feed::{feed_key, follow};
 use super::journal::Journal;
+use super::listener::{Bound, bind};
 use super::metrics::Metrics;
-use super::server::{Bound, Shared, bind, serve};
+use super::server::{Shared, serve};
 use super::ship::{Shipper, Shipping};
 use super::spool::{Positions, Quota, Spool, SpoolOptions, Spooled, advance, positions_path};
 use super::tail::{Seen, Tail};
@@ -42,10 +43,14 @@ pub trait Sealer: Send {
 /// What became of a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sealed {
-    /// Rows of flows.
+    /// Flow records.
     pub flows: u64,
-    /// Rows of answers.
+    /// Answers: pairs of name and address.
     pub answers: u64,
+    /// Questions without an address.
+    pub questions: u64,
+    /// Rows that these became, repeats folded.
+    pub rows: u64,
     /// Records that were broken.
     pub rejected: u64,
     /// Events that the records themselves say are lost, and one for a damaged segment.
@@ -103,6 +108,8 @@ pub enum CollectError {
 const QUEUE: usize = 32;
 /// How often the store is tidied.
 const TIDY: Duration = Duration::from_mins(10);
+/// How long connections may take to end when the collector stops. Kubernetes kills after 30 s.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How long to wait before a segment that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -163,7 +170,8 @@ pub fn run(
         }
     });
     let spooling = std::thread::spawn(move || spool.run(&mut spooled));
-    let outcome = runtime.block_on(listen(settings, resumed.positions, queue, &metrics, journal, clock));
+    let begin = (resumed.positions, &*stopping);
+    let outcome = runtime.block_on(listen(settings, begin, queue, &metrics, journal, clock));
     stopping.store(true, Ordering::Relaxed);
     // Every sender is gone with the tasks that had one: the log ends, and then the way into the store.
     runtime.shutdown_timeout(Duration::from_secs(5));
@@ -285,12 +293,16 @@ fn seal_one(
     metrics.backlog_bytes.fetch_sub(freed, Ordering::Relaxed);
     Metrics::add(&metrics.flow_rows, done.flows);
     Metrics::add(&metrics.answer_rows, done.answers);
+    Metrics::add(&metrics.question_rows, done.questions);
+    Metrics::add(&metrics.rows, done.rows);
     Metrics::add(&metrics.rejected, done.rejected);
     Metrics::add(&metrics.lost, done.lost);
-    let fields: [(&str, &dyn std::fmt::Display); 5] = [
+    let fields: [(&str, &dyn std::fmt::Display); 7] = [
         ("segment", &segment.file_name().unwrap_or_default().to_string_lossy()),
         ("flows", &done.flows),
         ("answers", &done.answers),
+        ("questions", &done.questions),
+        ("rows", &done.rows),
         ("rejected", &done.rejected),
         ("cut_bytes", &done.cut_bytes),
     ];
@@ -333,7 +345,7 @@ type Serving = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Binds everything, then waits for the signal.
 async fn listen(
     settings: &CollectSettings,
-    positions: Positions,
+    (mut positions, stopping): (Positions, &AtomicBool),
     queue: mpsc::Sender<Spooled>,
     metrics: &Arc<Metrics>,
     journal: &Journal,
@@ -351,7 +363,8 @@ async fn listen(
     let mut serving = bind_all(settings, &shared).await?;
     for feed in &settings.feeds {
         check(feed)?;
-        let before = positions.get(&feed_key(feed)).copied();
+        // What is left are files, and streams that nobody asks for any more.
+        let before = positions.remove(&feed_key(feed));
         serving.push(Box::pin(follow(feed.clone(), before, shared.clone())));
     }
     if let Some(address) = settings.http {
@@ -386,6 +399,8 @@ async fn listen(
         _ = interrupt.recv() => {}
     }
     journal.info("stopping", &[]);
+    // From here on the log takes what was read from sockets, however much waits for the store.
+    stopping.store(true, Ordering::Relaxed);
     metrics.listening.store(false, Ordering::Relaxed);
     // Nobody may be listening any more.
     stop.send_replace(true);
@@ -394,8 +409,12 @@ async fn listen(
     }
     // Connections drain what has arrived and close.
     let patience = Instant::now();
-    while metrics.connections.load(Ordering::Relaxed) > 0 && patience.elapsed() < Duration::from_secs(5) {
+    while metrics.connections.load(Ordering::Relaxed) > 0 && patience.elapsed() < PATIENCE {
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let open = metrics.connections.load(Ordering::Relaxed);
+    if open > 0 {
+        journal.warn("stopped before connections ended: what they read last is lost", &[("connections", &open)]);
     }
     drop(shared);
     if let Some(tailing) = tailing {

@@ -215,7 +215,9 @@ impl Spool {
         let bytes = record.encode();
         let mut patience = 0;
         loop {
-            if self.metrics.backlog_bytes.load(Ordering::Relaxed) > self.options.backlog_bytes {
+            // Who stops has taken what is on its way here: there is no sender left that could wait.
+            let is_stopping = self.stopping.load(Ordering::Relaxed);
+            if self.metrics.backlog_bytes.load(Ordering::Relaxed) > self.options.backlog_bytes && !is_stopping {
                 self.block("the backlog is full: the store does not take segments", &"");
             } else {
                 match self.write(&bytes) {
@@ -227,8 +229,9 @@ impl Spool {
                 }
             }
             // Whoever stops a collector that cannot write gets its end, and the loss in the journal.
-            patience += u32::from(self.stopping.load(Ordering::Relaxed));
+            patience += u32::from(is_stopping);
             if patience > 6 {
+                Metrics::add(&self.metrics.lost, 1);
                 self.journal.warn("record lost: stopped while the log cannot be written", &[("bytes", &bytes.len())]);
                 return;
             }
@@ -470,6 +473,29 @@ mod tests {
         check(0b110, &[2]);
         check(0b1010, &[2]);
         check(0b11100, &[0, 3]);
+    }
+
+    #[test]
+    fn what_was_taken_is_written_at_the_end_however_much_waits_for_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let metrics = Arc::new(Metrics::default());
+        let mut spool = spool(folder.path(), Quota::default(), &metrics);
+        spool.options.backlog_bytes = 1;
+        let stopping = spool.stopping.clone();
+        let (queue, mut spooled) = mpsc::channel(4);
+        let running = std::thread::spawn(move || spool.run(&mut spooled));
+        // The first fills the backlog; nobody ever takes a segment away.
+        for number in 0..4 {
+            queue.blocking_send(record(number).into()).unwrap();
+        }
+        while !metrics.blocked.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        stopping.store(true, Ordering::Relaxed);
+        drop(queue);
+        running.join().unwrap();
+        assert_eq!(kept(folder.path()).1, (0..4).map(record).collect::<Vec<_>>());
+        assert_eq!(metrics.lost.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -5,14 +5,14 @@
 //! another first line, and is another file.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 
+use super::first_line::{First, Opened};
 use super::journal::Journal;
 use super::metrics::Metrics;
 use super::run::Clock;
@@ -20,20 +20,19 @@ use super::spool::{Positions, Spooled};
 use super::wal::Record;
 use crate::catalog::HubbleFiles;
 use crate::model::fnv1a;
-use crate::read::{Bytes, InputFile, LINE_BYTES_MAX, open_bytes};
+use crate::read::LINE_BYTES_MAX;
 
 /// How often files are looked at.
 const POLL: Duration = Duration::from_millis(250);
 const READ_BYTES: usize = 1 << 20;
-/// A first line that is longer is cut here: it is unique long before.
-const FIRST_LINE_MAX: u64 = 64 << 10;
-/// Zstandard and gzip.
-const COMPRESSED: [&[u8]; 2] = [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd]];
-
 /// How long an unfinished last line waits for its end, once its file is rotated or gone.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a compressed file that breaks off must have stayed as it is, before it is taken for damaged and not for unfinished.
+const DAMAGED: Duration = Duration::from_mins(1);
 /// How long the position of a file that is gone is kept: it may come back with a folder that was away.
 const FORGOTTEN: Duration = Duration::from_hours(24);
+/// Positions of an earlier run whose files were not found again: no more are kept, however short each run is.
+const UNFOUND_MAX: usize = 4096;
 
 /// What the thread needs.
 pub(super) struct Tail {
@@ -53,10 +52,18 @@ pub(super) struct Seen {
     settled: BTreeMap<PathBuf, (Looks, u64)>,
     /// By what they are known by.
     files: BTreeMap<u64, Followed>,
-    /// Patterns without files that were told.
+    /// Files that hold one line, whose end has not come.
+    lines: BTreeMap<PathBuf, Unfinished>,
+    /// Compressed files that break off: what they look like, and since when.
+    damaged: BTreeMap<PathBuf, (Looks, Instant)>,
+    /// Positions of earlier runs whose files were not found yet.
+    unfound: Option<BTreeSet<u64>>,
+    begun: Instant,
+    /// Patterns without files, and files that cannot be read, that were told.
     told: BTreeSet<String>,
     round: u64,
     patience: Duration,
+    unchanged: Duration,
     forgotten: Duration,
 }
 
@@ -65,9 +72,14 @@ impl Default for Seen {
         Self {
             settled: BTreeMap::new(),
             files: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            damaged: BTreeMap::new(),
+            unfound: None,
+            begun: Instant::now(),
             told: BTreeSet::new(),
             round: 0,
             patience: PATIENCE,
+            unchanged: DAMAGED,
             forgotten: FORGOTTEN,
         }
     }
@@ -87,6 +99,15 @@ struct Followed {
     /// Behind the last newline: where it begins, and what it is.
     rest: (u64, Vec<u8>),
     /// When the rest changed, or the file was found last, whichever is later.
+    since: Instant,
+}
+
+/// A file that holds one line without its end.
+struct Unfinished {
+    cluster: String,
+    line: Vec<u8>,
+    /// The round that found it last.
+    round: u64,
     since: Instant,
 }
 
@@ -117,12 +138,12 @@ impl Tail {
                 match self.look(&path, &files.cluster)? {
                     Ok(()) => {}
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    // A file that is still being compressed ends too early: what follows comes later.
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.still_there(&path),
                     Err(error) => {
-                        let fields: [(&str, &dyn std::fmt::Display); 2] =
-                            [("path", &path.display()), ("error", &error)];
-                        self.journal.warn("file cannot be read", &fields);
+                        let name = path.display().to_string();
+                        // A file that is still being compressed ends too early: what follows comes later.
+                        if error.kind() != io::ErrorKind::UnexpectedEof && self.seen.told.insert(name.clone()) {
+                            self.journal.warn("file cannot be read", &[("path", &name), ("error", &error)]);
+                        }
                         self.still_there(&path);
                     }
                 }
@@ -130,7 +151,10 @@ impl Tail {
             }
         }
         self.seen.settled.retain(|path, _| listed.contains(path));
-        self.finish()
+        self.seen.damaged.retain(|path, _| listed.contains(path));
+        self.finish()?;
+        self.finish_lines()?;
+        self.forget_unfound()
     }
 
     /// What cannot be read is not gone.
@@ -161,11 +185,52 @@ impl Tail {
         let gone: Vec<u64> =
             (self.seen.files.iter()).filter(|(_, followed)| is_gone(followed)).map(|(key, _)| *key).collect();
         for key in gone {
-            self.seen.files.remove(&key);
-            self.positions.remove(&key);
-            self.queue.blocking_send(Record::Gone { key }.into()).map_err(|_| Stopped)?;
+            self.forget(key)?;
         }
         Ok(())
+    }
+
+    /// Sends single lines without an end whose files were rotated or removed: nobody ends them any more.
+    fn finish_lines(&mut self) -> Result<(), Stopped> {
+        let Seen { round, patience, .. } = self.seen;
+        let is_over = |line: &Unfinished| line.round < round && line.since.elapsed() >= patience;
+        let over: Vec<PathBuf> =
+            (self.seen.lines.iter()).filter(|(_, line)| is_over(line)).map(|(path, _)| path.clone()).collect();
+        for path in over {
+            let Some(Unfinished { cluster, line, .. }) = self.seen.lines.remove(&path) else { continue };
+            // As a compressed file of this one line is known.
+            let key = fnv1a(&line);
+            if !self.positions.contains_key(&key) {
+                self.seen.found(key, &path, &cluster, None);
+                self.send(key, &path, &cluster, 0, line)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets positions of earlier runs whose files did not come back.
+    fn forget_unfound(&mut self) -> Result<(), Stopped> {
+        let Seen { unfound, files, begun, forgotten, .. } = &mut self.seen;
+        let unfound = unfound.get_or_insert_with(|| self.positions.keys().copied().collect());
+        if unfound.is_empty() {
+            return Ok(());
+        }
+        unfound.retain(|key| !files.contains_key(key));
+        let kept = if begun.elapsed() >= *forgotten { 0 } else { UNFOUND_MAX };
+        let mut gone = Vec::new();
+        while unfound.len() > kept {
+            gone.extend(unfound.pop_first());
+        }
+        for key in gone {
+            self.forget(key)?;
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, key: u64) -> Result<(), Stopped> {
+        self.seen.files.remove(&key);
+        self.positions.remove(&key);
+        self.queue.blocking_send(Record::Gone { key }.into()).map_err(|_| Stopped)
     }
 
     fn look(&mut self, path: &Path, cluster: &str) -> Result<io::Result<()>, Stopped> {
@@ -178,31 +243,54 @@ impl Tail {
             self.seen.found(key, path, cluster, None);
             return Ok(Ok(()));
         }
-        let read = self.read(path, cluster)?;
-        if let Ok(Some(key)) = read {
-            self.seen.settled.insert(path.to_owned(), (looks, key));
+        let read = self.read(path, cluster, self.seen.has_stayed(path, looks))?;
+        match &read {
+            Ok(Some(key)) => {
+                self.seen.damaged.remove(path);
+                self.seen.settled.insert(path.to_owned(), (looks, *key));
+            }
+            Ok(None) => {}
+            Err(_) => {
+                let entry = self.seen.damaged.entry(path.to_owned()).or_insert((looks, Instant::now()));
+                if entry.0 != looks {
+                    *entry = (looks, Instant::now());
+                }
+            }
         }
         Ok(read.map(|_| ()))
     }
 
-    /// Reads what is new; what the file is known by, if it was read to its end.
-    fn read(&mut self, path: &Path, cluster: &str) -> Result<io::Result<Option<u64>>, Stopped> {
-        let mut opened = match Opened::new(path) {
-            Ok(Some(opened)) => opened,
-            Ok(None) => return Ok(Ok(None)),
+    /// Reads what is new; what the file is known by, if it was read to its end. Of a file that is damaged for good, the end is where it
+    /// breaks off.
+    fn read(&mut self, path: &Path, cluster: &str, is_final: bool) -> Result<io::Result<Option<u64>>, Stopped> {
+        let mut opened = match Opened::new(path, is_final) {
+            Ok(First::Whole(opened)) => opened,
+            Ok(First::Unfinished(line)) => {
+                let key = fnv1a(&line);
+                if self.positions.contains_key(&key) {
+                    self.seen.found(key, path, cluster, None);
+                }
+                self.seen.unfinished(path, cluster, line);
+                return Ok(Ok(None));
+            }
             Err(error) => return Ok(Err(error)),
         };
+        self.seen.unfinished(path, cluster, std::mem::take(&mut opened.first));
         let mut position = self.positions.get(&opened.key).copied().unwrap_or(0);
-        if let Err(error) = opened.skip(position) {
+        let skipped = opened.skip(position);
+        if let Err(error) = skipped
+            && !is_final
+        {
             return Ok(Err(error));
         }
         let mut pending = Vec::new();
         loop {
             let before = pending.len();
             let read = (&mut opened.bytes).take(READ_BYTES as u64).read_to_end(&mut pending);
-            let ended = read.is_ok() && pending.len() == before;
+            let is_broken = read.is_err() && is_final && opened.plain.is_none();
+            let ended = is_broken || (read.is_ok() && pending.len() == before);
             let whole = match memchr::memrchr(b'\n', &pending) {
-                // A compressed file is whole, and so is its last line.
+                // A compressed file is whole, and so is its last line; one that is cut is rejected and counted when it is decoded.
                 _ if ended && opened.plain.is_none() => pending.len(),
                 Some(newline) => newline + 1,
                 // A line beyond any bound goes on as it is, and is rejected and counted when it is decoded.
@@ -216,14 +304,29 @@ impl Tail {
                 position += whole as u64;
             }
             match read {
-                Err(error) => return Ok(Err(error)),
-                Ok(_) if ended => {
+                Err(error) if !is_broken => return Ok(Err(error)),
+                _ if ended => {
+                    if let Err(error) = read {
+                        self.damaged(path, cluster, &error)?;
+                    }
+                    // It has an end, or more than one line.
+                    self.seen.lines.remove(path);
                     self.seen.found(opened.key, path, cluster, Some((position, pending)));
                     return Ok(Ok(Some(opened.key)));
                 }
-                Ok(_) => {}
+                _ => {}
             }
         }
+    }
+
+    /// What follows in a damaged file is lost, and nobody knows how much it was.
+    fn damaged(&mut self, path: &Path, cluster: &str, error: &io::Error) -> Result<(), Stopped> {
+        let origin = path.display().to_string();
+        self.journal.warn("file is damaged: what follows is lost", &[("path", &origin), ("error", error)]);
+        Metrics::add(&self.metrics.lost, 1);
+        let (cluster, source, at) = (cluster.to_owned(), String::new(), (self.clock)());
+        let missed = Record::Missed { origin, cluster, source, at, rejected: 0, lost: 1 };
+        self.queue.blocking_send(missed.into()).map_err(|_| Stopped)
     }
 
     fn send(&mut self, key: u64, path: &Path, cluster: &str, from: u64, lines: Vec<u8>) -> Result<(), Stopped> {
@@ -244,6 +347,34 @@ impl Tail {
 }
 
 impl Seen {
+    /// Whether a file that broke off has looked the same for long enough to be taken for damaged.
+    fn has_stayed(&self, path: &Path, looks: Looks) -> bool {
+        let known = self.damaged.get(path).filter(|(before, _)| *before == looks);
+        known.is_some_and(|(_, since)| since.elapsed() >= self.unchanged)
+    }
+
+    /// Takes note of how a file begins that may hold one line, or the beginning of one.
+    fn unfinished(&mut self, path: &Path, cluster: &str, line: Vec<u8>) {
+        let (round, since) = (self.round, Instant::now());
+        if let Some(mut known) = self.lines.remove(path) {
+            if known.line == line {
+                known.round = round;
+                self.lines.insert(path.to_owned(), known);
+                return;
+            }
+            if !line.starts_with(&known.line) {
+                // Another file took its place: what was here is over, and waits under a name of its own.
+                let mut aside = path.as_os_str().to_owned();
+                aside.push(format!("#{:016x}", fnv1a(&known.line)));
+                self.lines.insert(aside.into(), known);
+            }
+        }
+        if !line.is_empty() {
+            let known = Unfinished { cluster: cluster.to_owned(), line, round, since };
+            self.lines.insert(path.to_owned(), known);
+        }
+    }
+
     /// Takes note of a file that was found, and of what stands behind its last newline if that was looked at.
     fn found(&mut self, key: u64, path: &Path, cluster: &str, rest: Option<(u64, Vec<u8>)>) {
         let round = self.round;
@@ -264,49 +395,6 @@ impl Seen {
         if let Some(rest) = rest.filter(|rest| *rest != followed.rest) {
             (followed.rest, followed.since) = (rest, Instant::now());
         }
-    }
-}
-
-/// A file that has at least one whole line.
-struct Opened {
-    bytes: Bytes,
-    key: u64,
-    plain: Option<PathBuf>,
-}
-
-impl Opened {
-    fn new(path: &Path) -> io::Result<Option<Self>> {
-        let mut magic = [0; 4];
-        let read = File::open(path)?.read(&mut magic)?;
-        let begin = magic.get(..read).unwrap_or_default();
-        let compressed = COMPRESSED.iter().any(|known| begin.starts_with(known));
-        let open = || -> io::Result<Bytes> {
-            if !compressed {
-                return Ok(Box::new(File::open(path)?));
-            }
-            let file = InputFile { path: path.to_owned(), cluster: None, format: None, is_named: true };
-            open_bytes(&file).map_err(io::Error::other)
-        };
-        let mut line = Vec::new();
-        let read = io::BufRead::read_until(&mut io::BufReader::new(open()?.take(FIRST_LINE_MAX)), b'\n', &mut line);
-        let is_cut = !line.ends_with(b"\n") && (line.len() as u64) < FIRST_LINE_MAX;
-        if read.is_err() || line.is_empty() || (is_cut && !compressed) {
-            return read.map(|_| None);
-        }
-        Ok(Some(Self { bytes: open()?, key: fnv1a(&line), plain: (!compressed).then(|| path.to_owned()) }))
-    }
-
-    fn skip(&mut self, bytes: u64) -> io::Result<()> {
-        if bytes == 0 {
-            return Ok(());
-        }
-        if let Some(path) = &self.plain {
-            let mut file = File::open(path)?;
-            file.seek(SeekFrom::Start(bytes))?;
-            self.bytes = Box::new(file);
-            return Ok(());
-        }
-        io::copy(&mut (&mut self.bytes).take(bytes), &mut io::sink()).map(|_| ())
     }
 }
 
@@ -382,6 +470,7 @@ mod tests {
                 found.push(match spooled.record.unwrap() {
                     Record::Lines { lines, .. } => String::from_utf8(lines).unwrap(),
                     Record::Gone { .. } => "gone".to_owned(),
+                    Record::Missed { lost: 1, .. } => "lost".to_owned(),
                     other => panic!("{other:?}"),
                 });
             }
@@ -410,6 +499,90 @@ mod tests {
         std::fs::write(test.at("events-1.log.gz"), encoder.finish().unwrap()).unwrap();
         assert_eq!(test.look().concat(), "\nfifth");
         assert_eq!(test.look(), none);
+    }
+
+    fn compressed(text: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn a_single_line_without_its_end_comes_when_its_file_is_over() {
+        let none = [""; 0];
+        let mut test = Test::new();
+        test.write("events.log", "{\"fi");
+        assert_eq!(test.look(), none);
+        test.write("events.log", "{\"first\":1}");
+        assert_eq!(test.look(), none, "its end may come");
+        // Rotated, and a new file begun: with a whole line, or without.
+        std::fs::rename(test.at("events.log"), test.at("events-1.log")).unwrap();
+        test.write("events.log", "{\"second\":2}\n");
+        assert_eq!(test.look(), ["{\"second\":2}\n", "{\"first\":1}"]);
+        std::fs::rename(test.at("events.log"), test.at("events-2.log")).unwrap();
+        test.write("events.log", "{\"third\":3}");
+        assert_eq!(test.look(), none);
+        test.write("events.log", "other");
+        assert_eq!(test.look(), ["{\"third\":3}"], "cut and begun anew");
+        test.write("events.log", "other\nand more\n");
+        assert_eq!(test.look(), ["other\nand more\n"]);
+        // What came once comes no second time: not when the file is compressed, not when it goes, not after a restart.
+        std::fs::write(test.at("events-1.log.gz"), compressed("{\"first\":1}")).unwrap();
+        std::fs::remove_file(test.at("events-1.log")).unwrap();
+        assert_eq!(test.look(), none);
+        test.write("events-3.log", "{\"third\":3}");
+        assert_eq!(test.look(), none);
+        test.tail.seen = Seen { patience: Duration::ZERO, ..Seen::default() };
+        assert_eq!(test.look(), none);
+        std::fs::remove_file(test.at("events-3.log")).unwrap();
+        assert_eq!(test.look(), none);
+        test.write("events.log", "last");
+        assert_eq!(test.look(), none);
+        std::fs::remove_file(test.at("events.log")).unwrap();
+        assert_eq!(test.look(), ["last"]);
+        assert!(test.tail.seen.lines.is_empty());
+    }
+
+    #[test]
+    fn a_damaged_file_gives_what_it_has_once_and_says_so() {
+        let check = |text: &str, expected: &[&str]| {
+            let mut test = Test::new();
+            let whole = compressed(text);
+            std::fs::write(test.at("events-1.log.gz"), &whole[..whole.len() - 9]).unwrap();
+            let mut found = test.look();
+            assert!(!found.contains(&"lost".to_owned()), "it may still be growing");
+            test.tail.seen.unchanged = Duration::ZERO;
+            found.extend(test.look());
+            let text = found.concat();
+            assert!(expected.iter().all(|part| text.contains(part)), "{found:?}");
+            assert_eq!(found.last().map(String::as_str), Some("lost"));
+            assert_eq!(test.look(), [""; 0]);
+            let told = String::from_utf8(test.journal.lock().unwrap().clone()).unwrap();
+            assert_eq!(told.matches("file is damaged").count(), 1, "{told}");
+        };
+        let noise = |from: u32| -> String {
+            (from..from + 40_000)
+                .map(|number| char::from(b'a' + u8::try_from(number.wrapping_mul(2_654_435_761) >> 28).unwrap()))
+                .collect()
+        };
+        check(&format!("first\n{}\n{}", noise(1), noise(7)), &["first\n"]);
+        // Its only line is cut: it is handed on, to be rejected and counted.
+        check(&noise(3), &["a"]);
+    }
+
+    #[test]
+    fn positions_of_earlier_runs_do_not_stay_for_ever() {
+        let mut test = Test::new();
+        test.write("events.log", "first\n");
+        test.tail.positions = (0..UNFOUND_MAX as u64 + 3).map(|key| (key, 7)).collect();
+        assert_eq!(test.look(), ["first\n", "gone", "gone", "gone"]);
+        assert_eq!(test.tail.positions.len(), UNFOUND_MAX + 1);
+        test.tail.seen.forgotten = Duration::ZERO;
+        // The queue of the test is short.
+        test.tail.seen.unfound.as_mut().unwrap().retain(|key| *key < 9);
+        assert_eq!(test.look(), ["gone"; 6]);
+        assert_eq!(test.look(), [""; 0]);
+        assert!(test.tail.positions.contains_key(&fnv1a(b"first\n")), "what is there stays");
     }
 
     #[test]

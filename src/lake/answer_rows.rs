@@ -7,15 +7,112 @@ use polars::prelude::{DataFrame, PolarsResult};
 
 use super::codec::Word;
 use super::frame::{Columns, flags, numbers, texts, time_at, times};
-use super::rows::{EndColumns, RowReader, address, address_column, chain_text, end_columns, port, rebuilt, text_at};
+use super::repeats::{Again, MINUTE_NANOS, Repeating, add_repeats, read_repeats};
+use super::rows::{
+    EndColumns, RepeatColumn, RowReader, address, address_column, chain_text, end_columns, port, rebuilt,
+    repeat_columns, text_at,
+};
+use super::scan::ScanOptions;
 use crate::model::columns::{END_PREFIXES, STORED_ANSWERS, STORED_QUESTIONS};
-use crate::model::{AnswerKind, AnswerRow, Batch, ChainId, QuestionRow, Vocabulary};
+use crate::model::{
+    AddressId, AnswerKind, AnswerRow, Batch, ChainId, EndpointId, NameId, QuestionRow, TextId, Timestamp, Vocabulary,
+};
 
-/// A question with its name, which a batch keeps elsewhere.
+/// An answer, and when the same was said again.
+#[derive(Clone, Debug)]
+pub(super) struct Answered {
+    pub(super) row: AnswerRow,
+    again: Vec<Again>,
+}
+
+impl From<AnswerRow> for Answered {
+    fn from(row: AnswerRow) -> Self {
+        Self { row, again: Vec::new() }
+    }
+}
+
+impl Answered {
+    /// What may differ in a repeat.
+    const fn own(&self) -> Again {
+        Again { offset: 0, ttl_seconds: self.row.ttl_seconds, position: self.row.position }
+    }
+
+    fn unfold(&self, batch: &mut Batch) {
+        batch.answers.push(self.row);
+        batch.answers.extend(self.again.iter().map(|again| AnswerRow {
+            time: self.row.time.plus_nanos(again.offset),
+            ttl_seconds: again.ttl_seconds,
+            position: again.position,
+            ..self.row
+        }));
+    }
+}
+
+/// Who was told what by whom: everything but when, how long it holds, and in which order.
+type AnswerKey = ([TextId; 2], [AddressId; 2], EndpointId, NameId, ChainId, u16, AnswerKind);
+
+impl Repeating for Answered {
+    type Key = AnswerKey;
+
+    fn key(&self) -> Option<AnswerKey> {
+        let row = &self.row;
+        let texts = [row.cluster, row.resolver];
+        Some((texts, [row.client, row.address], row.client_hint, row.name, row.chain, row.addresses, row.kind))
+    }
+
+    fn time(&self) -> Timestamp {
+        self.row.time
+    }
+
+    fn again(&self) -> &[Again] {
+        &self.again
+    }
+
+    fn gap(&self) -> i64 {
+        MINUTE_NANOS
+    }
+
+    fn absorb(&mut self, later: Self, _: &Vocabulary) {
+        let offset = later.row.time.nanos().saturating_sub(self.row.time.nanos());
+        add_repeats(&mut self.again, offset, later.own(), &later.again);
+    }
+}
+
+/// A question with its name, which a batch keeps elsewhere, and when it was asked again.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) row: QuestionRow,
     pub(super) name: Box<str>,
+    pub(super) again: Vec<Again>,
+}
+
+/// Who asked for what in vain: everything but when.
+type QuestionKey = (TextId, AddressId, EndpointId, NameId, u16, bool, Box<str>);
+
+impl Repeating for Asked {
+    type Key = QuestionKey;
+
+    fn key(&self) -> Option<QuestionKey> {
+        let row = &self.row;
+        Some((row.cluster, row.client, row.client_hint, row.domain, row.kind, row.is_missing, self.name.clone()))
+    }
+
+    fn time(&self) -> Timestamp {
+        self.row.time
+    }
+
+    fn again(&self) -> &[Again] {
+        &self.again
+    }
+
+    fn gap(&self) -> i64 {
+        MINUTE_NANOS
+    }
+
+    fn absorb(&mut self, later: Self, _: &Vocabulary) {
+        let offset = later.row.time.nanos().saturating_sub(self.row.time.nanos());
+        add_repeats(&mut self.again, offset, Again::default(), &later.again);
+    }
 }
 
 impl Asked {
@@ -23,31 +120,45 @@ impl Asked {
     pub(super) fn all(batch: &Batch) -> impl Iterator<Item = Self> {
         batch.questions.iter().map(|row| {
             let name = batch.question_text.get(row.start as usize..row.end as usize).unwrap_or_default();
-            Self { row: *row, name: name.into() }
+            Self { row: *row, name: name.into(), again: Vec::new() }
         })
+    }
+
+    /// Adds the question to a batch, as often as it was asked; `None` when the batch is full.
+    fn unfold(&self, batch: &mut Batch) -> Option<()> {
+        let start = batch.question_text.len();
+        let end = u32::try_from(start + self.name.len()).ok()?;
+        let row = QuestionRow { start: u32::try_from(start).ok()?, end, ..self.row };
+        batch.question_text.push_str(&self.name);
+        batch.questions.push(row);
+        let again = self.again.iter();
+        batch.questions.extend(again.map(|again| QuestionRow { time: row.time.plus_nanos(again.offset), ..row }));
+        Some(())
     }
 }
 
 /// Answers as a frame.
-pub(super) fn answer_frame(rows: &[AnswerRow], vocabulary: &Vocabulary) -> Result<DataFrame, String> {
+pub(super) fn answer_frame(answers: &[Answered], vocabulary: &Vocabulary) -> Result<DataFrame, String> {
     let [time, cluster, client, name, address, chain, ttl_seconds, position, addresses, kind, resolver] =
         STORED_ANSWERS;
     let [_, _, client_prefix] = END_PREFIXES;
     let mut columns = Columns::default();
-    columns.time(time, rows.iter().map(|row| row.time));
-    columns.text(cluster, rows.iter().map(|row| vocabulary.text_of(row.cluster)));
-    address_column(&mut columns, client, rows.iter().map(|row| row.client), vocabulary);
-    end_columns(&mut columns, client_prefix, &rows.iter().map(|row| row.client_hint).collect::<Vec<_>>(), vocabulary);
-    columns.text(name, rows.iter().map(|row| vocabulary.name_of(row.name)));
-    address_column(&mut columns, address, rows.iter().map(|row| row.address), vocabulary);
-    let chains: Vec<String> = rows.iter().map(|row| chain_text(row.chain, vocabulary)).collect();
+    let rows = || answers.iter().map(|answer| &answer.row);
+    columns.time(time, rows().map(|row| row.time));
+    columns.text(cluster, rows().map(|row| vocabulary.text_of(row.cluster)));
+    address_column(&mut columns, client, rows().map(|row| row.client), vocabulary);
+    end_columns(&mut columns, client_prefix, &rows().map(|row| row.client_hint).collect::<Vec<_>>(), vocabulary);
+    columns.text(name, rows().map(|row| vocabulary.name_of(row.name)));
+    address_column(&mut columns, address, rows().map(|row| row.address), vocabulary);
+    let chains: Vec<String> = rows().map(|row| chain_text(row.chain, vocabulary)).collect();
     columns.text(chain, chains.iter().map(String::as_str));
-    columns.number(ttl_seconds, rows.iter().map(|row| row.ttl_seconds));
-    columns.number(position, rows.iter().map(|row| row.position.into()));
-    columns.number(addresses, rows.iter().map(|row| row.addresses.into()));
-    columns.text(kind, rows.iter().map(|row| row.kind.word()));
-    columns.text(resolver, rows.iter().map(|row| vocabulary.text_of(row.resolver)));
-    columns.frame(rows.len())
+    columns.number(ttl_seconds, rows().map(|row| row.ttl_seconds));
+    columns.number(position, rows().map(|row| row.position.into()));
+    columns.number(addresses, rows().map(|row| row.addresses.into()));
+    columns.text(kind, rows().map(|row| row.kind.word()));
+    columns.text(resolver, rows().map(|row| vocabulary.text_of(row.resolver)));
+    repeat_columns(&mut columns, answers, Answered::own);
+    columns.frame(answers.len())
 }
 
 /// Questions as a frame.
@@ -64,17 +175,35 @@ pub(super) fn question_frame(rows: &[Asked], vocabulary: &Vocabulary) -> Result<
     columns.text(domain, rows.iter().map(|asked| vocabulary.name_of(asked.row.domain)));
     columns.number(kind, rows.iter().map(|asked| asked.row.kind.into()));
     columns.flag(is_missing, rows.iter().map(|asked| asked.row.is_missing));
+    repeat_columns(&mut columns, rows, |_| Again::default());
     columns.frame(rows.len())
 }
 
 impl RowReader {
-    /// Adds the answers of a frame. A row whose address does not parse is counted and left out.
+    /// Adds the answers of a frame. A row whose address or repeats do not parse is counted and left out.
     pub(super) fn answers(
         &mut self,
         frame: &DataFrame,
+        options: &ScanOptions,
         vocabulary: &mut Vocabulary,
         batch: &mut Batch,
     ) -> PolarsResult<u64> {
+        let mut broken = 0;
+        self.each_answer(frame, options, vocabulary, &mut |answer| match answer {
+            Some(answer) => answer.unfold(batch),
+            None => broken += 1,
+        })?;
+        Ok(broken)
+    }
+
+    /// Hands over the answers of a frame as they are stored; none for a row that does not parse.
+    pub(super) fn each_answer(
+        &mut self,
+        frame: &DataFrame,
+        options: &ScanOptions,
+        vocabulary: &mut Vocabulary,
+        take: &mut dyn FnMut(Option<Answered>),
+    ) -> PolarsResult<()> {
         let [time, cluster, client, name, found, chain, ttl_seconds, position, addresses, kind, resolver] =
             STORED_ANSWERS;
         let [_, _, client_prefix] = END_PREFIXES;
@@ -85,17 +214,17 @@ impl RowReader {
         let (chain, kind, resolver) = (text(chain)?, text(kind)?, text(resolver)?);
         let (ttl_seconds, position) = (numbers(frame, ttl_seconds)?, numbers(frame, position)?);
         let addresses = numbers(frame, addresses)?;
-        let mut broken = 0;
-        for row in 0..frame.height() {
+        let repeats = RepeatColumn::of(frame)?;
+        for row in (0..frame.height()).filter(|row| options.reads(time_at(&time, *row))) {
             let client_hint = self.end(&client_end, row, vocabulary);
             let (Some(client), Some(found)) = (
                 rebuilt(client.get(row), ChainId::NONE, client_hint, vocabulary),
                 address(text_at(found, row), vocabulary),
             ) else {
-                broken += 1;
+                take(None);
                 continue;
             };
-            let answer = AnswerRow {
+            let answer = Answered::from(AnswerRow {
                 time: time_at(&time, row),
                 cluster: vocabulary.text(text_at(cluster, row)),
                 client,
@@ -108,19 +237,38 @@ impl RowReader {
                 addresses: port(addresses.get(row)),
                 kind: AnswerKind::of_word(text_at(kind, row)).unwrap_or(AnswerKind::Address),
                 resolver: vocabulary.text(text_at(resolver, row)),
-            };
-            batch.answers.push(answer);
+            });
+            let again = read_repeats(repeats.text(row), answer.row.time, answer.own());
+            take(again.map(|again| Answered { again, ..answer }));
         }
-        Ok(broken)
+        Ok(())
     }
 
-    /// Adds the questions of a frame. A row whose client does not parse is counted and left out.
+    /// Adds the questions of a frame. A row whose client or repeats do not parse is counted and left out.
     pub(super) fn questions(
         &mut self,
         frame: &DataFrame,
+        options: &ScanOptions,
         vocabulary: &mut Vocabulary,
         batch: &mut Batch,
     ) -> PolarsResult<u64> {
+        let mut broken = 0;
+        self.each_question(frame, options, vocabulary, &mut |asked| {
+            if asked.and_then(|asked| asked.unfold(batch)).is_none() {
+                broken += 1;
+            }
+        })?;
+        Ok(broken)
+    }
+
+    /// Hands over the questions of a frame as they are stored; none for a row that does not parse.
+    pub(super) fn each_question(
+        &mut self,
+        frame: &DataFrame,
+        options: &ScanOptions,
+        vocabulary: &mut Vocabulary,
+        take: &mut dyn FnMut(Option<Asked>),
+    ) -> PolarsResult<()> {
         let [time, cluster, client, name, domain, kind, is_missing] = STORED_QUESTIONS;
         let [_, _, client_prefix] = END_PREFIXES;
         let text = |name: &str| texts(frame, name);
@@ -128,21 +276,17 @@ impl RowReader {
         let (cluster, client, name, domain) = (text(cluster)?, text(client)?, text(name)?, text(domain)?);
         let client_end = EndColumns::of(frame, client_prefix)?;
         let (kind, is_missing) = (numbers(frame, kind)?, flags(frame, is_missing)?);
-        let mut broken = 0;
-        for row in 0..frame.height() {
+        let repeats = RepeatColumn::of(frame)?;
+        for row in (0..frame.height()).filter(|row| options.reads(time_at(&time, *row))) {
             let client_hint = self.end(&client_end, row, vocabulary);
-            let start = batch.question_text.len();
-            let end = start + text_at(name, row).len();
-            let (Some(client), Ok(start), Ok(end)) = (
+            let (Some(client), Some(again)) = (
                 rebuilt(client.get(row), ChainId::NONE, client_hint, vocabulary),
-                u32::try_from(start),
-                u32::try_from(end),
+                read_repeats(repeats.text(row), time_at(&time, row), Again::default()),
             ) else {
-                broken += 1;
+                take(None);
                 continue;
             };
-            batch.question_text.push_str(text_at(name, row));
-            batch.questions.push(QuestionRow {
+            let question = QuestionRow {
                 time: time_at(&time, row),
                 cluster: vocabulary.text(text_at(cluster, row)),
                 client,
@@ -150,10 +294,11 @@ impl RowReader {
                 domain: vocabulary.name(text_at(domain, row)),
                 kind: port(kind.get(row)),
                 is_missing: is_missing.get(row).unwrap_or_default(),
-                start,
-                end,
-            });
+                start: 0,
+                end: 0,
+            };
+            take(Some(Asked { row: question, name: text_at(name, row).into(), again }));
         }
-        Ok(broken)
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Small files into large ones, without stopping anybody.
 //!
-//! In: a store that may be written and read meanwhile; of several tidiers one is at work, and the others leave it to that one. Out: fewer files with the same rows. A
+//! In: a store that may be written and read meanwhile; of several tidiers one is at work, and the others leave it to that one. Out: fewer files with the same records. A
 //! merged file names those that it stands for in its footer, so that no reader counts a row twice at any instant; they are
 //! set aside before they are removed, so that no reader loses one.
 
@@ -9,21 +9,28 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use polars::prelude::{DataFrame, SortMultipleOptions};
+use polars::prelude::{DataFrame, PolarsResult, SortMultipleOptions};
 
-use super::count_columns::{has_counts, with_count_columns};
+use super::answer_rows::{answer_frame, question_frame};
 use super::error::LakeError;
+use super::flow_rows::flow_frame;
 use super::imports::{Digest, Imports};
 use super::layout::{Partition, Table, is_shipped};
-use super::scan::{COMPACTED, REPLACED, REPLACES, files, is_compacted, metadata, read_whole, replaces};
-use super::write::{is_unfinished, sync_folder, write_frame};
+use super::repeats::Repeating;
+use super::retention::folds;
+use super::rows::RowReader;
+use super::scan::{COMPACTED, REPLACED, REPLACES, ScanOptions, files, is_compacted, metadata, read_whole, replaces};
+use super::write::{GROUP_ROWS, group_rows, is_unfinished, sorted, sync_folder, write_frame};
 use crate::collect::durable::UNFINISHED;
+use crate::model::Vocabulary;
 use crate::model::columns::STORED_FLOWS;
 
 /// Files with at least this many rows are large enough.
 const ROWS_ENOUGH: usize = 1 << 19;
 /// No merged file gets more rows, so that one fits memory.
 pub(super) const ROWS_MAX: usize = 1 << 20;
+/// Nor more records, since a row stands for many.
+const RECORDS_MAX: usize = 1 << 22;
 /// A folder is tidied when it holds at least this many small files.
 pub(super) const SMALL_FILES_MIN: usize = 8;
 /// How long files that were replaced, or begun and left, stay.
@@ -48,7 +55,7 @@ pub fn compact(root: &Path, now: SystemTime) -> Result<Tidied, LakeError> {
     if is_shipped(root) {
         return Ok(tidied);
     }
-    let imports = Imports::read(root)?;
+    let (imports, folds) = (Imports::read(root)?, folds(root));
     for table in Table::ALL {
         let mut folders: BTreeMap<Partition, Vec<(PathBuf, usize)>> = BTreeMap::new();
         for (partition, path) in files(root, table)? {
@@ -63,7 +70,11 @@ pub fn compact(root: &Path, now: SystemTime) -> Result<Tidied, LakeError> {
             }
         }
         for small in folders.into_values().filter(|small| small.len() >= SMALL_FILES_MIN) {
-            merge(small, now, &mut tidied)?;
+            for stretch in stretches(small) {
+                let replaced = merge_files(table, &stretch, folds, now)?;
+                tidied.merged += u64::from(replaced > 0);
+                tidied.replaced += replaced;
+            }
         }
     }
     Ok(tidied)
@@ -80,73 +91,117 @@ pub(super) fn lock(root: &Path) -> Result<Option<fs::File>, LakeError> {
     }
 }
 
-fn merge(small: Vec<(PathBuf, usize)>, now: SystemTime, tidied: &mut Tidied) -> Result<(), LakeError> {
-    let mut together: Vec<PathBuf> = Vec::new();
+/// Small files in stretches that fit memory.
+fn stretches(small: Vec<(PathBuf, usize)>) -> Vec<Vec<PathBuf>> {
+    let mut stretches: Vec<Vec<PathBuf>> = Vec::new();
     let mut rows = 0;
     for (path, own) in small {
-        if rows + own > ROWS_MAX && together.len() > 1 {
-            merge_files(&std::mem::take(&mut together), now, tidied)?;
-            rows = 0;
+        match stretches.last_mut() {
+            Some(stretch) if rows + own <= ROWS_MAX || stretch.len() < 2 => stretch.push(path),
+            _ => {
+                rows = 0;
+                stretches.push(vec![path]);
+            }
         }
         rows += own;
-        together.push(path);
     }
-    if together.len() > 1 { merge_files(&together, now, tidied) } else { Ok(()) }
+    stretches.retain(|stretch| stretch.len() > 1);
+    stretches
 }
 
-fn merge_files(paths: &[PathBuf], now: SystemTime, tidied: &mut Tidied) -> Result<(), LakeError> {
-    if merged_file(paths, COMPACTED)?.is_none() {
-        return Ok(());
-    }
-    for path in paths {
+fn merge_files(table: Table, paths: &[PathBuf], folds: bool, now: SystemTime) -> Result<u64, LakeError> {
+    let Some((_, merged)) = merged_file(table, paths, folds, COMPACTED)? else { return Ok(0) };
+    for path in &merged {
         set_aside(path, now)?;
     }
-    tidied.merged += 1;
-    tidied.replaced += paths.len() as u64;
-    Ok(())
+    Ok(merged.len() as u64)
 }
 
-/// Writes one file with the rows of several of a folder, which it stands for from then on. Its name begins with `prefix`.
-pub(super) fn merged_file(paths: &[PathBuf], prefix: &str) -> Result<Option<PathBuf>, LakeError> {
-    let Some(folder) = paths.first().and_then(|path| path.parent()) else { return Ok(None) };
-    let mut whole: Option<DataFrame> = None;
-    for path in paths {
-        let mut frame = read_whole(path)?;
-        match &mut whole {
-            Some(whole) => {
-                // Only files with counted records have columns for counts.
-                let level = match (has_counts(whole), has_counts(&frame)) {
-                    (true, false) => with_count_columns(&mut frame, whole),
-                    (false, true) => with_count_columns(whole, &frame),
-                    _ => Ok(()),
-                };
-                level.map_err(|error| LakeError::broken(path, &error))?;
-                whole.vstack_mut(&frame).map_err(|error| LakeError::broken(path, &error))?;
-            }
-            None => whole = Some(frame),
-        }
-    }
-    let Some(whole) = whole else { return Ok(None) };
+/// Writes one file with the rows of several of a folder, and says for which it stands from then on: not for those with a row that
+/// does not parse. Its name begins with `prefix`.
+pub(super) fn merged_file(
+    table: Table,
+    paths: &[PathBuf],
+    folds: bool,
+    prefix: &str,
+) -> Result<Option<(PathBuf, Vec<PathBuf>)>, LakeError> {
+    let (paths, mut whole, group_rows) = match table {
+        Table::Flows => together(paths, folds, RowReader::each_flow, flow_frame)?,
+        Table::Answers => together(paths, folds, RowReader::each_answer, answer_frame)?,
+        Table::Questions => together(paths, folds, RowReader::each_question, question_frame)?,
+        Table::Losses | Table::Ledger => (paths.to_vec(), one_below_the_other(paths)?, GROUP_ROWS),
+    };
+    let Some(folder) = paths.first().and_then(|path| path.parent()).filter(|_| paths.len() > 1) else { return Ok(None) };
     let names: Vec<String> = paths.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
     let mut digest = Digest::default();
     for name in &names {
         digest.add(name.as_bytes());
     }
     let path = folder.join(format!("{prefix}{}.parquet", digest.text()));
-    let [time, ..] = STORED_FLOWS;
-    let order = SortMultipleOptions::default().with_maintain_order(true);
-    let mut sorted = whole.sort([time], order).map_err(|error| LakeError::broken(&path, &error))?;
-    drop(whole);
     let unfinished = path.with_extension(UNFINISHED);
     let note = super::codec::join_list(names.iter().map(String::as_str));
-    let written = write_frame(&unfinished, &mut sorted, vec![(REPLACES.to_owned(), note)])
+    let written = write_frame(&unfinished, &mut whole, vec![(REPLACES.to_owned(), note)], group_rows)
         .and_then(|()| fs::rename(&unfinished, &path).map_err(LakeError::io(&path)))
         .and_then(|()| sync_folder(folder));
     if written.is_err() {
         drop(fs::remove_file(&unfinished));
     }
     written?;
-    Ok(Some(path))
+    Ok(Some((path, paths)))
+}
+
+/// Files that can be merged, their rows as one frame, and the rows of its row groups.
+type Together = (Vec<PathBuf>, DataFrame, usize);
+
+/// Reads the rows of files, and folds over all of them: a minute may lie in several. A file with a row that does not parse
+/// is left as it is.
+fn together<R: Repeating>(
+    paths: &[PathBuf],
+    folds: bool,
+    each: impl Fn(&mut RowReader, &DataFrame, &ScanOptions, &mut Vocabulary, &mut dyn FnMut(Option<R>)) -> PolarsResult<()>,
+    frame: impl Fn(&[R], &Vocabulary) -> Result<DataFrame, String>,
+) -> Result<Together, LakeError> {
+    let options = ScanOptions { with_ids: true, ..ScanOptions::default() };
+    let (mut reader, mut vocabulary) = (RowReader::default(), Vocabulary::default());
+    let (mut merged, mut rows): (Vec<PathBuf>, Vec<R>) = (Vec::new(), Vec::new());
+    let mut records = 0;
+    for path in paths {
+        if records > RECORDS_MAX {
+            break;
+        }
+        let (before, mut is_whole) = (rows.len(), true);
+        each(&mut reader, &read_whole(path)?, &options, &mut vocabulary, &mut |row| match row {
+            Some(row) => rows.push(row),
+            None => is_whole = false,
+        })
+        .map_err(|error| LakeError::broken(path, &error))?;
+        if is_whole {
+            records += rows.iter().skip(before).map(Repeating::records).sum::<usize>();
+            merged.push(path.clone());
+        } else {
+            rows.truncate(before);
+        }
+    }
+    let rows = sorted(rows, folds, &vocabulary);
+    let path = || paths.first().map_or_else(|| Path::new(""), PathBuf::as_path);
+    let whole = frame(&rows, &vocabulary).map_err(|reason| LakeError::broken(path(), &reason))?;
+    Ok((merged, whole, group_rows(&rows)))
+}
+
+fn one_below_the_other(paths: &[PathBuf]) -> Result<DataFrame, LakeError> {
+    let mut whole = DataFrame::empty();
+    for path in paths {
+        let frame = read_whole(path)?;
+        if whole.width() == 0 {
+            whole = frame;
+        } else {
+            whole.vstack_mut(&frame).map_err(|error| LakeError::broken(path, &error))?;
+        }
+    }
+    let [time, ..] = STORED_FLOWS;
+    let order = SortMultipleOptions::default().with_maintain_order(true);
+    let path = || paths.first().map_or_else(|| Path::new(""), PathBuf::as_path);
+    whole.sort([time], order).map_err(|error| LakeError::broken(path(), &error))
 }
 
 /// Its time becomes that of the renaming, from which the hour counts.

@@ -3,7 +3,7 @@
 //! In: counters of the records of one file. Out: columns that are there only when some record counted; older files, and files of
 //! sources that count nothing, do not have them.
 
-use polars::prelude::{BooleanChunked, DataFrame, Int64Chunked, PolarsResult, Series, StringChunked, UInt64Chunked};
+use polars::prelude::{BooleanChunked, DataFrame, Int64Chunked, PolarsResult, StringChunked, UInt64Chunked};
 
 use super::codec::Word;
 use super::frame::{Columns, counts, flags, texts, time_at, times};
@@ -33,23 +33,6 @@ pub(super) fn count_columns(columns: &mut Columns, volumes: &[Option<&Volume>]) 
     columns.optional_count(open, opened(|opened| opened.open));
 }
 
-/// Gives a frame without the columns empty ones, so that it can stand below `like`, which has them.
-pub(super) fn with_count_columns(frame: &mut DataFrame, like: &DataFrame) -> PolarsResult<()> {
-    let rows = frame.height();
-    for name in STORED_COUNTS {
-        // As it was read: a reader may leave out the zone of a time.
-        let kind = like.column(name)?.dtype();
-        frame.with_column(Series::full_null(name.into(), rows, kind).into())?;
-    }
-    Ok(())
-}
-
-/// Whether a frame has the columns.
-pub(super) fn has_counts(frame: &DataFrame) -> bool {
-    let [first, ..] = STORED_COUNTS;
-    frame.get_column_index(first).is_some()
-}
-
 /// The columns of a frame that has them.
 pub(super) struct CountColumns<'a> {
     bytes: [&'a UInt64Chunked; 4],
@@ -61,11 +44,11 @@ pub(super) struct CountColumns<'a> {
 
 impl<'a> CountColumns<'a> {
     pub(super) fn of(frame: &'a DataFrame) -> PolarsResult<Option<Self>> {
-        if !has_counts(frame) {
-            return Ok(None);
-        }
         let [forward, backward, packets_forward, packets_backward, counted_at, since, is_total, began, open] =
             STORED_COUNTS;
+        if frame.get_column_index(forward).is_none() {
+            return Ok(None);
+        }
         let count = |name: &str| counts(frame, name);
         Ok(Some(Self {
             bytes: [count(forward)?, count(backward)?, count(packets_forward)?, count(packets_backward)?],

@@ -25,6 +25,11 @@ pub enum LakeError {
     /// The bucket that the store is in.
     #[error(transparent)]
     Bucket(#[from] super::bucket::BucketError),
+    /// Ids were asked for with connections so short that repeats of one row may be several.
+    #[error(
+        "`[join] idle` is less than a minute: rows of the store stand for all equal records of a minute and have the id of the first; give `idle` a minute or more, or import into a store with `import --no-fold`"
+    )]
+    Folded,
     /// A file of the store does not hold what it should.
     #[error("`{path}`: {reason}; move the file away, and import its source again if you still have it")]
     Broken {

@@ -8,7 +8,12 @@ use polars::prelude::{DataFrame, Int64Chunked, PolarsResult, StringChunked, UInt
 use super::codec::{Word, join_list, split_list};
 use super::count_columns::{CountColumns, count_columns};
 use super::frame::{Columns, numbers, texts, time_at, times};
-use super::rows::{EndColumns, RowReader, address, address_column, chain_text, end_columns, port, rebuilt, text_at};
+use super::repeats::{Again, MINUTE_NANOS, PORTLESS_GAP_NANOS, Repeating, add_repeats, read_repeats};
+use super::rows::{
+    EndColumns, RepeatColumn, RowReader, address, address_column, chain_text, end_columns, port, rebuilt,
+    repeat_columns, text_at,
+};
+use super::scan::ScanOptions;
 use crate::model::columns::{END_PREFIXES, STORED_FLOWS};
 use crate::model::{
     AddressId, Batch, Certainty, ChainId, FlowRow, Initiator, Protocol, RecordId, Timestamp, Verdict, Vocabulary,
@@ -25,6 +30,44 @@ pub(super) struct FlowRecord {
     also_to: Vec<AddressId>,
     /// What it counts.
     volume: Option<Box<Volume>>,
+    /// When the same was seen again.
+    again: Vec<Again>,
+}
+
+/// What repeats of a record have in common: the row but for time and id, what it says beyond it, and whether it has an id.
+type FlowKey = (FlowRow, Timestamp, Vec<AddressId>, bool);
+
+impl Repeating for FlowRecord {
+    type Key = FlowKey;
+
+    /// Records that count differ in what they count: they stay alone.
+    fn key(&self) -> Option<FlowKey> {
+        let row = FlowRow { time: Timestamp::UNKNOWN, id: RecordId::NONE, ..self.row };
+        self.volume.is_none().then(|| (row, self.began, self.also_to.clone(), self.row.id.is_none()))
+    }
+
+    fn time(&self) -> Timestamp {
+        self.row.time
+    }
+
+    fn again(&self) -> &[Again] {
+        &self.again
+    }
+
+    fn gap(&self) -> i64 {
+        let is_portless = self.row.source_port == 0 || self.row.destination_port == 0;
+        if is_portless { PORTLESS_GAP_NANOS } else { MINUTE_NANOS }
+    }
+
+    fn absorb(&mut self, later: Self, vocabulary: &Vocabulary) {
+        let offset = later.row.time.nanos().saturating_sub(self.row.time.nanos());
+        // Of records of one time, the smaller id stands for the connection.
+        let is_smaller = || vocabulary.record_id_text(later.row.id) < vocabulary.record_id_text(self.row.id);
+        if offset == 0 && is_smaller() {
+            self.row.id = later.row.id;
+        }
+        add_repeats(&mut self.again, offset, Again::default(), &later.again);
+    }
 }
 
 impl FlowRecord {
@@ -45,7 +88,13 @@ impl FlowRecord {
                     continue;
                 }
             }
-            records.push(Self { row: *row, began: Timestamp::UNKNOWN, also_to: Vec::new(), volume: None });
+            records.push(Self {
+                row: *row,
+                began: Timestamp::UNKNOWN,
+                also_to: Vec::new(),
+                volume: None,
+                again: Vec::new(),
+            });
         }
         if let Some(first) = records.first_mut() {
             first.volume = volume.map(Box::new);
@@ -53,18 +102,25 @@ impl FlowRecord {
         records
     }
 
-    /// Its rows, as they were.
+    /// Its rows, as they were; those of repeats have no id.
     fn unfold(self, batch: &mut Batch) {
-        let row = self.row;
-        if let Some(volume) = self.volume {
-            batch.count_next(*volume);
+        if let Some(volume) = &self.volume {
+            batch.count_next(**volume);
         }
+        self.push(self.row, batch);
+        for again in &self.again {
+            let time = self.row.time.plus_nanos(again.offset);
+            self.push(FlowRow { time, id: RecordId::NONE, ..self.row }, batch);
+        }
+    }
+
+    fn push(&self, row: FlowRow, batch: &mut Batch) {
         batch.flows.push(row);
         if self.began.is_known() {
             batch.push_further(FlowRow { time: self.began, ..row });
         }
-        for destination_address in self.also_to {
-            batch.push_further(FlowRow { destination_address, ..row });
+        for destination_address in &self.also_to {
+            batch.push_further(FlowRow { destination_address: *destination_address, ..row });
         }
     }
 }
@@ -112,6 +168,7 @@ pub(super) fn flow_frame(records: &[FlowRecord], vocabulary: &Vocabulary) -> Res
     columns.text(reported, names.iter().map(String::as_str));
     let ids: Vec<_> = rows().map(|row| vocabulary.record_id_text(row.id)).collect();
     columns.text(id, ids.iter().map(|id| &**id));
+    repeat_columns(&mut columns, records, |_| Again::default());
     let volumes: Vec<Option<&Volume>> = records.iter().map(|record| record.volume.as_deref()).collect();
     if volumes.iter().any(Option::is_some) {
         count_columns(&mut columns, &volumes);
@@ -140,6 +197,7 @@ struct FlowColumns<'a> {
     reported: &'a StringChunked,
     id: Option<&'a StringChunked>,
     counts: Option<CountColumns<'a>>,
+    repeats: RepeatColumn<'a>,
 }
 
 impl<'a> FlowColumns<'a> {
@@ -178,28 +236,46 @@ impl<'a> FlowColumns<'a> {
             reported: text(reported)?,
             id: if with_ids { Some(text(id)?) } else { None },
             counts: CountColumns::of(frame)?,
+            repeats: RepeatColumn::of(frame)?,
         })
     }
 }
 
 impl RowReader {
-    /// Adds the rows of the records of a frame. A record with an address that does not parse is counted and left out.
+    /// Adds the rows of the records of a frame. A record with an address or a repeat that does not parse is counted and left out.
     pub(super) fn flows(
         &mut self,
         frame: &DataFrame,
-        with_ids: bool,
+        options: &ScanOptions,
         vocabulary: &mut Vocabulary,
         batch: &mut Batch,
     ) -> PolarsResult<u64> {
-        let columns = FlowColumns::of(frame, with_ids)?;
-        let mut broken = 0;
-        for row in 0..frame.height() {
-            match self.flow(&columns, row, vocabulary) {
-                Some(record) => record.unfold(batch),
-                None => broken += 1,
+        let (mut has_repeats, mut broken) = (false, 0);
+        self.each_flow(frame, options, vocabulary, &mut |record| match record {
+            Some(record) => {
+                has_repeats |= !record.again.is_empty();
+                record.unfold(batch);
             }
-        }
+            None => broken += 1,
+        })?;
+        self.has_repeats |= has_repeats;
         Ok(broken)
+    }
+
+    /// Hands over the records of a frame as they are stored; none for one that does not parse.
+    pub(super) fn each_flow(
+        &mut self,
+        frame: &DataFrame,
+        options: &ScanOptions,
+        vocabulary: &mut Vocabulary,
+        take: &mut dyn FnMut(Option<FlowRecord>),
+    ) -> PolarsResult<()> {
+        let columns = FlowColumns::of(frame, options.with_ids)?;
+        let [times, _] = &columns.times;
+        for row in (0..frame.height()).filter(|row| options.reads(time_at(times, *row))) {
+            take(self.flow(&columns, row, vocabulary));
+        }
+        Ok(())
     }
 
     fn flow(&mut self, columns: &FlowColumns<'_>, at: usize, vocabulary: &mut Vocabulary) -> Option<FlowRecord> {
@@ -230,6 +306,7 @@ impl RowReader {
         };
         let also_to = also_to.iter().map(|text| address(text, vocabulary)).collect::<Option<_>>()?;
         let volume = columns.counts.as_ref().and_then(|counts| counts.volume(at)).map(Box::new);
-        Some(FlowRecord { row, began: time_at(began, at), also_to, volume })
+        let again = read_repeats(columns.repeats.text(at), row.time, Again::default())?;
+        Some(FlowRecord { row, began: time_at(began, at), also_to, volume, again })
     }
 }

@@ -1,8 +1,8 @@
 //! The store: rows in Parquet, laid out so that any reader can list them and so that a reader of a window opens little.
 //!
 //! In: batches of rows from `import` and `collect`. Out: the same rows, in batches again, and the ledger of what the sources
-//! delivered. Files appear whole or not at all. There is no index and no manifest: the folder is the truth. Nothing here
-//! judges rows, folds them or reads a clock.
+//! delivered. Files appear whole or not at all. There is no index and no manifest: the folder is the truth. Repeats are folded on the way in
+//! and unfolded on the way out. Nothing here judges rows or reads a clock.
 
 mod answer_rows;
 mod bucket;
@@ -15,6 +15,7 @@ mod frame;
 mod imports;
 mod layout;
 mod ledger;
+mod repeats;
 mod retention;
 mod rows;
 mod scan;
@@ -26,6 +27,7 @@ pub use error::LakeError;
 pub use imports::{Digest, ImportRecord, Imports, Leftovers};
 pub use layout::{BUCKETS, Partition, Table, bucket_of, is_store};
 pub use ledger::{Ledger, LedgerRow, ledger_pieces, read_ledger, read_ledger_file};
-pub use retention::{note_retention, retain, retention};
+pub use repeats::IDLE_MIN_NANOS;
+pub use retention::{folds, note_folding, note_retention, retain, retention};
 pub use scan::{Piece, Plan, Reader, ScanOptions, file_bytes, scan};
 pub use write::{LakeWriter, Written, make_store, write_atomically};

@@ -1,4 +1,4 @@
-//! Old days away, and with them the memory of what was imported of them.
+//! Old days away, and with them the memory of what was imported of them; and the notes of how a store is kept.
 //!
 //! In: a store that may be written and read meanwhile, and the oldest day to keep. Out: the store without
 //! older days, and without records of imports of which nothing is left, so that they may be imported again. Rows without a
@@ -14,10 +14,13 @@ use super::imports::Imports;
 use super::layout::Table;
 use super::scan::files;
 use super::write::write_atomically;
+use crate::collect::durable::make_folder;
 use crate::model::Timestamp;
 
 /// How long the collector keeps days, in seconds.
 pub(super) const NOTE: [&str; 2] = ["state", "retention"];
+/// There when nothing may be folded.
+pub(super) const UNFOLDED: [&str; 2] = ["state", "unfolded"];
 
 /// Removes the days that end before `oldest`; how many files.
 pub fn retain(root: &Path, oldest: Timestamp) -> Result<u64, LakeError> {
@@ -65,4 +68,24 @@ pub fn note_retention(root: &Path, kept: Duration) -> Result<(), LakeError> {
 pub fn retention(root: &Path) -> Option<Duration> {
     let text = fs::read_to_string(root.join(NOTE.join("/"))).ok()?;
     text.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// Notes whether repeats are folded, for whoever writes to the store from now on. What is there stays as it is.
+pub fn note_folding(root: &Path, folds: bool) -> Result<(), LakeError> {
+    let path = root.join(UNFOLDED.join("/"));
+    if folds == !path.exists() {
+        return Ok(());
+    }
+    if folds {
+        return fs::remove_file(&path).map_err(LakeError::io(&path));
+    }
+    if let Some(folder) = path.parent() {
+        make_folder(folder).map_err(LakeError::io(folder))?;
+    }
+    write_atomically(&path, b"Every record of this store is a row of its own.\n")
+}
+
+/// Whether repeats are folded; they are unless somebody said otherwise.
+pub fn folds(root: &Path) -> bool {
+    !root.join(UNFOLDED.join("/")).exists()
 }

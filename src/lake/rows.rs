@@ -10,9 +10,11 @@ use polars::prelude::{BooleanChunked, DataFrame, PolarsResult, StringChunked};
 
 use super::codec::{Word, join_list, split_list};
 use super::frame::{Columns, counts, flags, texts, time_at, times};
-use crate::model::columns::{STORED_END, STORED_LOSSES};
+use super::repeats::{Again, Repeating, write_repeats};
+use crate::model::columns::{STORED_END, STORED_LOSSES, STORED_REPEATS};
 use crate::model::{
-    AddressId, Batch, ChainId, Endpoint, EndpointId, IdentityKind, Loss, NameId, Vocabulary, Workload, WorkloadKind,
+    AddressId, Batch, ChainId, Endpoint, EndpointId, IdentityKind, Loss, NameId, Timestamp, Vocabulary, Workload,
+    WorkloadKind,
 };
 
 /// Writes the columns of one end.
@@ -69,6 +71,32 @@ pub(super) fn rebuilt(
     }
 }
 
+/// Writes what tells of repeats; `own` says what of a row its repeats may have otherwise.
+pub(super) fn repeat_columns<R: Repeating>(columns: &mut Columns, rows: &[R], own: impl Fn(&R) -> Again) {
+    let [records, last, repeats] = STORED_REPEATS;
+    let has_repeats = |row: &R| !row.again().is_empty();
+    columns.number(records, rows.iter().map(|row| u32::try_from(row.records()).unwrap_or(u32::MAX)));
+    columns.time(last, rows.iter().map(|row| if has_repeats(row) { row.last() } else { Timestamp::UNKNOWN }));
+    let texts: Vec<Option<String>> =
+        rows.iter().map(|row| has_repeats(row).then(|| write_repeats(row.again(), own(row)))).collect();
+    columns.optional_text(repeats, texts.iter().map(Option::as_deref));
+}
+
+/// The column of repeats; none in stores of older versions.
+pub(super) struct RepeatColumn<'a>(Option<&'a StringChunked>);
+
+impl<'a> RepeatColumn<'a> {
+    pub(super) fn of(frame: &'a DataFrame) -> PolarsResult<Self> {
+        let [_, _, repeats] = STORED_REPEATS;
+        Ok(Self(if frame.get_column_index(repeats).is_some() { Some(texts(frame, repeats)?) } else { None }))
+    }
+
+    /// The repeats of a row as a text; empty where there are none.
+    pub(super) fn text(&self, row: usize) -> &'a str {
+        self.0.map_or("", |column| text_at(column, row))
+    }
+}
+
 /// Losses as a frame.
 pub(super) fn loss_frame(rows: &[Loss], vocabulary: &Vocabulary) -> Result<DataFrame, String> {
     let [time, cluster, node, place, events] = STORED_LOSSES;
@@ -87,6 +115,8 @@ pub(super) struct RowReader {
     ends: HashMap<Box<str>, EndpointId>,
     chains: HashMap<Box<str>, ChainId>,
     key: String,
+    /// Whether any flow stood for several records, of which only the first has its id.
+    pub(super) has_repeats: bool,
 }
 
 /// What is remembered at most, in distinct values of a kind.

@@ -16,6 +16,7 @@ use polars_parquet::parquet::statistics::Statistics;
 
 use super::error::LakeError;
 use super::layout::{Partition, Table, bucket_of, is_store};
+use super::repeats::MINUTE_NANOS;
 use super::rows::{RowReader, losses};
 use crate::model::columns::{END_PREFIXES, STORED_END, STORED_FLOWS};
 use crate::model::{Batch, Timestamp, Vocabulary};
@@ -50,6 +51,20 @@ impl ScanOptions {
     pub fn asks_for(&self, first: Timestamp, last: Timestamp) -> bool {
         !first.is_known()
             || (self.since.is_none_or(|since| last >= since) && self.until.is_none_or(|until| first < until))
+    }
+
+    /// Whether rows from `first` to `last` may have to be read: all of the minutes that hold the ends of the window are, since a row stands for
+    /// its repeats within a minute. What is read does not depend on how rows lie in files.
+    fn reads_any(&self, first: Timestamp, last: Timestamp) -> bool {
+        let minute = |time: Timestamp| time.nanos().div_euclid(MINUTE_NANOS);
+        !first.is_known()
+            || (self.since.is_none_or(|since| minute(last) >= minute(since))
+                && self.until.is_none_or(|until| first < until || minute(first) == minute(until.plus_nanos(-1))))
+    }
+
+    /// Whether a row of this time is read.
+    pub(super) fn reads(&self, time: Timestamp) -> bool {
+        self.reads_any(time, time)
     }
 
     pub(super) fn asks_for_partition(&self, partition: &Partition) -> bool {
@@ -225,7 +240,7 @@ pub(super) fn group_is_asked_for(group: &RowGroupMetadata, footer: &[u8], table:
     let [time, ..] = STORED_FLOWS;
     let in_window = match statistics(group, footer, time) {
         Some(Statistics::Int64(bounds)) if bounds.null_count == Some(0) => match (bounds.min_value, bounds.max_value) {
-            (Some(first), Some(last)) => options.asks_for(Timestamp::from_nanos(first), Timestamp::from_nanos(last)),
+            (Some(first), Some(last)) => options.reads_any(Timestamp::from_nanos(first), Timestamp::from_nanos(last)),
             _ => true,
         },
         _ => true,
@@ -258,7 +273,12 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Adds the rows of a piece to a batch; how many could not be read.
+    /// Whether flows were read that stand for several records: all but the first of each have lost their ids.
+    pub fn has_repeats(&self) -> bool {
+        self.rows.has_repeats
+    }
+
+    /// Adds the records of a piece to a batch; how many rows could not be read.
     pub fn read(
         &mut self,
         piece: &Piece,
@@ -278,9 +298,9 @@ impl Reader {
         }
         let frame = reader.finish().map_err(|error| LakeError::broken(&piece.path, &error))?;
         let read = match piece.table {
-            Table::Flows => self.rows.flows(&frame, options.with_ids, vocabulary, batch),
-            Table::Answers => self.rows.answers(&frame, vocabulary, batch),
-            Table::Questions => self.rows.questions(&frame, vocabulary, batch),
+            Table::Flows => self.rows.flows(&frame, options, vocabulary, batch),
+            Table::Answers => self.rows.answers(&frame, options, vocabulary, batch),
+            Table::Questions => self.rows.questions(&frame, options, vocabulary, batch),
             Table::Losses => losses(&frame, vocabulary, batch).map(|()| 0),
             Table::Ledger => Ok(0),
         };

@@ -1,4 +1,4 @@
-//! Rows to files: buffered by partition, sorted by time, each file whole or not at all.
+//! Rows to files: buffered by partition, sorted by time, repeats folded, each file whole or not at all.
 //!
 //! In: batches with their vocabulary. Out: files whose names begin with the writer's own, so that the same rows written
 //! again replace themselves. Nothing is visible before [`LakeWriter::commit`]; dropped without it, a writer leaves nothing.
@@ -11,17 +11,21 @@ use std::path::{Path, PathBuf};
 use polars::prelude::{CompatLevel, DataFrame, KeyValueMetadata, ParquetWriter, SchemaExt};
 use polars_parquet::arrow::write::schema_to_metadata_key;
 
-use super::answer_rows::{Asked, answer_frame, question_frame};
+use super::answer_rows::{Answered, Asked, answer_frame, question_frame};
 use super::error::LakeError;
 use super::flow_rows::{FlowRecord, flow_frame};
 use super::layout::{Partition, Table, bucket_of, mark};
 use super::ledger::{LedgerRow, ledger_frame};
+use super::repeats::{Repeating, fold};
+use super::retention::folds;
 use super::rows::loss_frame;
 use crate::collect::durable::{self, UNFINISHED, make_folder};
 use crate::model::{AnswerRow, Batch, Initiator, Loss, QuestionRow, TextId, Timestamp, Vocabulary};
 
 /// Rows of a row group: small enough that a reader of an hour skips most of a busy day.
 pub(super) const GROUP_ROWS: usize = 1 << 15;
+/// Records of a row group, on average: what a reader of one row group gets to hold.
+pub(super) const GROUP_RECORDS: usize = 1 << 17;
 /// Rows that are held before they go to files.
 const HELD_ROWS_MAX: usize = 1 << 19;
 
@@ -32,10 +36,12 @@ pub struct Written {
     pub files: u64,
     /// Flow records.
     pub flows: u64,
-    /// Answer rows.
+    /// Answers: pairs of name and address.
     pub answers: u64,
     /// Questions without an address.
     pub questions: u64,
+    /// Rows that flow records, answers and questions became: fewer, since repeats are folded.
+    pub rows: u64,
     /// Losses.
     pub losses: u64,
     /// The first and the last day of rows with a time, in days since the epoch.
@@ -54,13 +60,14 @@ pub struct LakeWriter {
     /// The numbers of all rows. Empty it only right after [`LakeWriter::flush`].
     pub vocabulary: Vocabulary,
     flows: BTreeMap<Place, Vec<FlowRecord>>,
-    answers: BTreeMap<Place, Vec<AnswerRow>>,
+    answers: BTreeMap<Place, Vec<Answered>>,
     questions: BTreeMap<Place, Vec<Asked>>,
     losses: BTreeMap<Place, Vec<Loss>>,
     held: usize,
     flushes: u32,
     unfinished: Vec<(PathBuf, PathBuf)>,
     written: Written,
+    folds: bool,
 }
 
 impl LakeWriter {
@@ -79,6 +86,7 @@ impl LakeWriter {
             flushes: 0,
             unfinished: Vec::new(),
             written: Written::default(),
+            folds: folds(root),
         })
     }
 
@@ -105,12 +113,12 @@ impl LakeWriter {
         for row in &batch.answers {
             let row = AnswerRow { cluster: named(row.cluster), ..*row };
             let bucket = bucket_of(self.vocabulary.address_of(row.client));
-            self.answers.entry((row.cluster, day(row.time), bucket)).or_default().push(row);
+            self.answers.entry((row.cluster, day(row.time), bucket)).or_default().push(row.into());
         }
-        for Asked { row, name } in Asked::all(batch) {
-            let row = QuestionRow { cluster: named(row.cluster), ..row };
+        for asked in Asked::all(batch) {
+            let row = QuestionRow { cluster: named(asked.row.cluster), ..asked.row };
             let bucket = bucket_of(self.vocabulary.address_of(row.client));
-            self.questions.entry((row.cluster, day(row.time), bucket)).or_default().push(Asked { row, name });
+            self.questions.entry((row.cluster, day(row.time), bucket)).or_default().push(Asked { row, ..asked });
         }
         for row in &batch.losses {
             let row = Loss { cluster: named(row.cluster), ..row.clone() };
@@ -126,29 +134,32 @@ impl LakeWriter {
 
     /// Writes what is held to files that nobody sees yet.
     pub fn flush(&mut self) -> Result<(), LakeError> {
-        for (place, mut records) in std::mem::take(&mut self.flows) {
-            records.sort_by_key(|record| record.row.time);
+        for (place, records) in std::mem::take(&mut self.flows) {
             self.written.flows += records.len() as u64;
+            let records = sorted(records, self.folds, &self.vocabulary);
+            self.written.rows += records.len() as u64;
             let frame = flow_frame(&records, &self.vocabulary);
-            self.put(Table::Flows, place, frame)?;
+            self.put(Table::Flows, place, frame, group_rows(&records))?;
         }
-        for (place, mut rows) in std::mem::take(&mut self.answers) {
-            rows.sort_by_key(|row| row.time);
+        for (place, rows) in std::mem::take(&mut self.answers) {
             self.written.answers += rows.len() as u64;
+            let rows = sorted(rows, self.folds, &self.vocabulary);
+            self.written.rows += rows.len() as u64;
             let frame = answer_frame(&rows, &self.vocabulary);
-            self.put(Table::Answers, place, frame)?;
+            self.put(Table::Answers, place, frame, group_rows(&rows))?;
         }
-        for (place, mut rows) in std::mem::take(&mut self.questions) {
-            rows.sort_by_key(|asked| asked.row.time);
+        for (place, rows) in std::mem::take(&mut self.questions) {
             self.written.questions += rows.len() as u64;
+            let rows = sorted(rows, self.folds, &self.vocabulary);
+            self.written.rows += rows.len() as u64;
             let frame = question_frame(&rows, &self.vocabulary);
-            self.put(Table::Questions, place, frame)?;
+            self.put(Table::Questions, place, frame, group_rows(&rows))?;
         }
         for (place, mut rows) in std::mem::take(&mut self.losses) {
             rows.sort_by_key(|row| row.time);
             self.written.losses += rows.len() as u64;
             let frame = loss_frame(&rows, &self.vocabulary);
-            self.put(Table::Losses, place, frame)?;
+            self.put(Table::Losses, place, frame, GROUP_ROWS)?;
         }
         self.held = 0;
         self.flushes += 1;
@@ -164,12 +175,18 @@ impl LakeWriter {
         for ((cluster, day), mut rows) in by_day {
             rows.sort();
             let partition = Partition { table: Table::Ledger, cluster: cluster.to_owned(), day, bucket: 0 };
-            self.put_at(&partition, ledger_frame(&rows))?;
+            self.put_at(&partition, ledger_frame(&rows), GROUP_ROWS)?;
         }
         Ok(())
     }
 
-    fn put(&mut self, table: Table, place: Place, frame: Result<DataFrame, String>) -> Result<(), LakeError> {
+    fn put(
+        &mut self,
+        table: Table,
+        place: Place,
+        frame: Result<DataFrame, String>,
+        group_rows: usize,
+    ) -> Result<(), LakeError> {
         let (cluster, day, bucket) = place;
         match day {
             Some(day) => {
@@ -179,10 +196,15 @@ impl LakeWriter {
             None => self.written.has_undated = true,
         }
         let partition = Partition { table, cluster: self.vocabulary.text_of(cluster).to_owned(), day, bucket };
-        self.put_at(&partition, frame)
+        self.put_at(&partition, frame, group_rows)
     }
 
-    fn put_at(&mut self, partition: &Partition, frame: Result<DataFrame, String>) -> Result<(), LakeError> {
+    fn put_at(
+        &mut self,
+        partition: &Partition,
+        frame: Result<DataFrame, String>,
+        group_rows: usize,
+    ) -> Result<(), LakeError> {
         let folder = self.root.join(partition.folder());
         let path = folder.join(format!("{}-{:04}.parquet", self.name, self.flushes));
         let mut frame = frame.map_err(|reason| LakeError::broken(&path, &reason))?;
@@ -190,7 +212,7 @@ impl LakeWriter {
         let unfinished = path.with_extension(UNFINISHED);
         // On the list first: a file that was begun is removed whatever happens to it.
         self.unfinished.push((unfinished.clone(), path));
-        write_frame(&unfinished, &mut frame, Vec::new())
+        write_frame(&unfinished, &mut frame, Vec::new(), group_rows)
     }
 
     /// Makes everything visible. Files of the same name from an earlier try are replaced.
@@ -243,8 +265,25 @@ pub fn make_store(root: &Path) -> Result<(), LakeError> {
     write_atomically(&root.join(name), content.as_bytes())
 }
 
-/// Writes a frame to a file and syncs it. `notes` go into the footer.
-pub(super) fn write_frame(path: &Path, frame: &mut DataFrame, notes: Vec<(String, String)>) -> Result<(), LakeError> {
+/// Rows in the order of their times, folded where that is wanted.
+pub(super) fn sorted<R: Repeating>(mut rows: Vec<R>, folds: bool, vocabulary: &Vocabulary) -> Vec<R> {
+    rows.sort_by_key(Repeating::time);
+    if folds { fold(rows, vocabulary) } else { rows }
+}
+
+/// Rows of each row group of a file with these rows: fewer than usual where they stand for many records.
+pub(super) fn group_rows<R: Repeating>(rows: &[R]) -> usize {
+    let records: usize = rows.iter().map(Repeating::records).sum();
+    (GROUP_RECORDS * rows.len() / records.max(1)).clamp(GROUP_ROWS / 32, GROUP_ROWS)
+}
+
+/// Writes a frame to a file, so many rows to a row group, and syncs it. `notes` go into the footer.
+pub(super) fn write_frame(
+    path: &Path,
+    frame: &mut DataFrame,
+    notes: Vec<(String, String)>,
+    group_rows: usize,
+) -> Result<(), LakeError> {
     let file = File::create(path).map_err(LakeError::io(path))?;
     // Polars would declare its own string views, which many readers of Arrow refuse.
     let schema = schema_to_metadata_key(&frame.schema().to_arrow(CompatLevel::oldest()));
@@ -253,7 +292,7 @@ pub(super) fn write_frame(path: &Path, frame: &mut DataFrame, notes: Vec<(String
     let mut noticed = Noticed { out: BufWriter::new(&file), failed: None };
     let written = ParquetWriter::new(&mut noticed)
         .with_key_value_metadata(Some(KeyValueMetadata::from_static(entries)))
-        .with_row_group_size(Some(GROUP_ROWS))
+        .with_row_group_size(Some(group_rows))
         .finish(frame);
     if let Some(error) = noticed.failed.take() {
         return Err(LakeError::io(path)(error));

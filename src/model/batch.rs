@@ -6,7 +6,7 @@ use super::{
 };
 
 /// One flow record, as read: ends in packet order, not yet oriented.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FlowRow {
     /// When the record's event happened; [`Timestamp::UNKNOWN`] if the record does not say.
     pub time: Timestamp,

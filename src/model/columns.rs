@@ -207,6 +207,11 @@ pub const STORED_COUNTS: [&str; 9] = [
     "connections_open",
 ];
 
+/// Columns of the store's `flows`, `answers` and `questions` that tell of repeats, in order; stores of older versions do not have them.
+/// `records` is how many records the row stands for, `last` the time of the last of them where there are several, and `repeats` how
+/// long after `time` each further one came, in nanoseconds.
+pub const STORED_REPEATS: [&str; 3] = ["records", "last", "repeats"];
+
 /// Columns of the store's `answers` beside those of the client's claimed identity, in order.
 pub const STORED_ANSWERS: [&str; 11] = [
     "time",

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use super::ingest::{Progress, chunks};
-use crate::lake::{Digest, ImportRecord, Imports, LakeError, LakeWriter, Leftovers, make_store};
+use crate::lake::{Digest, ImportRecord, Imports, LakeError, LakeWriter, Leftovers, Written, make_store};
 use crate::model::{Account, Batch, TextId, Timestamp};
 use crate::read::{
     Bytes, ChunkSource, Decoders, Format, Framing, InputError, InputFile, IpfixChunks, Layout, Opened, open,
@@ -62,6 +62,8 @@ pub struct Imported {
     pub outcome: Outcome,
     /// The first day of its rows, in days since the epoch, as far as rows have times.
     pub first_day: Option<u32>,
+    /// What was written of it.
+    pub written: Written,
 }
 
 /// How a file relates to what the store had.
@@ -228,6 +230,7 @@ fn import_file(
         problem: None,
         outcome,
         first_day: None,
+        written: Written::default(),
     };
     let opened = match open(file) {
         Err(error) if !file.is_named && is_passed_over(&error) => {
@@ -273,7 +276,7 @@ fn import_file(
     let first_day = record.first_day;
     added.add(record);
     let outcome = if content.known > 0 { Outcome::Continued(content.known) } else { Outcome::Imported };
-    Ok(Imported { input, account: read.account, problem: read.problem, outcome, first_day })
+    Ok(Imported { input, account: read.account, problem: read.problem, outcome, first_day, written })
 }
 
 /// Refuses a content that the store has as something else. Who names no cluster contradicts none.

@@ -14,7 +14,7 @@ use super::feeds::{Feeds, Told};
 use crate::catalog::FeedKind;
 use crate::collect::wal::{MessageKind, Record, SegmentReader, segment_number};
 use crate::collect::{Clock, Sealed, Sealer};
-use crate::lake::{LakeError, LakeWriter, LedgerRow, compact, note_retention, retain, write_atomically};
+use crate::lake::{LakeError, LakeWriter, LedgerRow, compact, note_folding, note_retention, retain, write_atomically};
 use crate::model::{Account, Batch, Excluded, Loss, Place, SourceKind, TextId, Timestamp, Vocabulary};
 use crate::read::envelope::Envelope;
 use crate::read::feed::{BROKEN_MESSAGE, Event, FeedDecoder, Heard};
@@ -36,6 +36,7 @@ pub struct StoreSealer {
     retention: Duration,
     clock: Clock,
     senders: Senders,
+    folds: Option<bool>,
 }
 
 /// What is known of the senders, from segment to segment.
@@ -80,13 +81,22 @@ impl StoreSealer {
         // Each of the two may have been written last.
         let sealed = std::fs::read_to_string(root.join("state").join("sealed")).ok();
         senders.through = senders.through.max(sealed.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()));
-        Self { root: root.to_owned(), retention, clock, senders }
+        Self { root: root.to_owned(), retention, clock, senders, folds: None }
+    }
+
+    /// The same with a say in whether repeats are folded; without, the store keeps to what it was told before.
+    #[must_use]
+    pub fn folding(self, folds: Option<bool>) -> Self {
+        Self { folds, ..self }
     }
 
     fn seal_segment(&mut self, segment: &Path) -> Result<Sealed, LakeError> {
         let number = segment_number(segment).unwrap_or(u64::MAX);
         if self.senders.through.is_some_and(|through| through >= number) {
             return Ok(Sealed::default());
+        }
+        if let Some(folds) = self.folds {
+            note_folding(&self.root, folds)?;
         }
         let failed = LakeError::io(segment);
         let mut reader = SegmentReader::open(segment).map_err(failed)?;
@@ -119,6 +129,8 @@ impl StoreSealer {
         Ok(Sealed {
             flows: written.flows,
             answers: written.answers,
+            questions: written.questions,
+            rows: written.rows,
             rejected: sealing.rejected,
             lost: sealing.lost,
             cut_bytes: reader.cut_bytes,

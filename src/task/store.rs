@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::ingest::{IngestOptions, Progress, exclude_outside};
 use crate::attribute::{Fold, FoldLimits};
-use crate::lake::{LakeError, LedgerRow, Piece, Plan, Reader, ScanOptions, Table, read_ledger, scan};
+use crate::lake::{IDLE_MIN_NANOS, LakeError, LedgerRow, Piece, Plan, Reader, ScanOptions, Table, read_ledger, scan};
 use crate::model::{Account, Batch, Place, Rejected, TextId};
 use crate::summary::InputAccount;
 
@@ -114,6 +114,7 @@ fn work(
             }
             // Retention took it away since the store was listed.
             Err(StoreError::Lake(error)) if error.is_gone() => {}
+            Err(StoreError::Lake(error @ LakeError::Folded)) => return Err(error.into()),
             Err(StoreError::Lake(error)) => {
                 broken.lock().unwrap_or_else(PoisonError::into_inner).push(error.to_string());
             }
@@ -148,6 +149,9 @@ impl PieceReader {
         let Self { fold, accounts, limits, reader, batch } = self;
         batch.clear();
         let unreadable = reader.read(piece, options, &mut fold.vocabulary, batch)?;
+        if options.with_ids && reader.has_repeats() && limits.idle_nanos < IDLE_MIN_NANOS {
+            return Err(LakeError::Folded.into());
+        }
         let account = accounts.entry(piece.table).or_default();
         for _ in 0..unreadable {
             account.reject(BROKEN_ROW, Place::Byte(0));

@@ -373,6 +373,7 @@ fn a_short_overload_ends_with_an_exact_account() {
     assert!(outcome.frames_sent > 1_000 && outcome.flows_sent > 1_000, "{outcome:?}");
     assert!(outcome.frames_lost > 0, "the sender that leaves in the middle of a frame");
     assert!(outcome.peak_kib < 700 << 10, "{outcome:?}");
+    assert!(outcome.rows > 0 && outcome.bytes > 0, "{outcome:?}");
 }
 
 #[test]

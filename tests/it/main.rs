@@ -41,6 +41,8 @@ mod dnstap;
 mod draft;
 /// What is new, gone or changed since a baseline.
 mod drift;
+/// Repeats as one row: no command can tell.
+mod folding;
 /// Hubble JSON.
 mod hubble;
 /// The same whatever the slicing, the order of files and the threads.

@@ -55,7 +55,14 @@ fn outcomes(ran: &Ran) -> usize {
 }
 
 /// Plans, runs all slices in an order of their own, and merges.
-fn sliced(folder: &Path, store: &str, name: &str, slice_rows: u64, asked: &[String], more: &[String]) -> (u32, Ran) {
+pub(crate) fn sliced(
+    folder: &Path,
+    store: &str,
+    name: &str,
+    slice_rows: u64,
+    asked: &[String],
+    more: &[String],
+) -> (u32, Ran) {
     let at = |end: &str| path(folder, &format!("{name}-{slice_rows}-{end}"));
     let rows = slice_rows.to_string();
     let plan =

@@ -13,6 +13,7 @@ use super::client::{Object, all};
 use super::mirror::{aside, begin_at, is_import, make_parent, partition_of};
 use super::ship::{BucketShipper, is_own};
 use crate::lake::compact::{KEPT, ROWS_MAX, SMALL_FILES_MIN, merged_file};
+use crate::lake::retention::folds;
 use crate::lake::error::LakeError;
 use crate::lake::imports::{ImportRecord, Imports, import_of};
 use crate::lake::layout::{Partition, Table};
@@ -209,7 +210,12 @@ impl BucketShipper {
             return Ok(0);
         }
         let local: Vec<PathBuf> = paths.iter().map(|(_, path)| path.clone()).collect();
-        let Some(merged) = merged_file(&local, &format!("{COMPACTED}{}-", self.writer))? else { return Ok(0) };
+        let Some(partition) = group.first().map(|stored| &stored.partition) else { return Ok(0) };
+        let prefix = format!("{COMPACTED}{}-", self.writer);
+        let Some((merged, whole)) = merged_file(partition.table, &local, folds(&self.root), &prefix)? else {
+            return Ok(0);
+        };
+        paths.retain(|(_, path)| whole.contains(path));
         let key = merged.strip_prefix(folder.path()).unwrap_or(&merged).to_string_lossy().into_owned();
         self.bucket.put(&key, fs::read(&merged).map_err(LakeError::io(&merged))?)?;
         self.footers.insert(key, paths.iter().map(|(key, _)| name_of(key).to_owned()).collect());

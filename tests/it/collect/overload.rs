@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use egress_atlas::lake::{ScanOptions, read_ledger};
+use egress_atlas::lake::{ScanOptions, read_ledger, scan};
 use egress_atlas::model::SourceKind;
 use egress_atlas::simulate::{Scenario, Sink, dnstap, generate};
 
@@ -38,8 +38,12 @@ pub(crate) struct Outcome {
     pub(crate) peak_kib: u64,
     /// Processor time of the collector.
     pub(crate) processor: Duration,
-    /// From the first frame until everything was in the store.
+    /// From the first frame until everything was taken.
     pub(crate) took: Duration,
+    /// Rows that everything became, repeats folded.
+    pub(crate) rows: u64,
+    /// Their files in bytes.
+    pub(crate) bytes: u64,
 }
 
 #[derive(Default)]
@@ -242,7 +246,12 @@ pub(crate) fn overload(length: Duration) -> Outcome {
     collector.stop();
     outcome.frames_sent = frames_sent.into_inner();
     outcome.flows_sent = flows_sent.into_inner();
-    for row in read_ledger(&folder.path().join("lake"), &ScanOptions::default()).unwrap().rows {
+    let lake = folder.path().join("lake");
+    let pieces = scan(&lake, &ScanOptions::default()).unwrap().pieces;
+    outcome.rows = pieces.iter().map(|piece| piece.rows.1 as u64).sum();
+    let files: std::collections::BTreeSet<_> = pieces.iter().map(|piece| &piece.path).collect();
+    outcome.bytes = files.iter().map(|file| std::fs::metadata(file).unwrap().len()).sum();
+    for row in read_ledger(&lake, &ScanOptions::default()).unwrap().rows {
         assert_eq!(row.read, row.used + row.rejected + row.excluded, "{row:?}");
         outcome.rejected += row.rejected;
         if row.kind == SourceKind::Dns {
