@@ -80,22 +80,19 @@ fn ship_all(
         Metrics::add(&metrics.shipped_files, outcome.files);
         Metrics::add(&metrics.shipped_bytes, outcome.bytes);
         metrics.unshipped_bytes.store(outcome.waiting_bytes, Ordering::Relaxed);
-        match &outcome.failed {
-            Some(error) => {
-                Metrics::add(&metrics.ship_failures, 1);
-                if failures.is_multiple_of(TOLD_EACH) || is_last {
-                    let fields: [(&str, &dyn std::fmt::Display); 2] =
-                        [("error", error), ("waiting_bytes", &outcome.waiting_bytes)];
-                    journal.warn("files cannot be shipped; they stay, and are tried again", &fields);
-                }
-                failures = failures.saturating_add(1);
+        if let Some(error) = &outcome.failed {
+            Metrics::add(&metrics.ship_failures, 1);
+            if failures.is_multiple_of(TOLD_EACH) || is_last {
+                let fields: [(&str, &dyn std::fmt::Display); 2] =
+                    [("error", error), ("waiting_bytes", &outcome.waiting_bytes)];
+                journal.warn("files cannot be shipped; they stay, and are tried again", &fields);
             }
-            None => {
-                if failures > 0 {
-                    journal.info("files are shipped again", &[("failures", &failures)]);
-                }
-                failures = 0;
+            failures = failures.saturating_add(1);
+        } else {
+            if failures > 0 {
+                journal.info("files are shipped again", &[("failures", &failures)]);
             }
+            failures = 0;
         }
         if is_last {
             return;

@@ -248,7 +248,7 @@ impl Reach {
     pub(super) async fn list(&self, folder: &str) -> Result<Vec<Object>, BucketError> {
         let prefix = &self.0.url.prefix;
         let parts: Vec<&str> = [prefix.as_str(), folder].into_iter().filter(|part| !part.is_empty()).collect();
-        let whole = parts.iter().map(|part| format!("{part}/")).collect::<String>();
+        let whole = parts.into_iter().flat_map(|part| [part, "/"]).collect::<String>();
         let own = if prefix.is_empty() { 0 } else { prefix.len() + 1 };
         let (mut found, mut token) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {

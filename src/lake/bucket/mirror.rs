@@ -65,7 +65,7 @@ impl Mirror {
     /// Fetches what is asked for.
     pub fn of(bucket: &Bucket, wanted: Wanted<'_>) -> Result<Self, LakeError> {
         let (mirror, begun) = Self::footers_of(bucket, wanted)?;
-        mirror.fetch_groups(bucket, begun, |table, _, _, group, footer| {
+        Self::fetch_groups(bucket, begun, |table, _, _, group, footer| {
             table == Table::Ledger || group_is_asked_for(group, footer, table, wanted.scan)
         })?;
         Ok(mirror)
@@ -117,7 +117,7 @@ impl Mirror {
         let found = all(sizes)?.into_iter().flatten().collect();
         let begun = mirror.begin(bucket, found)?;
         let root = mirror.root.clone();
-        mirror.fetch_groups(bucket, begun, |table, path, first, group, _| {
+        Self::fetch_groups(bucket, begun, |table, path, first, group, _| {
             let key = path.strip_prefix(&root).unwrap_or(path).to_string_lossy().into_owned();
             let own = first..first + group.num_rows();
             let meets = |wanted: &Range<usize>| wanted.start < own.end && own.start < wanted.end;
@@ -184,7 +184,6 @@ impl Mirror {
 
     /// Fetches the row groups that `is_wanted` asks for: by table, path, first row, and what the footer says.
     fn fetch_groups(
-        &self,
         bucket: &Bucket,
         begun: Vec<Begun>,
         is_wanted: impl Fn(Table, &Path, usize, &Group, &[u8]) -> bool,
@@ -235,7 +234,8 @@ pub(super) fn partition_of(key: &str) -> Option<Partition> {
 
 /// Whether an object is the record of an import.
 pub(super) fn is_import(key: &str) -> bool {
-    key.strip_prefix("imports/").is_some_and(|name| name.ends_with(".json") && !name.contains('/'))
+    let is_json = Path::new(key).extension().is_some_and(|extension| extension == "json");
+    is_json && key.strip_prefix("imports/").is_some_and(|name| !name.contains('/'))
 }
 
 /// What a file is called when a merged one has taken its place.

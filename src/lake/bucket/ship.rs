@@ -69,15 +69,14 @@ impl BucketShipper {
         let is_name = |name: &String| {
             name.len() == 16 && name.starts_with('w') && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
         };
-        let writer = match known.filter(is_name) {
-            Some(name) => name,
-            None => {
-                let mut random = RandomState::new().build_hasher();
-                random.write_u32(std::process::id());
-                let name = format!("w{:015x}", random.finish() >> 4);
-                write_atomically(&path, format!("{name}\n").as_bytes())?;
-                name
-            }
+        let writer = if let Some(name) = known.filter(is_name) {
+            name
+        } else {
+            let mut random = RandomState::new().build_hasher();
+            random.write_u32(std::process::id());
+            let name = format!("w{:015x}", random.finish() >> 4);
+            write_atomically(&path, format!("{name}\n").as_bytes())?;
+            name
         };
         Ok(Self {
             root: root.to_owned(),
