@@ -73,7 +73,7 @@ pub struct HubbleFiles {
     pub cluster: String,
 }
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "store",
     "cluster",
     "http",

@@ -94,7 +94,7 @@ impl Metrics {
     /// The exposition format.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let counters: [(&str, &str, &str, &AtomicU64); 17] = [
+        let counters: [(&str, &str, &str, &AtomicU64); 18] = [
             ("connections", "gauge", "Open connections of DNS servers and IPFIX exporters.", &self.connections),
             ("frames_total", "counter", "dnstap frames taken.", &self.frames),
             ("messages_total", "counter", "Messages of gRPC servers and IPFIX exporters taken.", &self.messages),
