@@ -1,4 +1,4 @@
-//! Against somebody else's idea of S3: moto, from PyPI, where there is Python.
+//! Against somebody else's idea of S3: moto, from `PyPI`, where there is Python.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

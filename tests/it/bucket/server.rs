@@ -3,6 +3,7 @@
 //! It checks every signature itself (Signature Version 4), so that a request that is not signed as it should be fails the test.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
@@ -226,7 +227,7 @@ fn serve(state: &State, stream: &mut (impl Read + Write)) -> Option<()> {
     }
     let mut head = format!("HTTP/1.1 {} x\r\nContent-Length: {}\r\n", answer.status, answer.length);
     for (name, value) in &answer.headers {
-        head += &format!("{name}: {value}\r\n");
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
     stream.write_all(format!("{head}\r\n").as_bytes()).ok()?;
     if request.method != "HEAD" {
@@ -301,23 +302,24 @@ fn answer(state: &State, request: &Request) -> (String, Answer) {
             answer
         }
         "GET" | "HEAD" => objects.get(key).map_or_else(missing, |(content, _)| get(content, request)),
-        "PUT" => match request.headers.get("x-amz-copy-source") {
-            Some(source) => {
+        "PUT" => {
+            let source = request.headers.get("x-amz-copy-source").map(|source| {
                 let source = decoded(source.trim_start_matches('/'));
-                let source = source.strip_prefix(&format!("{BUCKET}/")).unwrap().to_owned();
-                match objects.get(&source).cloned() {
-                    None => missing(),
-                    Some((content, _)) => {
-                        objects.insert(key.to_owned(), (content, now));
-                        Answer::new(200, b"<CopyObjectResult><ETag>\"e\"</ETag></CopyObjectResult>".to_vec())
-                    }
+                source.strip_prefix(&format!("{BUCKET}/")).unwrap().to_owned()
+            });
+            let copied = source.map(|source| objects.get(&source).map(|(content, _)| content.clone()));
+            match copied {
+                Some(None) => missing(),
+                Some(Some(content)) => {
+                    objects.insert(key.to_owned(), (content, now));
+                    Answer::new(200, b"<CopyObjectResult><ETag>\"e\"</ETag></CopyObjectResult>".to_vec())
+                }
+                None => {
+                    objects.insert(key.to_owned(), (request.body.clone(), now));
+                    Answer { headers: vec![("ETag", "\"e\"".to_owned())], ..Answer::new(200, Vec::new()) }
                 }
             }
-            None => {
-                objects.insert(key.to_owned(), (request.body.clone(), now));
-                Answer { headers: vec![("ETag", "\"e\"".to_owned())], ..Answer::new(200, Vec::new()) }
-            }
-        },
+        }
         "DELETE" => {
             objects.remove(key);
             Answer::new(204, Vec::new())
@@ -358,14 +360,16 @@ fn list(objects: &BTreeMap<String, (Vec<u8>, i64)>, query: &BTreeMap<String, Str
     for (key, (content, time)) in found.by_ref().take(page) {
         let time = egress_atlas::model::Timestamp::from_nanos(time * 1_000_000_000);
         let key_text = key.replace('&', "&amp;").replace('<', "&lt;");
-        text += &format!(
+        write!(
+            text,
             "<Contents><Key>{key_text}</Key><LastModified>{time}</LastModified><ETag>\"e\"</ETag><Size>{}</Size></Contents>",
             content.len()
-        );
+        )
+        .unwrap();
         last.clone_from(key);
     }
     if found.next().is_some() {
-        text += &format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{last}</NextContinuationToken>");
+        write!(text, "<IsTruncated>true</IsTruncated><NextContinuationToken>{last}</NextContinuationToken>").unwrap();
     } else {
         text += "<IsTruncated>false</IsTruncated>";
     }
@@ -373,7 +377,7 @@ fn list(objects: &BTreeMap<String, (Vec<u8>, i64)>, query: &BTreeMap<String, Str
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// RFC 2104, on SHA-256.
@@ -409,7 +413,9 @@ fn check_signature(request: &Request, path: &str, query: &str) -> Result<(), &'s
     if !["host", "x-amz-content-sha256", "x-amz-date"].iter().all(|name| signed.contains(name)) {
         return Err("AccessDenied");
     }
-    let headers: String = signed.iter().map(|name| format!("{name}:{}\n", header(name).unwrap_or_default())).collect();
+    let headers: Vec<String> =
+        signed.iter().map(|name| format!("{name}:{}\n", header(name).unwrap_or_default())).collect();
+    let headers = headers.concat();
     let canonical =
         format!("{}\n{path}\n{}\n{headers}\n{}\n{hash}", request.method, pairs.join("&"), parts["SignedHeaders"]);
     let text = format!(

@@ -72,7 +72,8 @@ fn frames_in_ledger(server: &Server, folder: &Path) -> u64 {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, server.content(key)).unwrap();
     }
-    let ledger = egress_atlas::lake::read_ledger(&copy.join("lake"), &Default::default()).unwrap();
+    let ledger =
+        egress_atlas::lake::read_ledger(&copy.join("lake"), &egress_atlas::lake::ScanOptions::default()).unwrap();
     assert_eq!(ledger.broken, [""; 0]);
     ledger.rows.iter().filter(|row| row.origin.starts_with("tcp")).map(|row| row.read).sum()
 }
@@ -120,7 +121,7 @@ fn everything_arrives_through_faults_and_an_outage() {
     server.down(false);
     wait("the bucket is back", || collector.log().contains("files are shipped again"));
     collector.stop();
-    assert_eq!(parquet(&folder.path().join("lake")), [PathBuf::new(); 0], "nothing is left here");
+    assert!(parquet(&folder.path().join("lake")).is_empty(), "nothing is left here");
     assert_eq!(frames_in_ledger(&server, folder.path()), all.payloads.len() as u64);
     same_rows(&server, folder.path(), &all);
 }
@@ -147,7 +148,7 @@ fn a_killed_collector_ships_each_row_once() {
     let collector = Collector::start_with(folder.path(), &tables, &server.variables());
     wait("the file is read", || collector.log().contains("segment sealed") && collector.metric("backlog_bytes") == 0);
     collector.stop();
-    assert_eq!(parquet(&folder.path().join("lake")), [PathBuf::new(); 0], "nothing is left here");
+    assert!(parquet(&folder.path().join("lake")).is_empty(), "nothing is left here");
     assert_eq!(frames_in_ledger(&server, folder.path()), sent as u64);
     same_rows(&server, folder.path(), &all);
 }
@@ -253,7 +254,7 @@ fn two_collectors_share_a_bucket_and_each_tidies_its_own() {
     let others = seal(folder.path(), &two, "eu", 60, 3);
     for file in parquet(&two) {
         let name = file.file_name().unwrap().to_str().unwrap().to_owned();
-        let number = usize::from_str_radix(&name[4..20], 16).unwrap() - 60;
+        let number = usize::from_str_radix(name.split('-').nth(1).unwrap(), 16).unwrap() - 60;
         std::fs::rename(&file, file.with_file_name(format!("wal-{number:016x}-0000.parquet"))).unwrap();
     }
     lines += &others;
