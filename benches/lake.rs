@@ -24,7 +24,7 @@ use egress_atlas::attribute::FoldLimits;
 use egress_atlas::collect::Sealer;
 use egress_atlas::collect::session::{Event, Session};
 use egress_atlas::collect::wal::Record;
-use egress_atlas::lake::ScanOptions;
+use egress_atlas::lake::{ScanOptions, scan};
 use egress_atlas::model::Timestamp;
 use egress_atlas::simulate::{Scenario, Sink, dnstap, generate};
 use egress_atlas::task::{IngestOptions, Progress, StoreSealer, read_store};
@@ -263,6 +263,39 @@ static WEEK: LazyLock<Week> = LazyLock::new(|| {
     assert!(import.stderr(Stdio::null()).stdout(Stdio::null()).status().unwrap().success());
     Week { folder, name: logs.name }
 });
+
+/// Rows and bytes of flows, answers and questions in a store.
+fn size(store: &Path) -> (usize, u64) {
+    let pieces = scan(store, &ScanOptions::default()).unwrap().pieces;
+    let files: std::collections::BTreeSet<_> = pieces.iter().map(|piece| &piece.path).collect();
+    let bytes = files.iter().map(|file| std::fs::metadata(file).unwrap().len()).sum();
+    (pieces.iter().map(|piece| piece.rows.1).sum(), bytes)
+}
+
+/// A busy hour into a store, repeats folded and not; what that saves is printed.
+#[divan::bench(args = [true, false], sample_count = 3, sample_size = 1)]
+fn import(bencher: Bencher<'_, '_>, folds: bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut logs = Logs::default();
+    dnstap::start(&mut logs.dns);
+    generate(&Scenario { flows: 200_000, long_connections: 0.3, ..Scenario::bench(7) }, &mut logs);
+    dnstap::stop(&mut logs.dns);
+    let (flows, dns) = (folder.path().join("flows.log"), folder.path().join("dns.fstrm"));
+    std::fs::write(&flows, logs.flows.concat()).unwrap();
+    std::fs::write(&dns, &logs.dns).unwrap();
+    let store = folder.path().join("lake");
+    bencher.bench_local(|| {
+        drop(std::fs::remove_dir_all(&store));
+        let mut import = Command::new(env!("CARGO_BIN_EXE_egress-atlas"));
+        import.arg("import").arg("--store").arg(&store).arg("--flows").arg(&flows).arg("--dns").arg(&dns);
+        if !folds {
+            import.arg("--no-fold");
+        }
+        assert!(import.stderr(Stdio::null()).stdout(Stdio::null()).status().unwrap().success());
+    });
+    let (rows, bytes) = size(&store);
+    eprintln!("folded: {folds}; {rows} rows, {bytes} bytes");
+}
 
 /// What is asked, and in which window.
 #[derive(Clone, Copy, Debug)]

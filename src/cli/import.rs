@@ -160,9 +160,8 @@ fn say_folding(imported: &[Imported], context: &mut Context<'_>) {
     let of = |count: fn(&Written) -> u64| -> u64 { imported.iter().map(|one| count(&one.written)).sum() };
     let stored = [of(|written| written.flows), of(|written| written.answers), of(|written| written.questions)];
     let (all, rows) = (stored.iter().sum::<u64>(), of(|written| written.rows));
-    if rows > 0 {
+    if let Some(tenths) = all.saturating_mul(10).checked_div(rows) {
         let [flows, answers, questions] = stored;
-        let tenths = all.saturating_mul(10) / rows;
         context.say(&format!(
             "stored: {flows} flow records, {answers} answers, {questions} questions in {rows} rows ({}.{} to a row)",
             tenths / 10,

@@ -34,7 +34,7 @@ pub(super) struct Opened {
 
 impl Opened {
     /// Opens a file. With `is_final`, a compressed one that breaks off in its first line has that as its line.
-    pub(super) fn new(path: &Path, is_final: bool) -> io::Result<First> {
+    pub(super) fn at(path: &Path, is_final: bool) -> io::Result<First> {
         let mut magic = [0; 4];
         let read = File::open(path)?.read(&mut magic)?;
         let begin = magic.get(..read).unwrap_or_default();

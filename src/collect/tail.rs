@@ -263,7 +263,7 @@ impl Tail {
     /// Reads what is new; what the file is known by, if it was read to its end. Of a file that is damaged for good, the end is where it
     /// breaks off.
     fn read(&mut self, path: &Path, cluster: &str, is_final: bool) -> Result<io::Result<Option<u64>>, Stopped> {
-        let mut opened = match Opened::new(path, is_final) {
+        let mut opened = match Opened::at(path, is_final) {
             Ok(First::Whole(opened)) => opened,
             Ok(First::Unfinished(line)) => {
                 let key = fnv1a(&line);
@@ -553,8 +553,8 @@ mod tests {
             assert!(!found.contains(&"lost".to_owned()), "it may still be growing");
             test.tail.seen.unchanged = Duration::ZERO;
             found.extend(test.look());
-            let text = found.concat();
-            assert!(expected.iter().all(|part| text.contains(part)), "{found:?}");
+            let sent = found.concat();
+            assert!(expected.iter().all(|part| sent.contains(part)), "{found:?}");
             assert_eq!(found.last().map(String::as_str), Some("lost"));
             assert_eq!(test.look(), [""; 0]);
             let told = String::from_utf8(test.journal.lock().unwrap().clone()).unwrap();

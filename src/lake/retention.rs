@@ -73,7 +73,7 @@ pub fn retention(root: &Path) -> Option<Duration> {
 /// Notes whether repeats are folded, for whoever writes to the store from now on. What is there stays as it is.
 pub fn note_folding(root: &Path, folds: bool) -> Result<(), LakeError> {
     let path = root.join(UNFOLDED.join("/"));
-    if folds == !path.exists() {
+    if folds != path.exists() {
         return Ok(());
     }
     if folds {

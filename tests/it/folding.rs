@@ -347,12 +347,12 @@ fn repeats_take_less_room_and_import_says_how_much() {
     let folder = tempfile::tempdir().unwrap();
     let traffic = busy(folder.path());
     let both = stores(folder.path(), &traffic);
-    let [folded, whole] = both.each_ref().map(|folder| rows_and_bytes(&folder.join("lake")));
-    assert!(folded.0 < whole.0 && folded.1 < whole.1, "{folded:?} {whole:?}");
+    let [few, all] = both.each_ref().map(|folder| rows_and_bytes(&folder.join("lake")));
+    assert!(few.0 < all.0 && few.1 < all.1, "{few:?} {all:?}");
     let again = tempfile::tempdir().unwrap();
     let said = go(&[&words(&["import", "--store", &path(again.path(), "lake")]), &traffic]).err;
     let line = said.lines().find(|line| line.starts_with("stored: ")).unwrap();
-    assert!(line.contains(&format!(" in {} rows (", folded.0)), "{line}");
+    assert!(line.contains(&format!(" in {} rows (", few.0)), "{line}");
     same_of_both(&both, &["discover"], Some("documents"), &[]);
 }
 
@@ -408,10 +408,10 @@ fn ids_of_connections_that_folding_cannot_tell_apart_are_refused() {
     let traffic = busy(folder.path());
     let both = stores(folder.path(), &traffic);
     std::fs::write(folder.path().join("short.toml"), "[join]\nidle = \"59s\"\n").unwrap();
-    let [folded, whole] = both.map(|own| {
+    let [refused, told] = both.map(|own| {
         let config = path(folder.path(), "short.toml");
         run(&["attribute", "--store", &path(&own, "lake"), "--config", &config, "--out", &path(&own, "rows.ndjson")])
     });
-    assert_eq!((folded.status, whole.status), (2, 0), "{}{}", folded.err, whole.err);
-    assert!(folded.err.contains("give `idle` a minute or more"), "{}", folded.err);
+    assert_eq!((refused.status, told.status), (2, 0), "{}{}", refused.err, told.err);
+    assert!(refused.err.contains("give `idle` a minute or more"), "{}", refused.err);
 }
