@@ -379,7 +379,7 @@ pub(super) fn small(seed: u64) -> Scenario {
 }
 
 /// Random clusters; each goes through one dialect rule by rule, and through the others as a whole.
-const ESTATES: u64 = 150;
+const ESTATES: u64 = 100;
 
 /// `first`, and every fifth after it.
 fn random_clusters(first: u64) {
@@ -405,7 +405,7 @@ fn random_clusters(first: u64) {
     }
     assert_eq!(failed, BTreeSet::new(), "clusters that do not come back; the panics above say why");
     // The generator must not drift into clusters that say nothing.
-    assert!(all.left > 100 && all.passed > 2_000 && all.removed > 100 && all.stopped > 100, "{all:?}");
+    assert!(all.left > 50 && all.passed > 1_000 && all.removed > 50 && all.stopped > 50, "{all:?}");
 }
 
 #[test]
