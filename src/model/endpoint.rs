@@ -50,6 +50,9 @@ impl fmt::Display for Workload {
     }
 }
 
+/// Labels as `key=value`, sorted.
+pub type LabelList = Box<[Box<str>]>;
+
 /// One end of a flow record. Everything but the identity kind may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
@@ -86,7 +89,7 @@ impl Endpoint {
     }
 
     /// Labels and context from what [`Self::all_labels`] gave.
-    pub fn split_labels(all: impl IntoIterator<Item = Box<str>>) -> (Box<[Box<str>]>, Box<[Box<str>]>) {
+    pub fn split_labels(all: impl IntoIterator<Item = Box<str>>) -> (LabelList, LabelList) {
         let (context, labels): (Vec<_>, Vec<_>) = all.into_iter().partition(|label| is_context(label));
         (labels.into(), context.into())
     }

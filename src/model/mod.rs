@@ -26,7 +26,9 @@ pub use batch::{AnswerKind, AnswerRow, Batch, FlowRow, Loss};
 pub use category::{Category, Confidence, Severity};
 pub use coverage::{Activity, Gap, SourceKind, minutes_within};
 pub use distinct::{Distinct, fnv1a, stable_hash};
-pub use endpoint::{ACCOUNT_CONTEXT, Endpoint, IdentityKind, NAMESPACE_CONTEXT, Workload, WorkloadKind, is_context};
+pub use endpoint::{
+    ACCOUNT_CONTEXT, Endpoint, IdentityKind, LabelList, NAMESPACE_CONTEXT, Workload, WorkloadKind, is_context,
+};
 pub use flow::{Certainty, Direction, Initiator, Protocol, Verdict};
 pub use grade::Grade;
 pub use name::{DomainName, NameError, is_below_platform, is_plain, is_search_expansion, registrable, within};

@@ -292,9 +292,10 @@ impl<'s> Attempt<'_, 's> {
 
     fn peer(&self, peer: &Compiled<'_>, end: &Prepared) -> Match {
         match peer {
-            Compiled::Leaf(number) => end.leaves.get(*number).copied().unwrap_or(Match::No),
             Compiled::OwnNetwork(_) if end.end.kind == EndKind::HostPod => Match::No,
-            Compiled::OwnNetwork(number) => end.leaves.get(*number).copied().unwrap_or(Match::No),
+            Compiled::Leaf(number) | Compiled::OwnNetwork(number) => {
+                end.leaves.get(*number).copied().unwrap_or(Match::No)
+            }
             Compiled::Name(pattern) => self.name(pattern),
             Compiled::Relative(entity) => matching::relative(*entity, &self.subject.end, &end.end),
             Compiled::SameLabels(keys) => matching::same_labels(keys, &self.subject.end, &end.end),

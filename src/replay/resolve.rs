@@ -169,7 +169,7 @@ impl<'a> Resolver<'a> {
     /// Adds what the record says of the pod's namespace and account; it is of the time of the flow, and goes before the objects. A label
     /// that only the object has stays: clusters may keep some out of records.
     fn add_context(&self, end: &mut End, context: &[Box<str>]) {
-        let label = |text: &Box<str>| {
+        let label = |text: &str| {
             let (key, value) = text.strip_prefix(NAMESPACE_CONTEXT)?.split_once('=')?;
             Some((Box::from(key), Box::from(value)))
         };
@@ -185,7 +185,7 @@ impl<'a> Resolver<'a> {
         let mut recorded = self.recorded.borrow_mut();
         let labels = recorded.entry(key).or_insert_with(|| {
             let mut labels = end.namespace_labels.as_ref().map(|labels| Labels::clone(labels)).unwrap_or_default();
-            labels.extend(context.iter().filter_map(label));
+            labels.extend(context.iter().filter_map(|text| label(text)));
             Arc::new(labels)
         });
         end.namespace_labels = Some(labels.clone());

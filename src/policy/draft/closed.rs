@@ -66,11 +66,11 @@ impl<'a> Closed<'a> {
 
     /// Why a rule by the addresses of an edge cannot be: the namespace has a suspect there, at the same port.
     pub(super) fn refuses(&self, namespace: &str, edge: &SeenEdge) -> Result<(), Out> {
-        let found = self.suspects.iter().filter(|(own, suspect)| {
+        let mut found = self.suspects.iter().filter(|(own, suspect)| {
             *own == namespace && suspect.port == edge.port && suspect.protocol == edge.protocol
         });
         let shared = |suspect: &SeenEdge| dialled(suspect).find(|one| dials(edge, *one));
-        match found.filter_map(|(_, suspect)| Some((suspect, shared(suspect)?))).next() {
+        match found.find_map(|(_, suspect)| Some((suspect, shared(suspect)?))) {
             None => Ok(()),
             Some((suspect, address)) => {
                 let name = peer_text(&suspect.peer);

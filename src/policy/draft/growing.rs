@@ -172,7 +172,7 @@ impl<'p> Growing<'p> {
         for entry in entries {
             match (entry.kind, &fate) {
                 (PendingKind::Denied | PendingKind::Suspect, Some(fate)) => {
-                    entry.why = format!("{}; {fate}", entry.why)
+                    entry.why = format!("{}; {fate}", entry.why);
                 }
                 (PendingKind::Denied, None) => entry.why.push_str("; the draft keeps it closed"),
                 _ => {}

@@ -188,8 +188,8 @@ pub(super) fn api_server(input: &DraftInput<'_>, edge: &SeenEdge) -> Result<(See
     let services = input.inventory.service_addresses(cluster);
     // A rule for addresses that nobody called helps nobody.
     let stray = |ranges: &[Block]| -> Option<Out> {
-        let seen = edge.addresses.keys().filter(|address| !services.contains(*address));
-        let missed = seen.filter(|address| !ranges.iter().any(|block| block.contains(**address))).next()?;
+        let mut seen = edge.addresses.keys().filter(|address| !services.contains(*address));
+        let missed = seen.find(|address| !ranges.iter().any(|block| block.contains(**address)))?;
         Some(Out::new(
             PendingKind::Unknown,
             format!("the API server was called at {missed}, which is none of its configured or published addresses"),

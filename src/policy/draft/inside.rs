@@ -112,6 +112,9 @@ fn service(input: &DraftInput<'_>, edge: &SeenEdge, namespace: &str, name: &str)
         )
     })?;
     let mut ports: Ports = BTreeSet::from([(edge.protocol, port)]);
+    if is_on_host(input, edge) {
+        return on_host(input, name, ports);
+    }
     if has_both_ports(input) {
         ports.insert((edge.protocol, edge.port));
     }
@@ -119,6 +122,32 @@ fn service(input: &DraftInput<'_>, edge: &SeenEdge, namespace: &str, name: &str)
     let mut seed = Seed::new(&format!("{namespace}/service-{name}"), peer, ports);
     seed.remarks.push(format!("the pods of service `{name}`; its port {} is port {port} there", edge.port));
     Ok(seed)
+}
+
+/// Whether what stands behind a service are pods on their nodes' network.
+pub(super) fn is_on_host(input: &DraftInput<'_>, edge: &SeenEdge) -> bool {
+    let Peer::Service { namespace, name } = &edge.peer else { return false };
+    let cluster = input.baseline.cluster.as_str();
+    let known = input.inventory.service(cluster, namespace, name).filter(|known| !known.selector.is_empty());
+    let Some(service) = known else { return false };
+    let mut behind = input.inventory.pods(cluster).filter(|pod| {
+        pod.namespace == *namespace && service.selector.iter().all(|(key, value)| pod.labels.get(key) == Some(value))
+    });
+    behind.any(|pod| pod.host_network)
+}
+
+/// Pods on their nodes' network carry the addresses of nodes.
+fn on_host(input: &DraftInput<'_>, name: &str, ports: Ports) -> Result<Seed, Out> {
+    if input.dialect.has_entities() {
+        let mut seed = Seed::new("nodes", RulePeer::Nodes(Vec::new()), ports);
+        seed.remarks.push(format!("the pods of service `{name}` are on their nodes' network"));
+        return Ok(seed);
+    }
+    Err(Out::new(
+        PendingKind::Unknown,
+        format!("the pods behind service `{name}` are on their nodes' network, which no pod selector reaches"),
+        "a rule by hand for the addresses of their nodes",
+    ))
 }
 
 /// The number of the pod's port behind a service's port.

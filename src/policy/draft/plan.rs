@@ -193,7 +193,7 @@ impl<'a> Planner<'a> {
             gate::passes(edge)?;
             return growing.cite_baseline("dns", edge);
         }
-        if in_cluster && self.input.settings.draft.pod_to_pod {
+        if in_cluster && self.input.settings.draft.pod_to_pod && !inside::is_on_host(&self.input, edge) {
             // The rule has no ports: whatever the protocol, it passes.
             return match gate::passes(edge) {
                 Err(out) if out.kind == PendingKind::Denied => Err(out),

@@ -5,7 +5,7 @@
 //! (`pkg/identity/numericidentity.go`); labels win over numbers, because numbers of local identities repeat per node.
 
 use crate::model::{
-    ChainId, Endpoint, EndpointId, IdentityKind, TextId, Vocabulary, Workload, WorkloadKind, is_context,
+    ChainId, Endpoint, EndpointId, IdentityKind, LabelList, TextId, Vocabulary, Workload, WorkloadKind, is_context,
 };
 
 use super::facts::{chain, cluster_text};
@@ -91,7 +91,7 @@ fn workload(end: &End<'_>) -> Option<Workload> {
 }
 
 /// The pod's own labels, and what else of its namespace and account is written as labels.
-fn kubernetes_labels<T: AsRef<str>>(labels: &[T]) -> (Box<[Box<str>]>, Box<[Box<str>]>) {
+fn kubernetes_labels<T: AsRef<str>>(labels: &[T]) -> (LabelList, LabelList) {
     let mut kept: Vec<Box<str>> = labels
         .iter()
         .filter_map(|label| label.as_ref().strip_prefix("k8s:"))

@@ -178,6 +178,7 @@ impl Made {
     }
 
     /// A workload with its pods and objects; labels of many kinds, some of which nothing stable is among.
+    #[expect(clippy::too_many_lines, reason = "one template, from its labels to its pods")]
     fn app(&mut self, cluster: usize, namespace: &'static str, name: &str, kind: &'static str) {
         let hash = self.chance.generated_part(9) + "4";
         let scheme = if name == "coredns" { 0 } else { self.chance.below(7) };
@@ -261,7 +262,12 @@ impl Made {
                     Some(("Deployment", name)),
                 )),
                 "Job" => {
-                    self.objects[cluster].push(objects::controller("Job", namespace, &owner.1, Some(("CronJob", name))))
+                    self.objects[cluster].push(objects::controller(
+                        "Job",
+                        namespace,
+                        &owner.1,
+                        Some(("CronJob", name)),
+                    ));
                 }
                 _ => {}
             }
@@ -341,7 +347,7 @@ impl Made {
         let cluster = self.apps[app].cluster;
         let again = times(&mut self.chance, 1, 3);
         match self.chance.below(20) {
-            0..=3 => self.to_pod(app, client),
+            0..=3 => self.call_pod(app, client),
             4..=8 => (0..again).for_each(|_| self.by_name(app, client)),
             9..=10 => self.bare(client),
             11 => {
@@ -368,7 +374,7 @@ impl Made {
                     self.connect(Party { port: 40_000, ..party }, Party { port, ..client }, true);
                 }
             }
-            15 => self.from_outside(app, client),
+            15 => self.be_called(app, client),
             16 => {
                 let dns = self.chance.chance(0.5);
                 let target = ip(if dns { "162.159.200.1" } else { "129.6.15.28" });
@@ -401,7 +407,7 @@ impl Made {
         }
     }
 
-    fn to_pod(&mut self, app: usize, client: Party) {
+    fn call_pod(&mut self, app: usize, client: Party) {
         let other = self.any_app();
         let in_reach = self.apps[other].cluster == self.apps[app].cluster || self.chance.chance(0.3);
         if !in_reach {
@@ -449,7 +455,7 @@ impl Made {
         self.connect(client, Party { who: Who::World, address, port }, is_tcp);
     }
 
-    fn from_outside(&mut self, app: usize, server: Party) {
+    fn be_called(&mut self, app: usize, server: Party) {
         let port = self.apps[app].port;
         let many = self.chance.chance(0.5);
         for number in 1..=if many { 6_u16 } else { 2 } {
@@ -508,7 +514,7 @@ impl Made {
         };
         let mut seen = Vec::new();
         observe(&self.scene, &mut self.chance, Connection { client, server, is_tcp }, &course, &mut |one| {
-            seen.push(one)
+            seen.push(one);
         });
         for one in seen {
             self.lines[one.node / 2].push((one.time, one, transport));
@@ -528,7 +534,9 @@ impl Made {
         }
         let mut frames = std::mem::take(&mut self.frames[cluster]);
         frames.sort_by_key(|(time, _)| *time);
-        frames.iter().for_each(|(_, payload)| dnstap::frame(&mut files.frames, payload));
+        for (_, payload) in &frames {
+            dnstap::frame(&mut files.frames, payload);
+        }
         if with_kube {
             files.kube = serde_json::to_vec(&objects::list(&self.objects[cluster])).unwrap();
         }
@@ -545,7 +553,7 @@ fn other_transport(line: Vec<u8>, transport: &str) -> Vec<u8> {
     let (head, rest) = text.split_once(r#""UDP":{"#).unwrap();
     match transport {
         "SCTP" => format!(r#"{head}"SCTP":{{{rest}"#),
-        _ => format!(r#"{head}"ICMPv4":{{"type":8{}"#, &rest[rest.find('}').unwrap()..]),
+        _ => format!(r#"{head}"ICMPv4":{{"type":8}}{}"#, rest.split_once('}').unwrap().1),
     }
     .into_bytes()
 }

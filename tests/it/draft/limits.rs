@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use egress_atlas::model::Protocol;
-use egress_atlas::policy::draft::{Dialect, bundle};
+use egress_atlas::policy::draft::{Dialect, Manifest, bundle};
 use egress_atlas::policy::{PolicySet, PolicySource};
 use egress_atlas::replay::{Connection, End, Evaluator, Names, Prepared};
 use egress_atlas::summary::Peer;
@@ -35,6 +35,7 @@ fn lists<'v>(value: &'v Value, key: &str) -> Vec<&'v Vec<Value>> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "every bound of every dialect on one draft")]
 fn large_drafts_are_split_and_whole() {
     let db = Peer::Workload { cluster: "".into(), namespace: "shop".into(), workload: workload("db") };
     let mut edges: Vec<_> = PORTS.map(|port| edge(db.clone(), (Protocol::TCP, port), &["10.0.0.9"])).collect();
@@ -75,7 +76,7 @@ fn large_drafts_are_split_and_whole() {
                 assert!(most(key) <= *bound, "{dialect} {}: {} in `{key}`", manifest.name, most(key));
             }
         }
-        let texts: Vec<String> = manifests.iter().map(|manifest| manifest.yaml()).collect();
+        let texts: Vec<String> = manifests.iter().map(Manifest::yaml).collect();
         let sources: Vec<PolicySource<'_>> =
             texts.iter().map(|text| PolicySource { file: "p", text, cluster: None }).collect();
         let set = PolicySet::parse(&sources).unwrap();

@@ -200,7 +200,7 @@ fn rule_json(rule: &Rule, side: &str) -> Value {
         Some(Peers::Entities(words)) => made[format!("{side}Entities")] = json!(words),
         Some(Peers::Cidrs(nets)) => made[format!("{side}CIDR")] = json!(nets),
         Some(Peers::CidrSet(net, except)) => {
-            made[format!("{side}CIDRSet")] = json!([{"cidr": net, "except": [except]}])
+            made[format!("{side}CIDRSet")] = json!([{"cidr": net, "except": [except]}]);
         }
         Some(Peers::Names(patterns)) => {
             made["toFQDNs"] = patterns.iter().map(|(key, text)| json!({*key: text})).collect::<Vec<_>>().into();

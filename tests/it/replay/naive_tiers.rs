@@ -144,7 +144,7 @@ fn chosen_text(chosen: &Chosen) -> String {
             let of = namespaces.as_ref().map(|terms| format!("\"namespaceSelector\":{},", selector(terms)));
             format!("{{\"pods\":{{{}\"podSelector\":{}}}}}", of.unwrap_or_default(), selector(pods))
         }
-        Chosen::Networks(nets) => format!("{{\"networks\":{:?}}}", nets),
+        Chosen::Networks(nets) => format!("{{\"networks\":{nets:?}}}"),
     }
 }
 
