@@ -251,10 +251,16 @@ fn same_of_both(folders: &[PathBuf; 2], command: &[&str], out: Option<&str>, mor
             all.extend(words(&["--out", &path(folder, name)]));
         }
         let ran = go(&[&all, more]);
-        assert_ne!(ran.status, 2, "{command:?}: {}", ran.err);
-        (ran.status, ran.out.replace(&folder.display().to_string(), ""))
+        // A window may hold nothing at all; that is an error, and must be the same one.
+        let is_empty = ran.status == 2 && ran.err.contains("it is empty");
+        assert!(ran.status != 2 || is_empty, "{command:?}: {}", ran.err);
+        let error = is_empty.then_some(ran.err);
+        (ran.status, ran.out.replace(&folder.display().to_string(), ""), error)
     });
     assert_eq!(ran[0], ran[1], "{command:?} {more:?}");
+    if ran[0].0 == 2 {
+        return;
+    }
     let [one, two] = folders.each_ref().map(|folder| folder.join(out.unwrap_or("nothing")));
     if one.is_dir() {
         assert_same(&one, &two, &format!("{command:?} {more:?}"));
@@ -273,7 +279,7 @@ fn rows_and_bytes(store: &Path) -> (usize, u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn no_command_can_tell_a_folded_store(
