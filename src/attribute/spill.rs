@@ -77,7 +77,8 @@ struct Flush {
 impl Flush {
     /// Offset in the file and number of rows of a partition.
     fn extent<T: Parked>(&self, partition: usize) -> (u64, usize) {
-        let end = |partition: Option<usize>| partition.and_then(|place| self.ends.get(place)).map_or(0, |end| *end as usize);
+        let end =
+            |partition: Option<usize>| partition.and_then(|place| self.ends.get(place)).map_or(0, |end| *end as usize);
         let (before, end) = (end(partition.checked_sub(1)), end(Some(partition)));
         (self.start + (before * T::BYTES) as u64, end - before)
     }

@@ -131,7 +131,9 @@ pub(super) fn merged_file(
         Table::Questions => together(paths, folds, RowReader::each_question, question_frame)?,
         Table::Losses | Table::Ledger => (paths.to_vec(), one_below_the_other(paths)?, GROUP_ROWS),
     };
-    let Some(folder) = paths.first().and_then(|path| path.parent()).filter(|_| paths.len() > 1) else { return Ok(None) };
+    let Some(folder) = paths.first().and_then(|path| path.parent()).filter(|_| paths.len() > 1) else {
+        return Ok(None);
+    };
     let names: Vec<String> = paths.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
     let mut digest = Digest::default();
     for name in &names {

@@ -13,10 +13,10 @@ use super::client::{Object, all};
 use super::mirror::{aside, begin_at, is_import, make_parent, partition_of};
 use super::ship::{BucketShipper, is_own};
 use crate::lake::compact::{KEPT, ROWS_MAX, SMALL_FILES_MIN, merged_file};
-use crate::lake::retention::folds;
 use crate::lake::error::LakeError;
 use crate::lake::imports::{ImportRecord, Imports, import_of};
 use crate::lake::layout::{Partition, Table};
+use crate::lake::retention::folds;
 use crate::lake::scan::{COMPACTED, REPLACED, metadata, replaces};
 
 /// Objects with at least so many bytes are large enough.

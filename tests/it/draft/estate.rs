@@ -6,11 +6,11 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use egress_atlas::model::Timestamp;
+use egress_atlas::model::{Direction, Timestamp};
 use egress_atlas::simulate::connection::{Course, Fate, SECOND, observe};
 use egress_atlas::simulate::dns_message::QueryType;
 use egress_atlas::simulate::dnstap::{self, Resolver};
-use egress_atlas::simulate::hubble::{Direction, HubbleWriter};
+use egress_atlas::simulate::hubble::HubbleWriter;
 use egress_atlas::simulate::identity::{PodFacts, PodObject};
 use egress_atlas::simulate::lookup::{Lookup, perform};
 use egress_atlas::simulate::objects;

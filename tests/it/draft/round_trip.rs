@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use egress_atlas::model::Protocol;
+use egress_atlas::model::{Protocol, is_special};
 use egress_atlas::policy::Direction;
 use egress_atlas::policy::draft::{
     Citation, Dialect, Draft, Manifest, NamePattern, Rule, RulePeer, Subject, bundle, manifests,
@@ -15,7 +15,7 @@ use egress_atlas::policy::names::PolicyName;
 use egress_atlas::replay::{End, EndKind, Profile, Recorded, ReplayEdge, Verdict};
 use egress_atlas::simulate::Scenario;
 use egress_atlas::simulate::random::Random;
-use egress_atlas::summary::{Peer, is_special};
+use egress_atlas::summary::Peer;
 
 use super::estate::estate;
 use super::look;
