@@ -116,11 +116,8 @@ struct Differences {
 impl Differences {
     /// Counts the answers around a connection; how many were.
     fn add(&mut self, index: &AnswerIndex, question: &Question) -> u32 {
-        let (times, is_one) = index.times_of_client(question);
-        let first_after = times.partition_point(|time| *time <= question.time);
-        let around = first_after.saturating_sub(AROUND)..times.len().min(first_after + AROUND);
-        let of = (question.client, question.address);
-        self.count(of, times.get(around).unwrap_or_default(), question.time, is_one)
+        let (times, is_one) = index.times_around(question, AROUND);
+        self.count((question.client, question.address), &times, question.time, is_one)
     }
 
     fn count(&mut self, of: (Client, AddressId), times: &[Timestamp], connected: Timestamp, is_one: bool) -> u32 {

@@ -168,20 +168,32 @@ impl AnswerIndex {
         self.answers.is_empty()
     }
 
-    /// When the client was told the address, in order, and whether it only ever was for one name.
-    pub(crate) fn times_of_client(&self, question: &Question) -> (Vec<Timestamp>, bool) {
+    /// When the question's client was told its address: the last `each` times not after the question and the first `each` after it,
+    /// in order; and whether always for one name. By bisection in each name, as in [`around`].
+    pub(crate) fn times_around(&self, question: &Question, each: usize) -> (Vec<Timestamp>, bool) {
         let Places::Some(order) = self.places(question.cluster, question.address, Scope::Client(question.client))
         else {
             return (Vec::new(), false);
         };
-        let answers = || order.iter().filter_map(|at| self.answers.get(*at as usize));
-        let is_one = answers().next().map(|first| first.name) == answers().next_back().map(|last| last.name);
-        let mut times: Vec<Timestamp> = answers().map(|answer| answer.time).collect();
-        // They are in the order of names.
-        if !is_one {
-            times.sort_unstable();
+        let answer = |at: usize| order.get(at).and_then(|at| self.answers.get(*at as usize));
+        let times = |places: Range<usize>| places.filter_map(answer).map(|answer| answer.time);
+        let (mut past, mut future) = (Vec::new(), Vec::new());
+        let (mut start, mut names) = (0, 0);
+        while let Some(first) = answer(start) {
+            let end =
+                first_without(start + 1..order.len(), |at| answer(at).is_some_and(|other| other.name == first.name));
+            let next = first_without(start..end, |at| answer(at).is_some_and(|other| other.time <= question.time));
+            past.extend(times(next.saturating_sub(each).max(start)..next));
+            future.extend(times(next..next.saturating_add(each).min(end)));
+            names += 1;
+            start = end;
         }
-        (times, is_one)
+        past.sort_unstable();
+        future.sort_unstable();
+        past.drain(..past.len().saturating_sub(each));
+        future.truncate(each);
+        past.append(&mut future);
+        (past, names == 1)
     }
 
     /// Whether nobody was ever told this address.

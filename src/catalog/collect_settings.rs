@@ -219,9 +219,9 @@ retention = "14d"     # how long days are kept
 fold = true           # equal records of a minute are one row; same results
 
 # Ships finished files to an S3-compatible bucket, and removes them here once
-# they are there; leave the table out to keep everything in `store`. Credentials
-# are those of the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or
-# the role of a service account.
+# they are there; leave the table out to keep everything in `store`.
+# Credentials are those of the environment: AWS_ACCESS_KEY_ID and
+# AWS_SECRET_ACCESS_KEY, or the role of a service account.
 [bucket]
 url = "s3://flow-logs/egress-atlas"
 region = "eu-central-1"

@@ -240,7 +240,8 @@ fn commands_on_traffic_say_the_same_of_the_demo_in_a_store() {
     check(&[&soak[..], &["--for", "6h", "--format", "json"]].concat(), &[], &[1, 3]);
     check(&[&soak[..], &["--until", "2026-03-02T20:00:00Z"]].concat(), &[], &[1, 3]);
     check(&["investigate", "payments", "--format", "json"], &reviews, &[0]);
-    check(&["investigate", "payments", "--since", "2026-03-02T18:00:00Z"], &reviews, &[0]);
+    // Its end is not covered: what was found is not all there may be.
+    check(&["investigate", "payments", "--since", "2026-03-02T18:00:00Z"], &reviews, &[3]);
 }
 
 #[test]
