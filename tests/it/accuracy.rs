@@ -231,7 +231,7 @@ easy: 3659 connections with a known name
 hard: 3574 connections with a known name
   ours                     coverage 0.998  exact precision 0.959  recall 0.958  domain precision 0.960
   latest answer            coverage 0.126  exact precision 0.460  recall 0.058  domain precision 0.836
-  ours, each once          coverage 0.997  exact precision 0.955  recall 0.953  domain precision 0.957
+  ours, each once          coverage 0.997  exact precision 0.954  recall 0.952  domain precision 0.956
   latest, each once        coverage 0.125  exact precision 0.490  recall 0.061  domain precision 0.771
   ours, ambiguous          coverage 1.000  exact precision 0.979  recall 0.979  domain precision 0.979
   latest, ambiguous        coverage 0.277  exact precision 0.028  recall 0.008  domain precision 0.710
@@ -254,8 +254,8 @@ hard: 3574 connections with a known name
 skewed: 3574 connections with a known name
   ours                     coverage 0.998  exact precision 0.959  recall 0.957  domain precision 0.960
   latest answer            coverage 0.088  exact precision 0.444  recall 0.039  domain precision 0.847
-  ours, each once          coverage 0.997  exact precision 0.954  recall 0.952  domain precision 0.956
-  latest, each once        coverage 0.064  exact precision 0.500  recall 0.032  domain precision 0.806
+  ours, each once          coverage 0.997  exact precision 0.954  recall 0.951  domain precision 0.956
+  latest, each once        coverage 0.064  exact precision 0.505  recall 0.032  domain precision 0.818
   ours, ambiguous          coverage 1.000  exact precision 0.979  recall 0.979  domain precision 0.979
   latest, ambiguous        coverage 0.200  exact precision 0.028  recall 0.006  domain precision 0.732
   pod                      coverage 1.000  exact precision 0.992  recall 0.992  domain precision 0.992
