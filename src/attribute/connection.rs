@@ -4,6 +4,7 @@
 //! key whose times are not further apart than the idle time are one connection. Merging is commutative and associative.
 
 use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 
 use crate::model::{
     AddressId, Certainty, ChainId, Endpoint, EndpointId, FlowRow, Initiator, Protocol, RecordId, TextId, Timestamp,
@@ -11,7 +12,7 @@ use crate::model::{
 };
 
 /// What identifies a connection, independent of the direction of the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ConnectionKey {
     pub(crate) cluster: TextId,
     /// The end with the smaller (address, port); "low" from here on.
@@ -19,6 +20,17 @@ pub(crate) struct ConnectionKey {
     /// The other end; "high" from here on.
     pub(crate) high: (AddressId, u16),
     pub(crate) protocol: Protocol,
+}
+
+impl Hash for ConnectionKey {
+    /// In three words: field by field it would be six, for each record.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+        let end = |end: (AddressId, u16)| pair(end.0.0, u32::from(end.1));
+        state.write_u64(end(self.low));
+        state.write_u64(end(self.high));
+        state.write_u64(pair(self.cluster.0, u32::from(self.protocol.0)));
+    }
 }
 
 /// Bits of the verdicts that a connection's records had.
@@ -84,34 +96,23 @@ impl Connection {
             Initiator::Source => (row.certainty, Certainty::None),
             Initiator::Destination => (Certainty::None, row.certainty),
         };
-        let connection = Self {
-            key: ConnectionKey { cluster: row.cluster, low: source, high: destination, protocol: row.protocol },
+        let (low, high) = low_and_high(forward, source, destination);
+        let (low_is_client, high_is_client) = low_and_high(forward, client_source, client_destination);
+        let (low_end, high_end) = low_and_high(forward, row.source, row.destination);
+        Self {
+            key: ConnectionKey { cluster: row.cluster, low, high, protocol: row.protocol },
             first: row.time,
             last: row.time,
-            low_is_client: client_source,
-            high_is_client: client_destination,
-            low_spoke_first: true,
+            low_is_client,
+            high_is_client,
+            low_spoke_first: forward,
             verdicts: Verdicts::of(row.verdict),
-            low: row.source,
-            high: row.destination,
+            low: low_end,
+            high: high_end,
             reported: row.reported,
             id: row.id,
             id_time: row.time,
             id_is_forward: row.initiator != Initiator::Destination,
-        };
-        if forward { connection } else { connection.swapped() }
-    }
-
-    /// The same connection with its ends named the other way round.
-    fn swapped(self) -> Self {
-        Self {
-            key: ConnectionKey { low: self.key.high, high: self.key.low, ..self.key },
-            low_is_client: self.high_is_client,
-            high_is_client: self.low_is_client,
-            low_spoke_first: !self.low_spoke_first,
-            low: self.high,
-            high: self.low,
-            ..self
         }
     }
 
@@ -190,6 +191,11 @@ impl Connection {
     }
 }
 
+/// What belongs to the low and to the high end; `forward` if the source is the low one.
+fn low_and_high<T>(forward: bool, source: T, destination: T) -> (T, T) {
+    if forward { (source, destination) } else { (destination, source) }
+}
+
 /// Namespace and pod of an end.
 fn pod_of(end: EndpointId, vocabulary: &Vocabulary) -> (&str, &str) {
     vocabulary.endpoint_of(end).map_or(("", ""), |end| (&*end.namespace, &*end.pod))
@@ -246,7 +252,7 @@ const OPEN_MAX: usize = 4;
 /// [`Connection::continues`] changes nothing.
 pub(crate) fn cluster(observed: Vec<Connection>, idle_nanos: i64, vocabulary: &Vocabulary) -> Vec<Connection> {
     let mut continued = continued(observed, idle_nanos, vocabulary);
-    let mut clustered: Vec<Connection> = Vec::with_capacity(continued.len());
+    let mut clustered: Vec<Connection> = Vec::new();
     for of_key in continued.chunk_by_mut(|one, two| one.key == two.key) {
         of_key.sort_by(|one, two| {
             let order = |connection: &Connection| (connection.first, connection.last);
@@ -281,14 +287,12 @@ pub(crate) fn continued(mut observed: Vec<Connection>, idle_nanos: i64, vocabula
             .then_with(|| pod(one.high, two.high))
             .then_with(|| (one.first, one.last).cmp(&(two.first, two.last)))
     });
-    let mut joined: Vec<Connection> = Vec::with_capacity(observed.len());
-    for connection in observed {
-        match joined.last_mut() {
-            Some(last) if last.key == connection.key && last.continues(&connection, idle_nanos, vocabulary) => {
-                last.absorb(&connection, vocabulary);
-            }
-            _ => joined.push(connection),
+    observed.dedup_by(|next, last| {
+        let is_same = last.key == next.key && last.continues(next, idle_nanos, vocabulary);
+        if is_same {
+            last.absorb(next, vocabulary);
         }
-    }
-    joined
+        is_same
+    });
+    observed
 }

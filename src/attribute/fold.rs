@@ -7,8 +7,8 @@ use std::hash::BuildHasher;
 use std::io;
 use std::net::IpAddr;
 
-use hashbrown::hash_map::Entry;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::hash_table::Entry;
+use hashbrown::{HashMap, HashSet, HashTable};
 
 use super::answers::Answer;
 use super::connection::{Connection, ConnectionKey};
@@ -97,7 +97,9 @@ pub struct Fold {
     /// The numbers that all rows refer to.
     pub vocabulary: Vocabulary,
     pub(crate) limits: FoldLimits,
-    open: HashMap<ConnectionKey, Connection>,
+    /// Nearly every record looks up one of these: each has its key in it once.
+    open: HashTable<Connection>,
+    open_hasher: foldhash::fast::RandomState,
     pub(crate) connections: Spill<Connection>,
     pub(crate) answers: Spill<Answer>,
     /// What records count, by the partition of their connection.
@@ -153,7 +155,8 @@ impl Fold {
         Self {
             vocabulary: Vocabulary::default(),
             limits,
-            open: HashMap::new(),
+            open: HashTable::new(),
+            open_hasher: foldhash::fast::RandomState::default(),
             connections: Spill::new(limits.parked_rows_max),
             answers: Spill::new(limits.parked_rows_max),
             counted: Spill::new(limits.parked_rows_max),
@@ -226,7 +229,9 @@ impl Fold {
     }
 
     fn add_connection(&mut self, observed: Connection) -> io::Result<()> {
-        match self.open.entry(observed.key) {
+        let hasher = &self.open_hasher;
+        let hash = |open: &Connection| hasher.hash_one(open.key);
+        match self.open.entry(hash(&observed), |open| open.key == observed.key, hash) {
             Entry::Occupied(mut entry) => {
                 let open = entry.get_mut();
                 if open.continues(&observed, self.limits.idle_nanos, &self.vocabulary) {
@@ -244,8 +249,8 @@ impl Fold {
     }
 
     fn park_open(&mut self) -> io::Result<()> {
-        for (key, connection) in self.open.drain() {
-            self.connections.push(connection_hash(&self.vocabulary, &key), connection)?;
+        for connection in self.open.drain() {
+            self.connections.push(connection_hash(&self.vocabulary, &connection.key), connection)?;
         }
         Ok(())
     }
@@ -329,8 +334,11 @@ impl Fold {
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.settle_run();
         self.park_open()?;
-        self.open = HashMap::new();
+        self.open = HashTable::new();
         self.last_sightings = Vec::new();
+        self.connections.settle();
+        self.answers.settle();
+        self.counted.settle();
         Ok(())
     }
 }

@@ -212,6 +212,8 @@ impl Evidence {
         let stages = each_partition(threads, |mut partitions| {
             let mut stage = FirstStage::new(this, limits.parked_rows_max);
             partitions.try_for_each(|partition| stage.partition(folds, partition, limits.idle_nanos))?;
+            stage.oriented.settle();
+            stage.settled.settle();
             Ok((stage.oriented, stage.settled, stage.residences))
         })?;
         let mut timeless = Vec::new();
@@ -296,15 +298,16 @@ impl Evidence {
     }
 
     pub(super) fn read_answers(&self, partition: usize, clocks: &Clocks) -> io::Result<AnswerIndex> {
-        let mut all = Vec::new();
-        let mut parked = Vec::new();
+        // The largest partitions decide how much memory is needed: nothing is there twice, and nothing has room for more.
+        let mut all = Vec::with_capacity(self.answers.iter().map(|(spill, _)| spill.count(partition)).sum());
         for (spill, map) in &self.answers {
-            parked.clear();
-            spill.read(partition, &mut parked)?;
-            all.extend(parked.iter().map(|answer| {
-                let renumbered = answer.renumbered(map);
-                Answer { cluster: self.clusters.resolve(renumbered.cluster), ..renumbered }
-            }));
+            spill.each(partition, |some| {
+                all.extend(some.iter().map(|answer| {
+                    let renumbered = answer.renumbered(map);
+                    Answer { cluster: self.clusters.resolve(renumbered.cluster), ..renumbered }
+                }));
+                Ok(())
+            })?;
         }
         let client_of = |answer: &Answer| self.client_of(answer, clocks);
         let reached = |answer: &Answer| self.reached(answer.address);
@@ -441,24 +444,25 @@ impl<'a> FirstStage<'a> {
 
     fn partition(&mut self, folds: &[FoldConnections], partition: usize, idle_nanos: i64) -> io::Result<()> {
         let vocabulary = &self.evidence.vocabulary;
-        let mut observed = Vec::new();
-        let mut parked = Vec::new();
-        let (mut counted, mut counts) = (Vec::new(), Vec::new());
+        let mut observed = Vec::with_capacity(folds.iter().map(|(spill, ..)| spill.count(partition)).sum());
+        let mut counted = Vec::new();
         for (spill, volumes, map) in folds {
-            parked.clear();
-            spill.read(partition, &mut parked)?;
-            observed.extend(parked.iter().map(|connection: &Connection| {
-                let mut connection = connection.renumbered(map);
-                connection.key.cluster = self.shared_cluster(&connection);
-                connection
-            }));
-            counts.clear();
-            volumes.read(partition, &mut counts)?;
-            counted.extend(counts.iter().map(|one: &Counted| {
-                let mut one = one.renumbered(map);
-                one.of.key.cluster = self.shared_cluster(&one.of);
-                one
-            }));
+            spill.each(partition, |some| {
+                observed.extend(some.iter().map(|connection: &Connection| {
+                    let mut connection = connection.renumbered(map);
+                    connection.key.cluster = self.shared_cluster(&connection);
+                    connection
+                }));
+                Ok(())
+            })?;
+            volumes.each(partition, |some| {
+                counted.extend(some.iter().map(|one: &Counted| {
+                    let mut one = one.renumbered(map);
+                    one.of.key.cluster = self.shared_cluster(&one.of);
+                    one
+                }));
+                Ok(())
+            })?;
         }
         let connections = connection::cluster(observed, idle_nanos, vocabulary);
         if !counted.is_empty() {

@@ -57,9 +57,14 @@ impl Cursor<'_> {
 /// Rows by partition.
 #[derive(Debug)]
 pub(crate) struct Spill<T> {
-    memory: Vec<Vec<T>>,
-    in_memory: usize,
-    in_memory_max: usize,
+    /// As they came, with their partitions: one list for all, because a list for each would keep the room of its largest crowd.
+    pending: Vec<T>,
+    places: Vec<u16>,
+    pending_max: usize,
+    /// What was never too much for memory, in the order of partitions.
+    settled: Vec<T>,
+    /// For each partition, the number of settled rows up to and with it.
+    settled_ends: Box<[u32]>,
     disk: Option<File>,
     disk_end: u64,
     flushes: Vec<Flush>,
@@ -85,12 +90,14 @@ impl Flush {
 }
 
 impl<T: Parked> Spill<T> {
-    /// An empty spill that keeps at most `in_memory_max` rows in memory.
-    pub(crate) fn new(in_memory_max: usize) -> Self {
+    /// An empty spill that keeps at most `pending_max` rows in memory.
+    pub(crate) fn new(pending_max: usize) -> Self {
         Self {
-            memory: (0..PARTITIONS).map(|_| Vec::new()).collect(),
-            in_memory: 0,
-            in_memory_max,
+            pending: Vec::new(),
+            places: Vec::new(),
+            pending_max,
+            settled: Vec::new(),
+            settled_ends: Box::default(),
             disk: None,
             disk_end: 0,
             flushes: Vec::new(),
@@ -99,39 +106,85 @@ impl<T: Parked> Spill<T> {
 
     /// Parks a row; `hash` decides its partition.
     pub(crate) fn push(&mut self, hash: u64, row: T) -> io::Result<()> {
-        let partition = usize::try_from(hash >> 32).unwrap_or(0) % PARTITIONS;
-        if let Some(rows) = self.memory.get_mut(partition) {
-            rows.push(row);
-            self.in_memory += 1;
+        self.places.push(place(hash));
+        self.pending.push(row);
+        // Not one more than the limit: for that one, a list would double its room.
+        if self.pending.len() >= self.pending_max.max(1) { self.flush() } else { Ok(()) }
+    }
+
+    /// The rows in memory in the order of partitions, and where each partition ends.
+    fn in_order(&self) -> (impl Iterator<Item = T> + '_, Box<[u32]>) {
+        let mut ends = vec![0_u32; PARTITIONS];
+        for place in &self.places {
+            if let Some(count) = ends.get_mut(usize::from(*place)) {
+                *count += 1;
+            }
         }
-        if self.in_memory > self.in_memory_max { self.flush() } else { Ok(()) }
+        let mut total = 0;
+        let mut next: Vec<u32> = Vec::with_capacity(PARTITIONS);
+        for end in &mut ends {
+            next.push(total);
+            total += *end;
+            *end = total;
+        }
+        let mut order = vec![0_u32; self.pending.len()];
+        for (number, place) in (0..).zip(&self.places) {
+            let Some(next) = next.get_mut(usize::from(*place)) else { continue };
+            if let Some(slot) = order.get_mut(*next as usize) {
+                *slot = number;
+            }
+            *next += 1;
+        }
+        (order.into_iter().filter_map(|number| self.pending.get(number as usize).copied()), ends.into())
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        u32::try_from(self.pending.len()).map_err(io::Error::other)?;
         let mut file = match self.disk.take() {
             Some(file) => file,
             None => tempfile::tempfile()?,
         };
         file.seek(SeekFrom::Start(self.disk_end))?;
         let mut out = BufWriter::with_capacity(WRITE_BYTES, file);
-        let (mut encoded, mut ends, mut written) = (Vec::new(), Vec::with_capacity(PARTITIONS), 0);
-        for rows in &mut self.memory {
+        let (rows, ends) = self.in_order();
+        let mut encoded = Vec::with_capacity(T::BYTES);
+        for row in rows {
             encoded.clear();
-            written += rows.len();
-            ends.push(u32::try_from(written).map_err(io::Error::other)?);
-            for row in rows.drain(..) {
-                row.write(&mut encoded);
-            }
+            row.write(&mut encoded);
             out.write_all(&encoded)?;
         }
-        self.flushes.push(Flush { start: self.disk_end, ends: ends.into() });
-        self.disk_end += (written * T::BYTES) as u64;
-        self.in_memory = 0;
+        self.flushes.push(Flush { start: self.disk_end, ends });
+        self.disk_end += (self.pending.len() * T::BYTES) as u64;
+        self.pending.clear();
+        self.places.clear();
         self.disk = Some(out.into_inner()?);
         Ok(())
     }
 
-    /// Appends the rows of one partition to `rows`.
+    /// Brings what is in memory into the order of partitions, once nothing is added any more.
+    pub(crate) fn settle(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let (rows, ends) = self.in_order();
+        let settled: Vec<T> = rows.collect();
+        (self.settled, self.settled_ends) = (settled, ends);
+        (self.pending, self.places) = (Vec::new(), Vec::new());
+    }
+
+    fn settled(&self, partition: usize) -> &[T] {
+        let end = |partition: usize| self.settled_ends.get(partition).map_or(0, |end| *end as usize);
+        let start = partition.checked_sub(1).map_or(0, end);
+        self.settled.get(start..end(partition)).unwrap_or_default()
+    }
+
+    /// How many rows a partition of a settled spill has.
+    pub(crate) fn count(&self, partition: usize) -> usize {
+        let parked: usize = self.flushes.iter().map(|flush| flush.extent::<T>(partition).1).sum();
+        parked + self.settled(partition).len()
+    }
+
+    /// Appends the rows of one partition of a settled spill to `rows`.
     pub(crate) fn read(&self, partition: usize, rows: &mut Vec<T>) -> io::Result<()> {
         self.each(partition, |some| {
             rows.extend_from_slice(some);
@@ -139,7 +192,7 @@ impl<T: Parked> Spill<T> {
         })
     }
 
-    /// Hands over the rows of one partition in several pieces, so that a partition need not fit in memory.
+    /// Hands over the rows of one partition of a settled spill in several pieces, so that a partition need not fit in memory.
     pub(crate) fn each(&self, partition: usize, mut take: impl FnMut(&[T]) -> io::Result<()>) -> io::Result<()> {
         if let Some(file) = &self.disk {
             // Partitions are read by several threads at once, which a shared file position would confuse.
@@ -155,11 +208,16 @@ impl<T: Parked> Spill<T> {
                 take(&rows)?;
             }
         }
-        match self.memory.get(partition) {
-            Some(rows) if !rows.is_empty() => take(rows),
-            _ => Ok(()),
+        match self.settled(partition) {
+            [] => Ok(()),
+            rows => take(rows),
         }
     }
+}
+
+fn place(hash: u64) -> u16 {
+    const { assert!(PARTITIONS <= 1 << 16) };
+    u16::try_from((hash >> 32) % PARTITIONS as u64).unwrap_or_default()
 }
 
 #[cfg(unix)]
@@ -196,11 +254,13 @@ mod tests {
             for row in 0..5_000_u32 {
                 spill.push(u64::from(row) << 32, row).unwrap();
             }
+            spill.settle();
             let mut all = Vec::new();
             for partition in 0..PARTITIONS {
                 let mut rows = Vec::new();
                 spill.read(partition, &mut rows).unwrap();
                 assert!(rows.iter().all(|row| *row as usize % PARTITIONS == partition));
+                assert_eq!(spill.count(partition), rows.len());
                 all.extend(rows);
             }
             all.sort_unstable();

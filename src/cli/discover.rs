@@ -1,10 +1,11 @@
 //! `discover`: join, categorise, flag; the baseline, one document per namespace.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use serde::Deserialize;
 
 use super::Context;
 use super::baseline::read_baseline;
@@ -19,7 +20,7 @@ use crate::detect::Baseline;
 use crate::error::ExitStatus;
 use crate::model::Severity;
 use crate::report::{
-    AtlasView, EventForm, atlas_document, atlas_page, documents, egress_columns, events, index_document,
+    ATLAS_SCHEMA, AtlasView, EventForm, atlas_document, atlas_page, documents, egress_columns, events, index_document,
     ingress_columns, sarif, summary_columns, summary_document, summary_markdown, summary_text,
 };
 use crate::task::{judge_against, known_destinations, worst_open};
@@ -104,7 +105,7 @@ pub(super) fn finish(
     let catalog = Catalog::embedded()?;
     let atlas = summarise(traffic, evidence)?;
     let view = judge_against(&atlas, &catalog, &traffic.settings, reviews, baseline);
-    write_baseline(&view, &args.out)?;
+    write_baseline(&view, &args.out, traffic.threads)?;
     write_findings(&view, args)?;
     if let Some(path) = &args.html {
         write_text(path, &atlas_page(&atlas_document(&view))?)?;
@@ -137,16 +138,49 @@ fn print(view: &AtlasView<'_>, format: Format, context: &mut Context<'_>) -> any
     Ok(())
 }
 
-/// Writes every file of the baseline.
-pub(super) fn write_baseline(view: &AtlasView<'_>, out: &Path) -> anyhow::Result<()> {
-    let mut written = BTreeSet::new();
+/// Writes every file of the baseline; with several threads documents, atlas and tables side by side.
+pub(super) fn write_baseline(view: &AtlasView<'_>, out: &Path, threads: usize) -> anyhow::Result<()> {
+    let documents = || write_documents(view, out);
+    let atlas = || {
+        write_file(&out.join("atlas.json"), |file| {
+            serde_json::to_writer_pretty(&mut *file, &atlas_document(view))?;
+            Ok(file.write_all(b"\n")?)
+        })
+    };
+    let tables = || {
+        write_table(&out.join("egress.parquet"), std::iter::once(egress_columns(view)))?;
+        write_table(&out.join("ingress.parquet"), std::iter::once(ingress_columns(view)))
+    };
     let former = former_documents(out);
+    if threads < 2 {
+        remove_stale(out, &former, &documents()?)?;
+        atlas()?;
+        return tables();
+    }
+    std::thread::scope(|scope| {
+        let (atlas, tables) = (scope.spawn(atlas), scope.spawn(tables));
+        let written = documents();
+        for running in [atlas, tables] {
+            running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        remove_stale(out, &former, &written?)
+    })
+}
+
+/// Writes a document for each namespace and their index; which ones.
+fn write_documents(view: &AtlasView<'_>, out: &Path) -> anyhow::Result<BTreeSet<String>> {
+    let mut written = BTreeSet::new();
     for (path, text) in documents(view) {
         write_text(&out.join(&path), &text)?;
         written.insert(path);
     }
-    // A document of a namespace that is gone would look like part of this baseline.
-    for path in former.difference(&written) {
+    write_text(&out.join("index.md"), &index_document(view))?;
+    Ok(written)
+}
+
+/// A document of a namespace that is gone would look like part of this baseline.
+fn remove_stale(out: &Path, former: &BTreeSet<String>, written: &BTreeSet<String>) -> anyhow::Result<()> {
+    for path in former.difference(written) {
         let stale = out.join(path);
         if stale.is_file() {
             std::fs::remove_file(&stale).with_context(|| {
@@ -158,18 +192,36 @@ pub(super) fn write_baseline(view: &AtlasView<'_>, out: &Path) -> anyhow::Result
             std::fs::remove_dir(folder).ok();
         }
     }
-    write_text(&out.join("index.md"), &index_document(view))?;
-    write_file(&out.join("atlas.json"), |file| {
-        serde_json::to_writer_pretty(&mut *file, &atlas_document(view))?;
-        Ok(file.write_all(b"\n")?)
-    })?;
-    write_table(&out.join("egress.parquet"), std::iter::once(egress_columns(view)))?;
-    write_table(&out.join("ingress.parquet"), std::iter::once(ingress_columns(view)))
+    Ok(())
+}
+
+/// Of an `atlas.json`, where the documents are: all else is passed over unread.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Former {
+    schema: String,
+    clusters: BTreeMap<String, FormerCluster>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FormerCluster {
+    namespaces: BTreeMap<String, FormerNamespace>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FormerNamespace {
+    document: String,
 }
 
 /// The documents that an earlier run left in a folder, by its own account; only paths that lie inside count.
 fn former_documents(out: &Path) -> BTreeSet<String> {
-    let Ok(earlier) = read_baseline(out) else { return BTreeSet::new() };
+    let Ok(text) = std::fs::read(out.join("atlas.json")) else { return BTreeSet::new() };
+    let earlier: Former = serde_json::from_slice(&text).unwrap_or_default();
+    if earlier.schema != ATLAS_SCHEMA {
+        return BTreeSet::new();
+    }
     let documents = earlier.clusters.into_values().flat_map(|cluster| cluster.namespaces.into_values());
     let is_inside = |path: &String| Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
     let is_document = |path: &String| Path::new(path).extension().is_some_and(|extension| extension == "md");

@@ -53,7 +53,8 @@ pub(super) fn summarise(traffic: &Traffic, evidence: Evidence) -> anyhow::Result
     for (cluster, ahead_nanos) in passes.offsets(&evidence) {
         atlas.clusters.entry(cluster.into()).or_default().dns_ahead_nanos = Some(ahead_nanos);
     }
-    drop(evidence);
+    // Giving large temporary files back to the system takes a while, and nothing waits for it.
+    std::thread::spawn(move || drop(evidence));
     atlas.since = traffic.since;
     atlas.until = traffic.until;
     atlas.inputs.clone_from(&traffic.inputs);

@@ -97,6 +97,9 @@ impl AddressId {
     }
 }
 
+/// How many spellings of names are remembered at a time.
+const SPELLINGS_MAX: usize = 1 << 16;
+
 /// What stands in for an address that a record left out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum StandIn<'a> {
@@ -269,6 +272,10 @@ impl Vocabulary {
         }
         let name = DomainName::parse(text).ok()?;
         let id = self.name(name.as_str());
+        // Resolvers that mix capitals at random (0x20) spell one name in ever new ways.
+        if self.spellings.len() >= SPELLINGS_MAX {
+            self.spellings.clear();
+        }
         self.spellings.insert(text.into(), id);
         Some(id)
     }
@@ -426,6 +433,20 @@ mod tests {
         assert_eq!(left.name_of(map.name(other)), "example.com");
         assert_eq!(left.chain_of(map.chain(chain)), [map.name(other), github]);
         assert!(map.text(TextId::NONE).is_none());
+    }
+
+    #[test]
+    fn spellings_without_end_are_one_name_and_not_kept() {
+        let mut vocabulary = Vocabulary::default();
+        let name = vocabulary.name("abcdefghijklmnopqrst.example");
+        for number in 0..2 * SPELLINGS_MAX {
+            let mixed: String = ('a'..='t')
+                .enumerate()
+                .map(|(bit, letter)| if number >> bit & 1 == 1 { letter.to_ascii_uppercase() } else { letter })
+                .collect();
+            assert_eq!(vocabulary.spelled_name(&format!("{mixed}.example")), Some(name));
+        }
+        assert!(vocabulary.spellings.len() <= SPELLINGS_MAX);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! While building, everything is counted under small numbers; texts are made once, at the end, when the numbers of distinct
 //! things are known.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -300,13 +301,19 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>
     let mut used = HashSet::new();
     let mut inside_answers: HashMap<Question, IpAddr> = HashMap::new();
     let mut askers = Askers::default();
+    let mut parts = parts;
+    for of_part in writer.edges(&mut parts) {
+        for (cluster, place, seen) in of_part {
+            match edges.entry(cluster).or_default().entry(place) {
+                Entry::Vacant(entry) => {
+                    entry.insert(seen);
+                }
+                Entry::Occupied(mut entry) => entry.get_mut().absorb(seen),
+            }
+        }
+    }
     for part in parts {
         askers.absorb(part.askers);
-        for (key, seen) in part.edges {
-            let (namespace, edge) = writer.key(&key);
-            let cluster = edges.entry(writer.text(key.cluster)).or_default();
-            cluster.entry((namespace, key.ingress, edge)).or_default().absorb(writer.seen(seen, key.ingress));
-        }
         for (key, (answers, first, last)) in part.asked {
             let all = asked.entry(key).or_insert((0, first, last));
             *all = (all.0 + answers, all.1.earlier(first), all.2.max(last));
@@ -401,6 +408,31 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn text(&self, id: TextId) -> Text {
         self.evidence.vocabulary.text_of(id).into()
+    }
+
+    /// Takes the edges out of each part, with texts for numbers, in the order of clusters and places.
+    fn edges(&self, parts: &mut [Builder<'_>]) -> Vec<Vec<(Text, (Text, bool, EdgeKey), EdgeSeen)>> {
+        let texts = |edges: HashMap<Key, Seen>| {
+            let mut texts: Vec<_> = edges
+                .into_iter()
+                .map(|(key, seen)| {
+                    let (namespace, edge) = self.key(&key);
+                    (self.text(key.cluster), (namespace, key.ingress, edge), self.seen(seen, key.ingress))
+                })
+                .collect();
+            texts.sort_by(|one, two| (&one.0, &one.1).cmp(&(&two.0, &two.1)));
+            texts
+        };
+        std::thread::scope(|scope| {
+            let running: Vec<_> = (parts.iter_mut())
+                .map(|part| std::mem::take(&mut part.edges))
+                .map(|edges| scope.spawn(move || texts(edges)))
+                .collect();
+            let finished = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            running.into_iter().map(finished).collect()
+        })
     }
 
     fn key(&self, key: &Key) -> (Text, EdgeKey) {

@@ -101,7 +101,7 @@ impl<'a> Cursor<'a> {
         Some((text, self.rest.get(length + 1..)?))
     }
 
-    /// Goes on at `rest`, which is the end of what is left.
+    /// Goes on at `rest`, which is a part of what is left.
     #[inline]
     pub(super) fn go_on_at(&mut self, rest: &'a [u8]) {
         self.rest = rest;

@@ -13,6 +13,9 @@ use super::objects::{Piece, pieces};
 use super::response::Response;
 use super::{parse, rows, scan};
 
+/// A line that is longer is not ordinary: what is looked for in a broken one must be near.
+const ORDINARY_BYTES_MAX: usize = 64 << 10;
+
 const BROKEN_UTF8: Rejected = Rejected("invalid UTF-8");
 const PARTIAL_LINE: Rejected = Rejected("line that the container runtime split");
 
@@ -59,10 +62,16 @@ impl HubbleDecoder {
         let mut rest = chunk;
         let mut offset = base;
         while !rest.is_empty() {
-            let length = memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1);
-            let Some((line, next)) = rest.split_at_checked(length) else { break };
-            self.line(line, Place::Byte(offset), vocabulary, batch, account);
-            rest = next;
+            let place = Place::Byte(offset);
+            let length = match self.ordinary(rest, place, vocabulary, batch, account) {
+                Some(length) => length,
+                None => {
+                    let length = memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1);
+                    self.line(rest.get(..length).unwrap_or(rest), place, vocabulary, batch, account);
+                    length
+                }
+            };
+            rest = rest.get(length..).unwrap_or_default();
             offset = offset.saturating_add(length as u64);
         }
         self.memory.leave(vocabulary);
@@ -103,6 +112,28 @@ impl HubbleDecoder {
         self.memory.enter(vocabulary);
         response.add(place, &mut self.memory, vocabulary, batch, account);
         self.memory.leave(vocabulary);
+    }
+
+    /// Takes the shortcut if the lines begin with an ordinary record; gives the length of its line.
+    fn ordinary(
+        &mut self,
+        lines: &[u8],
+        place: Place,
+        vocabulary: &mut Vocabulary,
+        batch: &mut Batch,
+        account: &mut Account,
+    ) -> Option<usize> {
+        if self.parser_only {
+            return None;
+        }
+        let near = lines.get(..ORDINARY_BYTES_MAX).unwrap_or(lines);
+        let (facts, length) = scan::record(near, &mut self.memory, vocabulary)?;
+        if length == near.len() && length < lines.len() && near.last() != Some(&b'\n') {
+            return None;
+        }
+        self.scanned += 1;
+        rows::add(&facts, place, vocabulary, batch, account);
+        Some(length)
     }
 
     fn line(
@@ -153,11 +184,7 @@ impl HubbleDecoder {
         batch: &mut Batch,
         account: &mut Account,
     ) -> Option<String> {
-        if !self.parser_only
-            && let Some(facts) = scan::record(object, &mut self.memory, vocabulary)
-        {
-            self.scanned += 1;
-            rows::add(&facts, place, vocabulary, batch, account);
+        if self.ordinary(object, place, vocabulary, batch, account).is_some() {
             return None;
         }
         let Ok(text) = std::str::from_utf8(object) else {

@@ -201,7 +201,8 @@ pub(super) struct Facts<'a> {
     pub(super) event: u64,
     pub(super) is_reply: Option<bool>,
     pub(super) old_reply: bool,
-    pub(super) l7: Option<Layer7<'a>>,
+    /// Few records have it, and it is larger than all the rest.
+    pub(super) l7: Option<Box<Layer7<'a>>>,
     pub(super) source_names: ChainId,
     pub(super) destination_names: ChainId,
     pub(super) has_summary: bool,

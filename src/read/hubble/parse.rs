@@ -124,7 +124,7 @@ pub(super) fn facts<'a>(
         event: flow.event_type.kind.number().unwrap_or_default(),
         is_reply: flow.is_reply.truth(),
         old_reply: flow.reply.truth().unwrap_or_default(),
-        l7: flow.l7,
+        l7: flow.l7.map(Box::new),
         source_names: chain(&flow.source_names.0, vocabulary),
         destination_names: chain(&flow.destination_names.0, vocabulary),
         has_summary: flow.summary.is_some(),

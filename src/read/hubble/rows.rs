@@ -137,7 +137,7 @@ fn initiator(facts: &Facts<'_>) -> (Initiator, Certainty) {
         return (Initiator::Source, Certainty::Policy);
     }
     if facts.kind == FlowKind::Layer7 || facts.event == event::ACCESS_LOG {
-        match dns::message_kind(facts.l7.as_ref()) {
+        match dns::message_kind(facts.l7.as_deref()) {
             dns::MessageKind::Request => return (Initiator::Source, Certainty::Tracked),
             dns::MessageKind::Response => return (Initiator::Destination, Certainty::Tracked),
             dns::MessageKind::Other => {}
