@@ -11,7 +11,7 @@ use polars_parquet::parquet::read::deserialize_metadata;
 use polars_parquet_format::thrift::protocol::TCompactInputProtocol;
 use polars_parquet_format::{ColumnChunk, FileMetaData};
 
-use super::read::ReadError;
+use super::read::{ReadError, decoded};
 
 /// What every Parquet file ends with.
 const MARK: [u8; 4] = *b"PAR1";
@@ -38,9 +38,9 @@ pub(super) fn read_footer(file: &mut File, bytes: u64) -> Result<FileMetadata, R
     file.seek(SeekFrom::Start(start.ok_or_else(|| refuse("its footer is longer than can be"))?))?;
     let mut footer = Vec::new();
     file.take(length).read_to_end(&mut footer)?;
-    check(&footer).map_err(|reason| ReadError::Footer(format!("its footer is damaged: {reason}")))?;
-    deserialize_metadata(footer.into())
-        .map_err(|error| ReadError::Footer(format!("its footer is damaged: {error}")))
+    let damaged = |reason: String| ReadError::Footer(format!("its footer is damaged: {reason}"));
+    check(&footer).map_err(damaged)?;
+    decoded(|| deserialize_metadata(footer.into())).map_err(damaged)
 }
 
 /// Whether lists are no longer than the footer, and columns lie where something can lie.

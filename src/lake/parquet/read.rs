@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use polars_arrow::array::Array;
 use polars_arrow::datatypes::{ArrowDataType, Field, TimeUnit};
@@ -136,8 +137,7 @@ impl Chunks<'_> {
         let field = Field::new(own.primitive_type.field_info.name.clone(), kind, true);
         let filter = (rows.len() < group_rows).then(|| Filter::new_ranged(rows.start, rows.end));
         let pages = vec![BasicDecompressor::new(pages, Vec::new())];
-        let (arrays, _) = column_iter_to_arrays(pages, vec![&own.primitive_type], field, filter)
-            .map_err(|error| error.to_string())?;
+        let (arrays, _) = decoded(|| column_iter_to_arrays(pages, vec![&own.primitive_type], field, filter))?;
         match <[Box<dyn Array>; 1]>::try_from(arrays) {
             Ok([array]) if array.len() == rows.len() => Ok(array),
             _ => Err(format!("has not the {} rows that it says", rows.len())),
@@ -155,6 +155,16 @@ impl Chunks<'_> {
         let mut bytes = vec![0; usize::try_from(length).map_err(|error| error.to_string())?];
         let read = self.file.seek(SeekFrom::Start(start)).and_then(|_| self.file.read_exact(&mut bytes));
         read.map(|()| bytes).map_err(|error| error.to_string())
+    }
+}
+
+/// What a decoder of polars makes of bytes that anybody may have written. It takes much on trust, and panics where that is not so: such a
+/// file is damaged, and no reason to stop.
+pub(super) fn decoded<T, E: std::fmt::Display>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    // Whatever a decoder leaves behind half done goes with it.
+    match catch_unwind(AssertUnwindSafe(decode)) {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(_) => Err("it contradicts itself".to_owned()),
     }
 }
 
