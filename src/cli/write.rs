@@ -5,14 +5,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use polars::prelude::{
-    Column as PolarsColumn, CompatLevel, DataFrame, DataType, IntoColumn, IntoSeries, KeyValueMetadata,
-    ListBuilderTrait, ListStringChunkedBuilder, NamedFrom, ParquetWriter, PlSmallStr, SchemaExt, Series, TimeUnit,
-    TimeZone,
-};
 
-use polars_parquet::arrow::write::schema_to_metadata_key;
-
+use crate::lake::{Columns as FrameColumns, Frame, FrameWriter};
 use crate::model::Timestamp;
 use crate::report::{Column, Columns, csv_text};
 
@@ -70,45 +64,29 @@ pub(super) fn write_table(path: &Path, mut parts: impl Iterator<Item = Columns>)
 fn write_parquet(out: &mut dyn Write, parts: impl Iterator<Item = Columns>) -> anyhow::Result<()> {
     let mut frames = parts.map(frame);
     let Some(first) = frames.next().transpose()? else { return Ok(()) };
-    // Polars would declare its own string views, which many readers of Arrow refuse inside lists.
-    let schema = schema_to_metadata_key(&first.schema().to_arrow(CompatLevel::oldest()));
-    let declared = KeyValueMetadata::from_static(vec![(schema.key, schema.value.unwrap_or_default())]);
-    let mut writer = ParquetWriter::new(out).with_key_value_metadata(Some(declared)).batched(first.schema())?;
-    writer.write_batch(&first)?;
+    let mut writer = FrameWriter::new(out, &first, Vec::new())?;
+    writer.write(&first)?;
     drop(first);
-    frames.try_for_each(|frame| anyhow::Ok(writer.write_batch(&frame?)?))?;
+    frames.try_for_each(|frame| anyhow::Ok(writer.write(&frame?)?))?;
     writer.finish()?;
     Ok(())
 }
 
-fn frame(columns: Columns) -> anyhow::Result<DataFrame> {
-    let rows = columns.first().map_or(0, |(_, column)| column.len());
-    let columns =
-        columns.into_iter().map(|(name, column)| polars_column(name, column)).collect::<anyhow::Result<_>>()?;
-    Ok(DataFrame::new(rows, columns)?)
-}
-
-fn polars_column(name: &'static str, column: Column) -> anyhow::Result<PolarsColumn> {
-    let named = PlSmallStr::from_static(name);
-    Ok(match column {
-        Column::Text(values) => Series::new(named, values).into_column(),
-        Column::Texts(values) => {
-            let total = values.iter().map(Vec::len).sum();
-            let mut builder = ListStringChunkedBuilder::new(named, values.len(), total);
-            for list in &values {
-                builder.append_values_iter(list.iter().map(String::as_str));
-            }
-            builder.finish().into_series().into_column()
+fn frame(columns: Columns) -> anyhow::Result<Frame> {
+    let mut frame = FrameColumns::default();
+    for (name, column) in columns {
+        match column {
+            Column::Text(values) => frame.text(name, values.iter().map(String::as_str)),
+            Column::Texts(values) => frame.text_lists(name, &values)?,
+            Column::Port(values) => frame.number(name, values.into_iter().map(u32::from)),
+            Column::Count(values) => frame.count(name, values.into_iter()),
+            Column::Counts(values) => frame.optional_count(name, values.into_iter()),
+            Column::Ratio(values) => frame.ratio(name, values.into_iter().map(Some)),
+            Column::Ratios(values) => frame.ratio(name, values.into_iter()),
+            Column::Time(values) => frame.nanos(name, values.into_iter()),
         }
-        Column::Port(values) => Series::new(named, values.into_iter().map(u32::from).collect::<Vec<_>>()).into_column(),
-        Column::Count(values) => Series::new(named, values).into_column(),
-        Column::Counts(values) => Series::new(named, values).into_column(),
-        Column::Ratio(values) => Series::new(named, values).into_column(),
-        Column::Ratios(values) => Series::new(named, values).into_column(),
-        Column::Time(values) => Series::new(named, values)
-            .cast(&DataType::Datetime(TimeUnit::Nanoseconds, Some(TimeZone::UTC)))?
-            .into_column(),
-    })
+    }
+    Ok(frame.frame())
 }
 
 /// One value as text, for CSV. Lists are joined by `;`.

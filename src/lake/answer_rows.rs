@@ -3,14 +3,12 @@
 //! In: rows with the vocabulary that their numbers belong to. Out: frames, one row for each pair of name and address, or
 //! for each question; and the same rows again.
 
-use polars::prelude::{DataFrame, PolarsResult};
-
 use super::codec::Word;
-use super::frame::{Columns, flags, numbers, texts, time_at, times};
+use super::frame::{Columns, Frame, FrameError};
 use super::repeats::{Again, MINUTE_NANOS, Repeating, add_repeats, read_repeats};
 use super::rows::{
     EndColumns, RepeatColumn, RowReader, address, address_column, chain_text, end_columns, port, rebuilt,
-    repeat_columns, text_at,
+    repeat_columns,
 };
 use super::scan::ScanOptions;
 use crate::model::columns::{END_PREFIXES, STORED_ANSWERS, STORED_QUESTIONS};
@@ -138,7 +136,7 @@ impl Asked {
 }
 
 /// Answers as a frame.
-pub(super) fn answer_frame(answers: &[Answered], vocabulary: &Vocabulary) -> Result<DataFrame, String> {
+pub(super) fn answer_frame(answers: &[Answered], vocabulary: &Vocabulary) -> Frame {
     let [time, cluster, client, name, address, chain, ttl_seconds, position, addresses, kind, resolver] =
         STORED_ANSWERS;
     let [_, _, client_prefix] = END_PREFIXES;
@@ -158,11 +156,11 @@ pub(super) fn answer_frame(answers: &[Answered], vocabulary: &Vocabulary) -> Res
     columns.text(kind, rows().map(|row| row.kind.word()));
     columns.text(resolver, rows().map(|row| vocabulary.text_of(row.resolver)));
     repeat_columns(&mut columns, answers, Answered::own);
-    columns.frame(answers.len())
+    columns.frame()
 }
 
 /// Questions as a frame.
-pub(super) fn question_frame(rows: &[Asked], vocabulary: &Vocabulary) -> Result<DataFrame, String> {
+pub(super) fn question_frame(rows: &[Asked], vocabulary: &Vocabulary) -> Frame {
     let [time, cluster, client, name, domain, kind, is_missing] = STORED_QUESTIONS;
     let [_, _, client_prefix] = END_PREFIXES;
     let mut columns = Columns::default();
@@ -176,18 +174,18 @@ pub(super) fn question_frame(rows: &[Asked], vocabulary: &Vocabulary) -> Result<
     columns.number(kind, rows.iter().map(|asked| asked.row.kind.into()));
     columns.flag(is_missing, rows.iter().map(|asked| asked.row.is_missing));
     repeat_columns(&mut columns, rows, |_| Again::default());
-    columns.frame(rows.len())
+    columns.frame()
 }
 
 impl RowReader {
     /// Adds the answers of a frame. A row whose address or repeats do not parse is counted and left out.
     pub(super) fn answers(
         &mut self,
-        frame: &DataFrame,
+        frame: &Frame,
         options: &ScanOptions,
         vocabulary: &mut Vocabulary,
         batch: &mut Batch,
-    ) -> PolarsResult<u64> {
+    ) -> Result<u64, FrameError> {
         let mut broken = 0;
         self.each_answer(frame, options, vocabulary, &mut |answer| match answer {
             Some(answer) => answer.unfold(batch),
@@ -199,44 +197,44 @@ impl RowReader {
     /// Hands over the answers of a frame as they are stored; none for a row that does not parse.
     pub(super) fn each_answer(
         &mut self,
-        frame: &DataFrame,
+        frame: &Frame,
         options: &ScanOptions,
         vocabulary: &mut Vocabulary,
         take: &mut dyn FnMut(Option<Answered>),
-    ) -> PolarsResult<()> {
+    ) -> Result<(), FrameError> {
         let [time, cluster, client, name, found, chain, ttl_seconds, position, addresses, kind, resolver] =
             STORED_ANSWERS;
         let [_, _, client_prefix] = END_PREFIXES;
-        let text = |name: &str| texts(frame, name);
-        let time = times(frame, time)?;
+        let text = |name: &str| frame.texts(name);
+        let time = frame.times(time)?;
         let (cluster, client, name, found) = (text(cluster)?, text(client)?, text(name)?, text(found)?);
         let client_end = EndColumns::of(frame, client_prefix)?;
         let (chain, kind, resolver) = (text(chain)?, text(kind)?, text(resolver)?);
-        let (ttl_seconds, position) = (numbers(frame, ttl_seconds)?, numbers(frame, position)?);
-        let addresses = numbers(frame, addresses)?;
+        let (ttl_seconds, position) = (frame.numbers(ttl_seconds)?, frame.numbers(position)?);
+        let addresses = frame.numbers(addresses)?;
         let repeats = RepeatColumn::of(frame)?;
-        for row in (0..frame.height()).filter(|row| options.reads(time_at(&time, *row))) {
+        for row in (0..frame.rows()).filter(|row| options.reads(time.at(*row))) {
             let client_hint = self.end(&client_end, row, vocabulary);
             let (Some(client), Some(found)) = (
                 rebuilt(client.get(row), ChainId::NONE, client_hint, vocabulary),
-                address(text_at(found, row), vocabulary),
+                address(found.at(row), vocabulary),
             ) else {
                 take(None);
                 continue;
             };
             let answer = Answered::from(AnswerRow {
-                time: time_at(&time, row),
-                cluster: vocabulary.text(text_at(cluster, row)),
+                time: time.at(row),
+                cluster: vocabulary.text(cluster.at(row)),
                 client,
                 client_hint,
-                name: vocabulary.name(text_at(name, row)),
+                name: vocabulary.name(name.at(row)),
                 address: found,
-                chain: self.chain(text_at(chain, row), vocabulary),
-                ttl_seconds: ttl_seconds.get(row).unwrap_or(0),
-                position: port(position.get(row)),
-                addresses: port(addresses.get(row)),
-                kind: AnswerKind::of_word(text_at(kind, row)).unwrap_or(AnswerKind::Address),
-                resolver: vocabulary.text(text_at(resolver, row)),
+                chain: self.chain(chain.at(row), vocabulary),
+                ttl_seconds: ttl_seconds.at(row),
+                position: port(position.at(row)),
+                addresses: port(addresses.at(row)),
+                kind: AnswerKind::of_word(kind.at(row)).unwrap_or(AnswerKind::Address),
+                resolver: vocabulary.text(resolver.at(row)),
             });
             let again = read_repeats(repeats.text(row), answer.row.time, answer.own());
             take(again.map(|again| Answered { again, ..answer }));
@@ -247,11 +245,11 @@ impl RowReader {
     /// Adds the questions of a frame. A row whose client or repeats do not parse is counted and left out.
     pub(super) fn questions(
         &mut self,
-        frame: &DataFrame,
+        frame: &Frame,
         options: &ScanOptions,
         vocabulary: &mut Vocabulary,
         batch: &mut Batch,
-    ) -> PolarsResult<u64> {
+    ) -> Result<u64, FrameError> {
         let mut broken = 0;
         self.each_question(frame, options, vocabulary, &mut |asked| {
             if asked.and_then(|asked| asked.unfold(batch)).is_none() {
@@ -264,40 +262,40 @@ impl RowReader {
     /// Hands over the questions of a frame as they are stored; none for a row that does not parse.
     pub(super) fn each_question(
         &mut self,
-        frame: &DataFrame,
+        frame: &Frame,
         options: &ScanOptions,
         vocabulary: &mut Vocabulary,
         take: &mut dyn FnMut(Option<Asked>),
-    ) -> PolarsResult<()> {
+    ) -> Result<(), FrameError> {
         let [time, cluster, client, name, domain, kind, is_missing] = STORED_QUESTIONS;
         let [_, _, client_prefix] = END_PREFIXES;
-        let text = |name: &str| texts(frame, name);
-        let time = times(frame, time)?;
+        let text = |name: &str| frame.texts(name);
+        let time = frame.times(time)?;
         let (cluster, client, name, domain) = (text(cluster)?, text(client)?, text(name)?, text(domain)?);
         let client_end = EndColumns::of(frame, client_prefix)?;
-        let (kind, is_missing) = (numbers(frame, kind)?, flags(frame, is_missing)?);
+        let (kind, is_missing) = (frame.numbers(kind)?, frame.flags(is_missing)?);
         let repeats = RepeatColumn::of(frame)?;
-        for row in (0..frame.height()).filter(|row| options.reads(time_at(&time, *row))) {
+        for row in (0..frame.rows()).filter(|row| options.reads(time.at(*row))) {
             let client_hint = self.end(&client_end, row, vocabulary);
             let (Some(client), Some(again)) = (
                 rebuilt(client.get(row), ChainId::NONE, client_hint, vocabulary),
-                read_repeats(repeats.text(row), time_at(&time, row), Again::default()),
+                read_repeats(repeats.text(row), time.at(row), Again::default()),
             ) else {
                 take(None);
                 continue;
             };
             let question = QuestionRow {
-                time: time_at(&time, row),
-                cluster: vocabulary.text(text_at(cluster, row)),
+                time: time.at(row),
+                cluster: vocabulary.text(cluster.at(row)),
                 client,
                 client_hint,
-                domain: vocabulary.name(text_at(domain, row)),
-                kind: port(kind.get(row)),
-                is_missing: is_missing.get(row).unwrap_or_default(),
+                domain: vocabulary.name(domain.at(row)),
+                kind: port(kind.at(row)),
+                is_missing: is_missing.at(row),
                 start: 0,
                 end: 0,
             };
-            take(Some(Asked { row: question, name: text_at(name, row).into(), again }));
+            take(Some(Asked { row: question, name: name.at(row).into(), again }));
         }
         Ok(())
     }

@@ -9,21 +9,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use polars::prelude::{DataFrame, PolarsResult, SortMultipleOptions};
-
 use super::answer_rows::{answer_frame, question_frame};
 use super::error::LakeError;
 use super::flow_rows::flow_frame;
+use super::frame::{Frame, FrameError};
 use super::imports::{Digest, Imports};
 use super::layout::{Partition, Table, is_shipped};
+use super::ledger::{ledger_frame, read_rows};
 use super::repeats::Repeating;
 use super::retention::folds;
-use super::rows::RowReader;
-use super::scan::{COMPACTED, REPLACED, REPLACES, ScanOptions, files, is_compacted, metadata, read_whole, replaces};
+use super::rows::{RowReader, loss_frame, losses};
+use super::scan::{COMPACTED, REPLACED, REPLACES, ScanOptions, files, frames, is_compacted, metadata, replaces};
 use super::write::{GROUP_ROWS, group_rows, is_unfinished, sorted, sync_folder, write_frame};
 use crate::collect::durable::UNFINISHED;
-use crate::model::Vocabulary;
-use crate::model::columns::STORED_FLOWS;
+use crate::model::{Batch, Vocabulary};
 
 /// Files with at least this many rows are large enough.
 const ROWS_ENOUGH: usize = 1 << 19;
@@ -125,11 +124,12 @@ pub(super) fn merged_file(
     folds: bool,
     prefix: &str,
 ) -> Result<Option<(PathBuf, Vec<PathBuf>)>, LakeError> {
-    let (paths, mut whole, group_rows) = match table {
+    let (paths, whole, group_rows) = match table {
         Table::Flows => together(paths, folds, RowReader::each_flow, flow_frame)?,
         Table::Answers => together(paths, folds, RowReader::each_answer, answer_frame)?,
         Table::Questions => together(paths, folds, RowReader::each_question, question_frame)?,
-        Table::Losses | Table::Ledger => (paths.to_vec(), one_below_the_other(paths)?, GROUP_ROWS),
+        Table::Losses => (paths.to_vec(), losses_together(paths)?, GROUP_ROWS),
+        Table::Ledger => (paths.to_vec(), ledger_together(paths)?, GROUP_ROWS),
     };
     let Some(folder) = paths.first().and_then(|path| path.parent()).filter(|_| paths.len() > 1) else {
         return Ok(None);
@@ -142,7 +142,7 @@ pub(super) fn merged_file(
     let path = folder.join(format!("{prefix}{}.parquet", digest.text()));
     let unfinished = path.with_extension(UNFINISHED);
     let note = super::codec::join_list(names.iter().map(String::as_str));
-    let written = write_frame(&unfinished, &mut whole, vec![(REPLACES.to_owned(), note)], group_rows)
+    let written = write_frame(&unfinished, &whole, vec![(REPLACES.to_owned(), note)], group_rows)
         .and_then(|()| fs::rename(&unfinished, &path).map_err(LakeError::io(&path)))
         .and_then(|()| sync_folder(folder));
     if written.is_err() {
@@ -153,15 +153,21 @@ pub(super) fn merged_file(
 }
 
 /// Files that can be merged, their rows as one frame, and the rows of its row groups.
-type Together = (Vec<PathBuf>, DataFrame, usize);
+type Together = (Vec<PathBuf>, Frame, usize);
 
 /// Reads the rows of files, and folds over all of them: a minute may lie in several. A file with a row that does not parse
 /// is left as it is.
 fn together<R: Repeating>(
     paths: &[PathBuf],
     folds: bool,
-    each: impl Fn(&mut RowReader, &DataFrame, &ScanOptions, &mut Vocabulary, &mut dyn FnMut(Option<R>)) -> PolarsResult<()>,
-    frame: impl Fn(&[R], &Vocabulary) -> Result<DataFrame, String>,
+    each: impl Fn(
+        &mut RowReader,
+        &Frame,
+        &ScanOptions,
+        &mut Vocabulary,
+        &mut dyn FnMut(Option<R>),
+    ) -> Result<(), FrameError>,
+    frame: impl Fn(&[R], &Vocabulary) -> Frame,
 ) -> Result<Together, LakeError> {
     let options = ScanOptions { with_ids: true, ..ScanOptions::default() };
     let (mut reader, mut vocabulary) = (RowReader::default(), Vocabulary::default());
@@ -172,11 +178,13 @@ fn together<R: Repeating>(
             break;
         }
         let (before, mut is_whole) = (rows.len(), true);
-        each(&mut reader, &read_whole(path)?, &options, &mut vocabulary, &mut |row| match row {
-            Some(row) => rows.push(row),
-            None => is_whole = false,
-        })
-        .map_err(|error| LakeError::broken(path, &error))?;
+        for stored in frames(path)? {
+            each(&mut reader, &stored?, &options, &mut vocabulary, &mut |row| match row {
+                Some(row) => rows.push(row),
+                None => is_whole = false,
+            })
+            .map_err(|error| LakeError::broken(path, &error))?;
+        }
         if is_whole {
             records += rows.iter().skip(before).map(Repeating::records).sum::<usize>();
             merged.push(path.clone());
@@ -185,25 +193,29 @@ fn together<R: Repeating>(
         }
     }
     let rows = sorted(rows, folds, &vocabulary);
-    let path = || paths.first().map_or_else(|| Path::new(""), PathBuf::as_path);
-    let whole = frame(&rows, &vocabulary).map_err(|reason| LakeError::broken(path(), &reason))?;
-    Ok((merged, whole, group_rows(&rows)))
+    Ok((merged, frame(&rows, &vocabulary), group_rows(&rows)))
 }
 
-fn one_below_the_other(paths: &[PathBuf]) -> Result<DataFrame, LakeError> {
-    let mut whole = DataFrame::empty();
+/// The losses of several files, in the order of their times.
+fn losses_together(paths: &[PathBuf]) -> Result<Frame, LakeError> {
+    let (mut vocabulary, mut batch) = (Vocabulary::default(), Batch::default());
     for path in paths {
-        let frame = read_whole(path)?;
-        if whole.width() == 0 {
-            whole = frame;
-        } else {
-            whole.vstack_mut(&frame).map_err(|error| LakeError::broken(path, &error))?;
+        for stored in frames(path)? {
+            losses(&stored?, &mut vocabulary, &mut batch).map_err(|error| LakeError::broken(path, &error))?;
         }
     }
-    let [time, ..] = STORED_FLOWS;
-    let order = SortMultipleOptions::default().with_maintain_order(true);
-    let path = || paths.first().map_or_else(|| Path::new(""), PathBuf::as_path);
-    whole.sort([time], order).map_err(|error| LakeError::broken(path(), &error))
+    batch.losses.sort_by_key(|loss| loss.time);
+    Ok(loss_frame(&batch.losses, &vocabulary))
+}
+
+/// The ledger of several files, in the order of its minutes.
+fn ledger_together(paths: &[PathBuf]) -> Result<Frame, LakeError> {
+    let mut rows = Vec::new();
+    for path in paths {
+        rows.append(&mut read_rows(path)?);
+    }
+    rows.sort_by_key(|row| row.minute);
+    Ok(ledger_frame(&rows.iter().collect::<Vec<_>>()))
 }
 
 /// Its time becomes that of the renaming, from which the hour counts.

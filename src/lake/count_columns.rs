@@ -3,11 +3,8 @@
 //! In: counters of the records of one file. Out: columns that are there only when some record counted; older files, and files of
 //! sources that count nothing, do not have them.
 
-use polars::prelude::{BooleanChunked, DataFrame, Int64Chunked, PolarsResult, StringChunked, UInt64Chunked};
-
 use super::codec::Word;
-use super::frame::{Columns, counts, flags, texts, time_at, times};
-use super::rows::text_at;
+use super::frame::{Columns, Counts, Flags, Frame, FrameError, Texts, Times};
 use crate::model::columns::STORED_COUNTS;
 use crate::model::{Bytes, Counter, Opened, Timestamp, Volume};
 
@@ -35,33 +32,33 @@ pub(super) fn count_columns(columns: &mut Columns, volumes: &[Option<&Volume>]) 
 
 /// The columns of a frame that has them.
 pub(super) struct CountColumns<'a> {
-    bytes: [&'a UInt64Chunked; 4],
-    counted_at: &'a StringChunked,
-    since: Int64Chunked,
-    is_total: &'a BooleanChunked,
-    opened: [&'a UInt64Chunked; 2],
+    bytes: [Counts<'a>; 4],
+    counted_at: Texts<'a>,
+    since: Times<'a>,
+    is_total: Flags<'a>,
+    opened: [Counts<'a>; 2],
 }
 
 impl<'a> CountColumns<'a> {
-    pub(super) fn of(frame: &'a DataFrame) -> PolarsResult<Option<Self>> {
+    pub(super) fn of(frame: &'a Frame) -> Result<Option<Self>, FrameError> {
         let [forward, backward, packets_forward, packets_backward, counted_at, since, is_total, began, open] =
             STORED_COUNTS;
-        if frame.get_column_index(forward).is_none() {
+        if !frame.has(forward) {
             return Ok(None);
         }
-        let count = |name: &str| counts(frame, name);
+        let count = |name: &str| frame.counts(name);
         Ok(Some(Self {
             bytes: [count(forward)?, count(backward)?, count(packets_forward)?, count(packets_backward)?],
-            counted_at: texts(frame, counted_at)?,
-            since: times(frame, since)?,
-            is_total: flags(frame, is_total)?,
+            counted_at: frame.texts(counted_at)?,
+            since: frame.times(since)?,
+            is_total: frame.flags(is_total)?,
             opened: [count(began)?, count(open)?],
         }))
     }
 
     /// What the record of a row counts.
     pub(super) fn volume(&self, at: usize) -> Option<Volume> {
-        self.counted_at.get(at)?;
+        let counter = self.counted_at.get(at)?;
         let [sent, received, packets_sent, packets_received] = self.bytes.map(|column| column.get(at));
         let known = |count: Option<u64>| count.unwrap_or(0);
         let bytes = sent.map(|sent| Bytes {
@@ -74,9 +71,9 @@ impl<'a> CountColumns<'a> {
             self.opened.map(|column| column.get(at).map(|count| u32::try_from(count).unwrap_or(u32::MAX)));
         Some(Volume {
             bytes,
-            counter: Counter::of_word(text_at(self.counted_at, at)).unwrap_or_default(),
-            since: time_at(&self.since, at),
-            is_total: self.is_total.get(at).unwrap_or_default(),
+            counter: Counter::of_word(counter).unwrap_or_default(),
+            since: self.since.at(at),
+            is_total: self.is_total.at(at),
             connections: began.zip(open).map(|(began, open)| Opened { began, open }),
         })
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use super::parquet::ReadError;
+
 /// A failure of the store. A missing or broken file never stops the others from being read: see [`super::Piece`].
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
@@ -50,6 +52,14 @@ impl LakeError {
     /// A file that is not what it should be.
     pub(super) fn broken(path: &Path, reason: &impl std::fmt::Display) -> Self {
         Self::Broken { path: path.display().to_string(), reason: reason.to_string() }
+    }
+
+    /// A Parquet file that cannot be read.
+    pub(super) fn unreadable(path: &Path, error: ReadError) -> Self {
+        match error {
+            ReadError::Io(source) => Self::io(path)(source),
+            error => Self::broken(path, &error),
+        }
     }
 
     /// Whether a file is gone that was there when the store was listed, as retention leaves it. One whose rows went into a merged file

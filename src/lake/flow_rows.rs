@@ -3,15 +3,13 @@
 //! In: the rows of each record, with the vocabulary that their numbers belong to. Out: frames with one row for each record;
 //! and the rows of the records again, so that whoever counts records counts the same.
 
-use polars::prelude::{DataFrame, Int64Chunked, PolarsResult, StringChunked, UInt32Chunked};
-
 use super::codec::{Word, join_list, split_list};
 use super::count_columns::{CountColumns, count_columns};
-use super::frame::{Columns, numbers, texts, time_at, times};
+use super::frame::{Columns, Frame, FrameError, Numbers, Texts, Times};
 use super::repeats::{Again, MINUTE_NANOS, PORTLESS_GAP_NANOS, Repeating, add_repeats, read_repeats};
 use super::rows::{
     EndColumns, RepeatColumn, RowReader, address, address_column, chain_text, end_columns, port, rebuilt,
-    repeat_columns, text_at,
+    repeat_columns,
 };
 use super::scan::ScanOptions;
 use crate::model::columns::{END_PREFIXES, STORED_FLOWS};
@@ -126,7 +124,7 @@ impl FlowRecord {
 }
 
 /// Records as a frame.
-pub(super) fn flow_frame(records: &[FlowRecord], vocabulary: &Vocabulary) -> Result<DataFrame, String> {
+pub(super) fn flow_frame(records: &[FlowRecord], vocabulary: &Vocabulary) -> Frame {
     let [
         time,
         began,
@@ -173,7 +171,7 @@ pub(super) fn flow_frame(records: &[FlowRecord], vocabulary: &Vocabulary) -> Res
     if volumes.iter().any(Option::is_some) {
         count_columns(&mut columns, &volumes);
     }
-    columns.frame(records.len())
+    columns.frame()
 }
 
 fn addresses_text(addresses: &[AddressId], vocabulary: &Vocabulary) -> String {
@@ -183,25 +181,25 @@ fn addresses_text(addresses: &[AddressId], vocabulary: &Vocabulary) -> String {
 
 /// The columns of a frame of flows.
 struct FlowColumns<'a> {
-    times: [Int64Chunked; 2],
-    cluster: &'a StringChunked,
-    node: &'a StringChunked,
-    addresses: [&'a StringChunked; 2],
-    ports: [&'a UInt32Chunked; 2],
+    times: [Times<'a>; 2],
+    cluster: Texts<'a>,
+    node: Texts<'a>,
+    addresses: [Texts<'a>; 2],
+    ports: [Numbers<'a>; 2],
     ends: [EndColumns<'a>; 2],
-    also_to: &'a StringChunked,
-    protocol: &'a UInt32Chunked,
-    verdict: &'a StringChunked,
-    initiator: &'a StringChunked,
-    certainty: &'a StringChunked,
-    reported: &'a StringChunked,
-    id: Option<&'a StringChunked>,
+    also_to: Texts<'a>,
+    protocol: Numbers<'a>,
+    verdict: Texts<'a>,
+    initiator: Texts<'a>,
+    certainty: Texts<'a>,
+    reported: Texts<'a>,
+    id: Option<Texts<'a>>,
     counts: Option<CountColumns<'a>>,
     repeats: RepeatColumn<'a>,
 }
 
 impl<'a> FlowColumns<'a> {
-    fn of(frame: &'a DataFrame, with_ids: bool) -> PolarsResult<Self> {
+    fn of(frame: &'a Frame, with_ids: bool) -> Result<Self, FrameError> {
         let [
             time,
             began,
@@ -220,16 +218,16 @@ impl<'a> FlowColumns<'a> {
             id,
         ] = STORED_FLOWS;
         let [source_prefix, destination_prefix, _] = END_PREFIXES;
-        let text = |name: &str| texts(frame, name);
+        let text = |name: &str| frame.texts(name);
         Ok(Self {
-            times: [times(frame, time)?, times(frame, began)?],
+            times: [frame.times(time)?, frame.times(began)?],
             cluster: text(cluster)?,
             node: text(node)?,
             addresses: [text(source)?, text(destination)?],
-            ports: [numbers(frame, source_port)?, numbers(frame, destination_port)?],
+            ports: [frame.numbers(source_port)?, frame.numbers(destination_port)?],
             ends: [EndColumns::of(frame, source_prefix)?, EndColumns::of(frame, destination_prefix)?],
             also_to: text(also_to)?,
-            protocol: numbers(frame, protocol)?,
+            protocol: frame.numbers(protocol)?,
             verdict: text(verdict)?,
             initiator: text(initiator)?,
             certainty: text(certainty)?,
@@ -245,11 +243,11 @@ impl RowReader {
     /// Adds the rows of the records of a frame. A record with an address or a repeat that does not parse is counted and left out.
     pub(super) fn flows(
         &mut self,
-        frame: &DataFrame,
+        frame: &Frame,
         options: &ScanOptions,
         vocabulary: &mut Vocabulary,
         batch: &mut Batch,
-    ) -> PolarsResult<u64> {
+    ) -> Result<u64, FrameError> {
         let (mut has_repeats, mut broken) = (false, 0);
         self.each_flow(frame, options, vocabulary, &mut |record| match record {
             Some(record) => {
@@ -265,48 +263,48 @@ impl RowReader {
     /// Hands over the records of a frame as they are stored; none for one that does not parse.
     pub(super) fn each_flow(
         &mut self,
-        frame: &DataFrame,
+        frame: &Frame,
         options: &ScanOptions,
         vocabulary: &mut Vocabulary,
         take: &mut dyn FnMut(Option<FlowRecord>),
-    ) -> PolarsResult<()> {
+    ) -> Result<(), FrameError> {
         let columns = FlowColumns::of(frame, options.with_ids)?;
-        let [times, _] = &columns.times;
-        for row in (0..frame.height()).filter(|row| options.reads(time_at(times, *row))) {
+        let [times, _] = columns.times;
+        for row in (0..frame.rows()).filter(|row| options.reads(times.at(*row))) {
             take(self.flow(&columns, row, vocabulary));
         }
         Ok(())
     }
 
     fn flow(&mut self, columns: &FlowColumns<'_>, at: usize, vocabulary: &mut Vocabulary) -> Option<FlowRecord> {
-        let [time, began] = &columns.times;
+        let [time, began] = columns.times;
         let [source_address, destination_address] = columns.addresses;
         let [source_port, destination_port] = columns.ports;
         let [source, destination] = &columns.ends;
         let (source, destination) = (self.end(source, at, vocabulary), self.end(destination, at, vocabulary));
-        let reported = self.chain(text_at(columns.reported, at), vocabulary);
-        let also_to = split_list(text_at(columns.also_to, at));
+        let reported = self.chain(columns.reported.at(at), vocabulary);
+        let also_to = split_list(columns.also_to.at(at));
         let protocol = columns.protocol.get(at).and_then(|number| u8::try_from(number).ok());
         let row = FlowRow {
-            time: time_at(time, at),
-            cluster: vocabulary.text(text_at(columns.cluster, at)),
-            node: vocabulary.text(text_at(columns.node, at)),
+            time: time.at(at),
+            cluster: vocabulary.text(columns.cluster.at(at)),
+            node: vocabulary.text(columns.node.at(at)),
             source,
             destination,
             source_address: rebuilt(source_address.get(at), ChainId::NONE, source, vocabulary)?,
             destination_address: rebuilt(destination_address.get(at), reported, destination, vocabulary)?,
-            source_port: port(source_port.get(at)),
-            destination_port: port(destination_port.get(at)),
+            source_port: port(source_port.at(at)),
+            destination_port: port(destination_port.at(at)),
             protocol: protocol.map_or(Protocol::UNKNOWN, Protocol),
-            verdict: Verdict::of_word(text_at(columns.verdict, at)).unwrap_or_default(),
-            initiator: Initiator::of_word(text_at(columns.initiator, at)).unwrap_or_default(),
-            certainty: Certainty::of_word(text_at(columns.certainty, at)).unwrap_or_default(),
+            verdict: Verdict::of_word(columns.verdict.at(at)).unwrap_or_default(),
+            initiator: Initiator::of_word(columns.initiator.at(at)).unwrap_or_default(),
+            certainty: Certainty::of_word(columns.certainty.at(at)).unwrap_or_default(),
             reported,
-            id: columns.id.map_or(RecordId::NONE, |id| vocabulary.record_id(text_at(id, at))),
+            id: columns.id.map_or(RecordId::NONE, |id| vocabulary.record_id(id.at(at))),
         };
         let also_to = also_to.iter().map(|text| address(text, vocabulary)).collect::<Option<_>>()?;
         let volume = columns.counts.as_ref().and_then(|counts| counts.volume(at)).map(Box::new);
         let again = read_repeats(columns.repeats.text(at), row.time, Again::default())?;
-        Some(FlowRecord { row, began: time_at(began, at), also_to, volume, again })
+        Some(FlowRecord { row, began: began.at(at), also_to, volume, again })
     }
 }

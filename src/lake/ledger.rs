@@ -5,12 +5,10 @@
 
 use std::path::Path;
 
-use polars::prelude::{DataFrame, PolarsResult};
-
 use super::error::LakeError;
-use super::frame::{Columns, counts, signed, texts, time_at, times};
+use super::frame::{Columns, Frame, FrameError};
 use super::layout::Table;
-use super::scan::{Piece, ScanOptions, files, metadata, read_whole};
+use super::scan::{Piece, ScanOptions, files, frames, metadata};
 use crate::model::columns::STORED_LEDGER;
 use crate::model::{SourceKind, Timestamp};
 
@@ -43,7 +41,7 @@ pub struct LedgerRow {
     pub delay_nanos: Option<i64>,
 }
 
-pub(super) fn ledger_frame(rows: &[&LedgerRow]) -> Result<DataFrame, String> {
+pub(super) fn ledger_frame(rows: &[&LedgerRow]) -> Frame {
     let [time, cluster, kind, source, origin, read, used, rejected, excluded, lost, missing, delay] = STORED_LEDGER;
     let mut columns = Columns::default();
     columns.time(time, rows.iter().map(|row| row.minute));
@@ -58,36 +56,30 @@ pub(super) fn ledger_frame(rows: &[&LedgerRow]) -> Result<DataFrame, String> {
     columns.count(lost, rows.iter().map(|row| row.lost));
     columns.count(missing, rows.iter().map(|row| row.missing_nanos));
     columns.signed(delay, rows.iter().map(|row| row.delay_nanos));
-    columns.frame(rows.len())
+    columns.frame()
 }
 
-fn rows_of(frame: &DataFrame, rows: &mut Vec<LedgerRow>) -> PolarsResult<()> {
+fn rows_of(frame: &Frame, rows: &mut Vec<LedgerRow>) -> Result<(), FrameError> {
     let [time, cluster, kind, source, origin, read, used, rejected, excluded, lost, missing, delay] = STORED_LEDGER;
-    let time = times(frame, time)?;
-    let [cluster, kind, source, origin] = [cluster, kind, source, origin].map(|name| texts(frame, name));
-    let (cluster, kind, source, origin) = (cluster?, kind?, source?, origin?);
-    let [read, used, rejected, excluded, lost, missing] =
-        [read, used, rejected, excluded, lost, missing].map(|name| counts(frame, name));
-    let (read, used, rejected, excluded) = (read?, used?, rejected?, excluded?);
-    let (lost, missing, delay) = (lost?, missing?, signed(frame, delay)?);
-    for row in 0..frame.height() {
-        let text = |column: &polars::prelude::StringChunked| column.get(row).unwrap_or_default().to_owned();
-        let count = |column: &polars::prelude::UInt64Chunked| column.get(row).unwrap_or(0);
-        rows.push(LedgerRow {
-            minute: time_at(&time, row),
-            cluster: text(cluster),
-            kind: if kind.get(row) == Some(SourceKind::Dns.as_str()) { SourceKind::Dns } else { SourceKind::Flows },
-            source: text(source),
-            origin: text(origin),
-            read: count(read),
-            used: count(used),
-            rejected: count(rejected),
-            excluded: count(excluded),
-            lost: count(lost),
-            missing_nanos: count(missing),
-            delay_nanos: delay.get(row),
-        });
-    }
+    let (time, cluster, kind) = (frame.times(time)?, frame.texts(cluster)?, frame.texts(kind)?);
+    let (source, origin) = (frame.texts(source)?, frame.texts(origin)?);
+    let (read, used, rejected) = (frame.counts(read)?, frame.counts(used)?, frame.counts(rejected)?);
+    let (excluded, lost, missing) = (frame.counts(excluded)?, frame.counts(lost)?, frame.counts(missing)?);
+    let delay = frame.signed(delay)?;
+    rows.extend((0..frame.rows()).map(|row| LedgerRow {
+        minute: time.at(row),
+        cluster: cluster.at(row).to_owned(),
+        kind: if kind.at(row) == SourceKind::Dns.as_str() { SourceKind::Dns } else { SourceKind::Flows },
+        source: source.at(row).to_owned(),
+        origin: origin.at(row).to_owned(),
+        read: read.at(row),
+        used: used.at(row),
+        rejected: rejected.at(row),
+        excluded: excluded.at(row),
+        lost: lost.at(row),
+        missing_nanos: missing.at(row),
+        delay_nanos: delay.get(row),
+    }));
     Ok(())
 }
 
@@ -119,11 +111,17 @@ pub fn ledger_pieces(root: &Path, options: &ScanOptions) -> Result<(Vec<Piece>, 
 
 /// The rows of one file of the ledger that lie within a window.
 pub fn read_ledger_file(path: &Path, options: &ScanOptions) -> Result<Vec<LedgerRow>, LakeError> {
-    // A footer that cannot be read is told as for every other table.
-    metadata(path)?;
-    let mut rows = Vec::new();
-    rows_of(&read_whole(path)?, &mut rows).map_err(|error| LakeError::broken(path, &error))?;
+    let mut rows = read_rows(path)?;
     rows.retain(|row| options.asks_for(row.minute, row.minute));
+    Ok(rows)
+}
+
+/// The rows of one file of the ledger.
+pub(super) fn read_rows(path: &Path) -> Result<Vec<LedgerRow>, LakeError> {
+    let mut rows = Vec::new();
+    for frame in frames(path)? {
+        rows_of(&frame?, &mut rows).map_err(|error| LakeError::broken(path, &error))?;
+    }
     Ok(rows)
 }
 

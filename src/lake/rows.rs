@@ -6,10 +6,9 @@
 use std::net::IpAddr;
 
 use hashbrown::HashMap;
-use polars::prelude::{BooleanChunked, DataFrame, PolarsResult, StringChunked};
 
 use super::codec::{Word, join_list, split_list};
-use super::frame::{Columns, counts, flags, texts, time_at, times};
+use super::frame::{Columns, Flags, Frame, FrameError, Texts};
 use super::repeats::{Again, Repeating, write_repeats};
 use crate::model::columns::{STORED_END, STORED_LOSSES, STORED_REPEATS};
 use crate::model::{
@@ -83,22 +82,22 @@ pub(super) fn repeat_columns<R: Repeating>(columns: &mut Columns, rows: &[R], ow
 }
 
 /// The column of repeats; none in stores of older versions.
-pub(super) struct RepeatColumn<'a>(Option<&'a StringChunked>);
+pub(super) struct RepeatColumn<'a>(Option<Texts<'a>>);
 
 impl<'a> RepeatColumn<'a> {
-    pub(super) fn of(frame: &'a DataFrame) -> PolarsResult<Self> {
+    pub(super) fn of(frame: &'a Frame) -> Result<Self, FrameError> {
         let [_, _, repeats] = STORED_REPEATS;
-        Ok(Self(if frame.get_column_index(repeats).is_some() { Some(texts(frame, repeats)?) } else { None }))
+        Ok(Self(if frame.has(repeats) { Some(frame.texts(repeats)?) } else { None }))
     }
 
     /// The repeats of a row as a text; empty where there are none.
     pub(super) fn text(&self, row: usize) -> &'a str {
-        self.0.map_or("", |column| text_at(column, row))
+        self.0.map_or("", |column| column.at(row))
     }
 }
 
 /// Losses as a frame.
-pub(super) fn loss_frame(rows: &[Loss], vocabulary: &Vocabulary) -> Result<DataFrame, String> {
+pub(super) fn loss_frame(rows: &[Loss], vocabulary: &Vocabulary) -> Frame {
     let [time, cluster, node, place, events] = STORED_LOSSES;
     let mut columns = Columns::default();
     columns.time(time, rows.iter().map(|row| row.time));
@@ -106,7 +105,7 @@ pub(super) fn loss_frame(rows: &[Loss], vocabulary: &Vocabulary) -> Result<DataF
     columns.text(node, rows.iter().map(|row| vocabulary.text_of(row.node)));
     columns.text(place, rows.iter().map(|row| vocabulary.text_of(row.place)));
     columns.count(events, rows.iter().map(|row| row.events));
-    columns.frame(rows.len())
+    columns.frame()
 }
 
 /// Reads rows back. It remembers numbers of the vocabulary that it is given: use one with one vocabulary.
@@ -124,15 +123,15 @@ const REMEMBERED_MAX: usize = 1 << 18;
 
 /// The columns of one end.
 pub(super) struct EndColumns<'a> {
-    texts: [&'a StringChunked; 7],
-    local: &'a BooleanChunked,
+    texts: [Texts<'a>; 7],
+    local: Flags<'a>,
 }
 
 impl<'a> EndColumns<'a> {
-    pub(super) fn of(frame: &'a DataFrame, prefix: &str) -> PolarsResult<Self> {
+    pub(super) fn of(frame: &'a Frame, prefix: &str) -> Result<Self, FrameError> {
         let [namespace, pod, workload_kind, workload, labels, identity, local, cluster] =
             STORED_END.map(|name| format!("{prefix}{name}"));
-        let text = |name: &str| texts(frame, name);
+        let text = |name: &str| frame.texts(name);
         Ok(Self {
             texts: [
                 text(&namespace)?,
@@ -143,26 +142,21 @@ impl<'a> EndColumns<'a> {
                 text(&identity)?,
                 text(&cluster)?,
             ],
-            local: flags(frame, &local)?,
+            local: frame.flags(&local)?,
         })
     }
 }
 
-/// The text of a cell; empty where it has none.
-pub(super) fn text_at(column: &StringChunked, row: usize) -> &str {
-    column.get(row).unwrap_or_default()
-}
-
-/// A number of 16 bits; 0 where there is none.
-pub(super) fn port(value: Option<u32>) -> u16 {
-    value.and_then(|value| u16::try_from(value).ok()).unwrap_or(0)
+/// A number of 16 bits; 0 for one that has more.
+pub(super) fn port(value: u32) -> u16 {
+    u16::try_from(value).unwrap_or(0)
 }
 
 impl RowReader {
     /// The end of a row.
     pub(super) fn end(&mut self, columns: &EndColumns<'_>, row: usize, vocabulary: &mut Vocabulary) -> EndpointId {
-        let fields = columns.texts.map(|column| text_at(column, row));
-        let local = columns.local.get(row).unwrap_or_default();
+        let fields = columns.texts.map(|column| column.at(row));
+        let local = columns.local.at(row);
         self.key.clear();
         self.key.push(if local { 'l' } else { 'r' });
         for field in fields {
@@ -213,18 +207,21 @@ impl RowReader {
 }
 
 /// Adds the losses of a frame.
-pub(super) fn losses(frame: &DataFrame, vocabulary: &mut Vocabulary, batch: &mut Batch) -> PolarsResult<()> {
+pub(super) fn losses(
+    frame: &Frame,
+    vocabulary: &mut Vocabulary,
+    batch: &mut Batch,
+) -> Result<(), FrameError> {
     let [time, cluster, node, place, events] = STORED_LOSSES;
-    let time = times(frame, time)?;
-    let (cluster, node, place) = (texts(frame, cluster)?, texts(frame, node)?, texts(frame, place)?);
-    let events = counts(frame, events)?;
-    for row in 0..frame.height() {
+    let (time, events) = (frame.times(time)?, frame.counts(events)?);
+    let (cluster, node, place) = (frame.texts(cluster)?, frame.texts(node)?, frame.texts(place)?);
+    for row in 0..frame.rows() {
         batch.losses.push(Loss {
-            time: time_at(&time, row),
-            cluster: vocabulary.text(text_at(cluster, row)),
-            node: vocabulary.text(text_at(node, row)),
-            place: vocabulary.text(text_at(place, row)),
-            events: events.get(row).unwrap_or(0),
+            time: time.at(row),
+            cluster: vocabulary.text(cluster.at(row)),
+            node: vocabulary.text(node.at(row)),
+            place: vocabulary.text(place.at(row)),
+            events: events.at(row),
         });
     }
     Ok(())

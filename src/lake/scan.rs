@@ -10,12 +10,13 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use polars::prelude::{DataFrame, ParallelStrategy, ParquetReader, SerReader};
 use polars_parquet::parquet::metadata::{FileMetadata, RowGroupMetadata};
 use polars_parquet::parquet::statistics::Statistics;
 
 use super::error::LakeError;
+use super::frame::Frame;
 use super::layout::{Partition, Table, bucket_of, is_store};
+use super::parquet::StoredFile;
 use super::repeats::MINUTE_NANOS;
 use super::rows::{RowReader, losses};
 use crate::model::columns::{END_PREFIXES, STORED_END, STORED_FLOWS};
@@ -173,8 +174,7 @@ pub(super) fn replaces(metadata: &FileMetadata) -> Vec<String> {
 
 /// The footer of a file.
 pub(super) fn metadata(path: &Path) -> Result<FileMetadata, LakeError> {
-    let mut file = open(path)?;
-    polars_parquet::parquet::read::read_metadata(&mut file).map_err(|error| LakeError::broken(path, &error))
+    parquet(path).map(StoredFile::into_footer)
 }
 
 /// A file, or what it was renamed to when a compacted one took its place.
@@ -187,15 +187,18 @@ fn open(path: &Path) -> Result<File, LakeError> {
     }
 }
 
+fn parquet(path: &Path) -> Result<StoredFile, LakeError> {
+    StoredFile::new(open(path)?).map_err(|error| LakeError::unreadable(path, error))
+}
+
 /// The size of a file of the store in bytes; a file that a compacted one stands for counts as there while it lasts.
 pub fn file_bytes(path: &Path) -> Result<u64, LakeError> {
     open(path)?.metadata().map(|metadata| metadata.len()).map_err(LakeError::io(path))
 }
 
-/// Reads a whole file.
-pub(super) fn read_whole(path: &Path) -> Result<DataFrame, LakeError> {
-    let reader = ParquetReader::new(open(path)?).read_parallel(ParallelStrategy::None);
-    reader.finish().map_err(|error| LakeError::broken(path, &error))
+/// Reads a whole file, a row group at a time.
+pub(super) fn frames(path: &Path) -> Result<impl Iterator<Item = Result<Frame, LakeError>>, LakeError> {
+    Ok(parquet(path)?.frames(0..usize::MAX, None).map(|frame| frame.map_err(|error| LakeError::unreadable(path, error))))
 }
 
 /// Plans the reading of flows, answers, questions and losses.
@@ -286,24 +289,22 @@ impl Reader {
         vocabulary: &mut Vocabulary,
         batch: &mut Batch,
     ) -> Result<u64, LakeError> {
-        let mut reader = ParquetReader::new(open(&piece.path)?)
-            .read_parallel(ParallelStrategy::RowGroups)
-            .with_slice(Some(piece.rows));
-        if piece.table == Table::Flows && !options.with_ids {
-            // Ids are different in every row: nothing costs more to read.
-            let [.., id] = STORED_FLOWS;
-            let schema = reader.schema().map_err(|error| LakeError::broken(&piece.path, &error))?;
-            let wanted = schema.iter_names().filter(|name| name.as_str() != id).map(ToString::to_string).collect();
-            reader = reader.with_columns(Some(wanted));
+        let [.., id] = STORED_FLOWS;
+        // Ids are different in every row: nothing costs more to read.
+        let without = (piece.table == Table::Flows && !options.with_ids).then_some(id);
+        let (first, rows) = piece.rows;
+        let mut broken = 0;
+        for frame in parquet(&piece.path)?.frames(first..first.saturating_add(rows), without) {
+            let frame = frame.map_err(|error| LakeError::unreadable(&piece.path, error))?;
+            let read = match piece.table {
+                Table::Flows => self.rows.flows(&frame, options, vocabulary, batch),
+                Table::Answers => self.rows.answers(&frame, options, vocabulary, batch),
+                Table::Questions => self.rows.questions(&frame, options, vocabulary, batch),
+                Table::Losses => losses(&frame, vocabulary, batch).map(|()| 0),
+                Table::Ledger => Ok(0),
+            };
+            broken += read.map_err(|error| LakeError::broken(&piece.path, &error))?;
         }
-        let frame = reader.finish().map_err(|error| LakeError::broken(&piece.path, &error))?;
-        let read = match piece.table {
-            Table::Flows => self.rows.flows(&frame, options, vocabulary, batch),
-            Table::Answers => self.rows.answers(&frame, options, vocabulary, batch),
-            Table::Questions => self.rows.questions(&frame, options, vocabulary, batch),
-            Table::Losses => losses(&frame, vocabulary, batch).map(|()| 0),
-            Table::Ledger => Ok(0),
-        };
-        read.map_err(|error| LakeError::broken(&piece.path, &error))
+        Ok(broken)
     }
 }

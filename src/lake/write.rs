@@ -8,14 +8,13 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use polars::prelude::{CompatLevel, DataFrame, KeyValueMetadata, ParquetWriter, SchemaExt};
-use polars_parquet::arrow::write::schema_to_metadata_key;
-
 use super::answer_rows::{Answered, Asked, answer_frame, question_frame};
 use super::error::LakeError;
 use super::flow_rows::{FlowRecord, flow_frame};
+use super::frame::{Frame, FrameError};
 use super::layout::{Partition, Table, bucket_of, mark};
 use super::ledger::{LedgerRow, ledger_frame};
+use super::parquet::FrameWriter;
 use super::repeats::{Repeating, fold};
 use super::retention::folds;
 use super::rows::loss_frame;
@@ -139,27 +138,27 @@ impl LakeWriter {
             let records = sorted(records, self.folds, &self.vocabulary);
             self.written.rows += records.len() as u64;
             let frame = flow_frame(&records, &self.vocabulary);
-            self.put(Table::Flows, place, frame, group_rows(&records))?;
+            self.put(Table::Flows, place, &frame, group_rows(&records))?;
         }
         for (place, rows) in std::mem::take(&mut self.answers) {
             self.written.answers += rows.len() as u64;
             let rows = sorted(rows, self.folds, &self.vocabulary);
             self.written.rows += rows.len() as u64;
             let frame = answer_frame(&rows, &self.vocabulary);
-            self.put(Table::Answers, place, frame, group_rows(&rows))?;
+            self.put(Table::Answers, place, &frame, group_rows(&rows))?;
         }
         for (place, rows) in std::mem::take(&mut self.questions) {
             self.written.questions += rows.len() as u64;
             let rows = sorted(rows, self.folds, &self.vocabulary);
             self.written.rows += rows.len() as u64;
             let frame = question_frame(&rows, &self.vocabulary);
-            self.put(Table::Questions, place, frame, group_rows(&rows))?;
+            self.put(Table::Questions, place, &frame, group_rows(&rows))?;
         }
         for (place, mut rows) in std::mem::take(&mut self.losses) {
             rows.sort_by_key(|row| row.time);
             self.written.losses += rows.len() as u64;
             let frame = loss_frame(&rows, &self.vocabulary);
-            self.put(Table::Losses, place, frame, GROUP_ROWS)?;
+            self.put(Table::Losses, place, &frame, GROUP_ROWS)?;
         }
         self.held = 0;
         self.flushes += 1;
@@ -175,18 +174,12 @@ impl LakeWriter {
         for ((cluster, day), mut rows) in by_day {
             rows.sort();
             let partition = Partition { table: Table::Ledger, cluster: cluster.to_owned(), day, bucket: 0 };
-            self.put_at(&partition, ledger_frame(&rows), GROUP_ROWS)?;
+            self.put_at(&partition, &ledger_frame(&rows), GROUP_ROWS)?;
         }
         Ok(())
     }
 
-    fn put(
-        &mut self,
-        table: Table,
-        place: Place,
-        frame: Result<DataFrame, String>,
-        group_rows: usize,
-    ) -> Result<(), LakeError> {
+    fn put(&mut self, table: Table, place: Place, frame: &Frame, group_rows: usize) -> Result<(), LakeError> {
         let (cluster, day, bucket) = place;
         match day {
             Some(day) => {
@@ -199,20 +192,14 @@ impl LakeWriter {
         self.put_at(&partition, frame, group_rows)
     }
 
-    fn put_at(
-        &mut self,
-        partition: &Partition,
-        frame: Result<DataFrame, String>,
-        group_rows: usize,
-    ) -> Result<(), LakeError> {
+    fn put_at(&mut self, partition: &Partition, frame: &Frame, group_rows: usize) -> Result<(), LakeError> {
         let folder = self.root.join(partition.folder());
         let path = folder.join(format!("{}-{:04}.parquet", self.name, self.flushes));
-        let mut frame = frame.map_err(|reason| LakeError::broken(&path, &reason))?;
         make_folder(&folder).map_err(LakeError::io(&folder))?;
         let unfinished = path.with_extension(UNFINISHED);
         // On the list first: a file that was begun is removed whatever happens to it.
         self.unfinished.push((unfinished.clone(), path));
-        write_frame(&unfinished, &mut frame, Vec::new(), group_rows)
+        write_frame(&unfinished, frame, Vec::new(), group_rows)
     }
 
     /// Makes everything visible. Files of the same name from an earlier try are replaced.
@@ -280,20 +267,13 @@ pub(super) fn group_rows<R: Repeating>(rows: &[R]) -> usize {
 /// Writes a frame to a file, so many rows to a row group, and syncs it. `notes` go into the footer.
 pub(super) fn write_frame(
     path: &Path,
-    frame: &mut DataFrame,
+    frame: &Frame,
     notes: Vec<(String, String)>,
     group_rows: usize,
 ) -> Result<(), LakeError> {
     let file = File::create(path).map_err(LakeError::io(path))?;
-    // Polars would declare its own string views, which many readers of Arrow refuse.
-    let schema = schema_to_metadata_key(&frame.schema().to_arrow(CompatLevel::oldest()));
-    let mut entries = vec![(schema.key, schema.value.unwrap_or_default())];
-    entries.extend(notes);
     let mut noticed = Noticed { out: BufWriter::new(&file), failed: None };
-    let written = ParquetWriter::new(&mut noticed)
-        .with_key_value_metadata(Some(KeyValueMetadata::from_static(entries)))
-        .with_row_group_size(Some(group_rows))
-        .finish(frame);
+    let written = write_groups(&mut noticed, frame, notes, group_rows);
     if let Some(error) = noticed.failed.take() {
         return Err(LakeError::io(path)(error));
     }
@@ -303,7 +283,24 @@ pub(super) fn write_frame(
     file.sync_all().map_err(LakeError::io(path))
 }
 
-/// Keeps the system's own word for a failed write, which polars turns into text.
+/// Writes a frame in row groups of one size, of which the last may be a little larger.
+fn write_groups(
+    out: &mut impl Write,
+    frame: &Frame,
+    notes: Vec<(String, String)>,
+    group_rows: usize,
+) -> Result<(), FrameError> {
+    let mut writer = FrameWriter::new(out, frame, notes)?;
+    let groups = (frame.rows() / group_rows.max(1)).max(1);
+    let rows = frame.rows() / groups;
+    for group in 0..groups {
+        let rows_of_last = frame.rows() - rows * group;
+        writer.write(&frame.part(rows * group, if group + 1 == groups { rows_of_last } else { rows }))?;
+    }
+    writer.finish()
+}
+
+/// Keeps the system's own word for a failed write, which the encoder turns into text.
 struct Noticed<W> {
     out: W,
     failed: Option<io::Error>,

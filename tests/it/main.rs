@@ -30,6 +30,7 @@ mod conservation;
 /// What is covered, and what only seems so.
 mod coverage;
 /// Decodes bytes of any format.
+mod damaged;
 mod decoding;
 /// The demo's documents, byte for byte.
 mod demo;
