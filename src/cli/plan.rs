@@ -7,8 +7,8 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
 use super::Context;
-use super::baseline::{baseline_of_traffic, read_baseline};
-use super::replay::{Profiles, policies_of};
+use super::baseline::{baseline_and_connections, read_baseline};
+use super::replay::{Connections, Profiles, policies, policies_of};
 use super::traffic::{self, TrafficArgs, object_files};
 use super::write::write_text;
 use crate::catalog::Settings;
@@ -17,7 +17,7 @@ use crate::kube::Inventory;
 use crate::policy::names::PolicyName;
 use crate::policy::{Dialect, PolicySet};
 use crate::read::{InputFile, InputSpec};
-use crate::replay::{Evaluator, replay};
+use crate::replay::{Asked, Evaluator, replay};
 use crate::report::{
     AtlasDocument, Environment, Judged, PlanInput, PolicyObject, cluster_folder, plan, plan_json, plan_markdown,
     runbook_markdown,
@@ -77,14 +77,20 @@ enum Form {
 }
 
 pub(super) fn run(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
-    let (baseline, covered) = match &args.baseline {
-        Some(folder) => (read_baseline(folder)?, true),
-        None => baseline_of_traffic(&args.traffic, args.reviews.as_deref(), context)?,
+    let (baseline, covered, connections) = match &args.baseline {
+        Some(folder) => (read_baseline(folder)?, true, None),
+        None => {
+            let given = args.policies.as_ref().map(|path| policies(&[path.display().to_string()])).transpose()?;
+            let asked = given.as_ref().map(Asked::of);
+            baseline_and_connections(&args.traffic, args.reviews.as_deref(), asked.as_ref(), context)?
+        }
     };
+    // A baseline has neither ports of clients nor types of ICMP, nor the services of its clusters.
+    let connections = connections.unwrap_or_else(|| (of_baseline(&baseline), BTreeMap::new()));
     let settings = args.traffic.settings()?;
     let environments = environments(args, &baseline, &settings)?;
     let (objects, judged) = match &args.policies {
-        Some(path) => of_policies(path, &baseline, &Profiles::parse(&args.profile)?, &settings)?,
+        Some(path) => of_policies(path, (&baseline, &connections), &Profiles::parse(&args.profile)?, &settings)?,
         None => Default::default(),
     };
     let drafts = args.policies.as_ref().map_or_else(|| "drafts".to_owned(), |path| path.display().to_string());
@@ -203,13 +209,12 @@ type OfPolicies = (BTreeMap<(String, String), Vec<PolicyObject>>, BTreeMap<(Stri
 /// Several clusters have a folder each.
 fn of_policies(
     path: &std::path::Path,
-    baseline: &AtlasDocument,
+    (baseline, (recorded, services)): (&AtlasDocument, &Connections),
     profiles: &Profiles,
     settings: &Settings,
 ) -> anyhow::Result<OfPolicies> {
     let mut found: BTreeMap<(String, String), Vec<PolicyObject>> = BTreeMap::new();
     let mut judged = BTreeMap::new();
-    let recorded = of_baseline(baseline);
     let several = baseline.clusters.len() > 1;
     if several && !baseline.clusters.keys().any(|cluster| path.join(cluster_folder(cluster)).is_dir()) {
         bail!(
@@ -227,8 +232,9 @@ fn of_policies(
         for (namespace, object) in named(&set) {
             found.entry((cluster.clone(), namespace)).or_default().push(object);
         }
-        let evaluator = Evaluator::new(&set, profiles.of(cluster, settings, &set)?);
-        let outcome = replay(&recorded, false, |own| (own == cluster).then_some(&evaluator));
+        let known = services.get(cluster.as_str()).cloned().unwrap_or_default();
+        let evaluator = Evaluator::new(&set, profiles.of(cluster, settings, &set)?).knowing(known);
+        let outcome = replay(recorded, false, |own| (own == cluster).then_some(&evaluator));
         for workload in outcome.workloads.iter().filter(|workload| *workload.cluster == **cluster) {
             let sum: &mut Judged = judged.entry((cluster.clone(), workload.namespace.to_string())).or_default();
             sum.passed = sum.passed.saturating_add(workload.totals.passed());

@@ -349,6 +349,7 @@ fn the_servers_side_is_judged_by_the_servers_network_plugin() {
         server: 1,
         port: 5432,
         client_port: 0,
+        icmp: None,
         protocol: Protocol::TCP,
         names: Names::default(),
         guessed: false,
