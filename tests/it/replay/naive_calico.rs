@@ -297,7 +297,7 @@ fn matches(rule: &Rule, own: Option<&str>, (client, call): (&Other<'_>, &Call<'_
         && rule.not_protocol != Some(call.protocol)
         && rule.icmp.is_none_or(is_message)
         && !rule.not_icmp.is_some_and(is_message)
-        && rule.version.is_none_or(|version| (version == 4) == address_of(call.server).is_ipv4())
+        && rule.version.is_none_or(|version| (version == 4) == address_of(call.other).is_ipv4())
         && is_meant(&rule.source, own, client, call.client_port, call.protocol, sets)
         && is_meant(&rule.destination, own, call.server, call.port, call.protocol, sets)
 }

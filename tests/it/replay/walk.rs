@@ -55,7 +55,7 @@ impl Walk<'_> {
                 texts.iter().map(|text| PolicySource { file: "p.json", text, cluster: None }).collect();
             let set = PolicySet::parse(&sources).unwrap_or_else(|error| panic!("{error}\n{texts:#?}"));
             let evaluator = Evaluator::new(&set, self.profile.clone());
-            let answer = |side, call: &Call<'_>| allowed(&policies, side, call);
+            let answer = |side: (&Pod, bool), call: &Call<'_>| allowed(&policies, side, call);
             let context = format!("cluster {seed}\n{}", texts.join("\n"));
             self.cluster(&mut chance, &pods, &evaluator, &answer, (&mut sums, &context));
         }
