@@ -1,7 +1,7 @@
 //! `plan`: in which order to roll policies out, with every command.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
@@ -77,16 +77,7 @@ enum Form {
 }
 
 pub(super) fn run(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
-    let (baseline, covered, connections) = match &args.baseline {
-        Some(folder) => (read_baseline(folder)?, true, None),
-        None => {
-            let given = args.policies.as_ref().map(|path| policies(&[path.display().to_string()])).transpose()?;
-            let asked = given.as_ref().map(Asked::of);
-            baseline_and_connections(&args.traffic, args.reviews.as_deref(), asked.as_ref(), context)?
-        }
-    };
-    // A baseline has neither ports of clients nor types of ICMP, nor the services of its clusters.
-    let connections = connections.unwrap_or_else(|| (of_baseline(&baseline), BTreeMap::new()));
+    let (baseline, covered, connections) = evidence(args, context)?;
     let settings = args.traffic.settings()?;
     let environments = environments(args, &baseline, &settings)?;
     let (objects, judged) = match &args.policies {
@@ -122,6 +113,32 @@ pub(super) fn run(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<
     }
     context.say("status 3: not proven: the plan stands on traffic that does not cover what was asked");
     Ok(ExitStatus::NotProven)
+}
+
+/// The baseline, whether it covers what was asked, and the connections that policies are judged by.
+fn evidence(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<(AtlasDocument, bool, Connections)> {
+    let (baseline, covered, connections) = if let Some(folder) = &args.baseline {
+        (read_baseline(folder)?, true, None)
+    } else {
+        let asked = args.policies.as_deref().map(asked).transpose()?;
+        baseline_and_connections(&args.traffic, args.reviews.as_deref(), asked.as_ref(), context)?
+    };
+    // A baseline has neither ports of clients nor types of ICMP, nor the services of its clusters.
+    let connections = connections.unwrap_or_else(|| (of_baseline(&baseline), BTreeMap::new()));
+    Ok((baseline, covered, connections))
+}
+
+/// What the policies of a folder ask of connections; whether they can be used is told before hours of traffic are read.
+fn asked(path: &Path) -> anyhow::Result<Asked> {
+    let read = |path: &Path| policies(&[path.display().to_string()]);
+    let error = match read(path) {
+        Ok(set) => return Ok(Asked::of(&set)),
+        Err(error) => error,
+    };
+    // Folders of clusters may hold the same objects.
+    let folders = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let sets: Vec<PolicySet> = folders.filter_map(|folder| read(&folder).ok()).collect();
+    if sets.is_empty() { Err(error) } else { Ok(Asked::of_all(&sets)) }
 }
 
 /// Who is called for each namespace: the first pattern that fits.
@@ -208,7 +225,7 @@ type OfPolicies = (BTreeMap<(String, String), Vec<PolicyObject>>, BTreeMap<(Stri
 
 /// Several clusters have a folder each.
 fn of_policies(
-    path: &std::path::Path,
+    path: &Path,
     (baseline, (recorded, services)): (&AtlasDocument, &Connections),
     profiles: &Profiles,
     settings: &Settings,
@@ -253,7 +270,7 @@ fn of_policies(
 fn named(set: &PolicySet) -> impl Iterator<Item = (String, PolicyObject)> {
     set.policies.iter().filter_map(|policy| {
         let pinned = PolicyName::of(&policy.id.name)?;
-        let folder = std::path::Path::new(&*policy.id.file).parent()?.file_name()?.to_string_lossy().into_owned();
+        let folder = Path::new(&*policy.id.file).parent()?.file_name()?.to_string_lossy().into_owned();
         let owner = if policy.id.namespace.is_empty() { folder } else { policy.id.namespace.to_string() };
         let resource = match policy.dialect {
             Dialect::Kubernetes => "networkpolicies.networking.k8s.io",

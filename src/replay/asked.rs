@@ -20,8 +20,14 @@ pub struct Asked {
 impl Asked {
     /// Whatever any rule of the set asks for.
     pub fn of(set: &PolicySet) -> Self {
+        Self::of_all(std::slice::from_ref(set))
+    }
+
+    /// Whatever any rule of these sets asks for.
+    pub fn of_all(sets: &[PolicySet]) -> Self {
+        let rules = || sets.iter().flat_map(PolicySet::rules);
         let elements =
-            || set.rules().flat_map(|(_, _, rule)| rule.ports.any_of.iter().flatten().chain(&rule.ports.none_of));
+            || rules().flat_map(|(_, _, rule)| rule.ports.any_of.iter().flatten().chain(&rule.ports.none_of));
         Self {
             client_ports: ClientPorts::of(elements().map(|element| &element.from)),
             icmp: IcmpMessages::of(elements().map(|element| &element.port)),

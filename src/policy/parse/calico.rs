@@ -341,9 +341,8 @@ impl Reader<'_> {
     /// A `namespaceSelector`, were it `all()`, leaves sets without a namespace out.
     fn pods_and_sets(&self, (namespaces, is_stated): (&Selector, bool), pods: &Selector, by_name: bool) -> Peer {
         let everywhere = !is_stated && namespaces.is_everything();
-        let sets = self.sets(pods, by_name, |set| match set.namespace.is_empty() {
-            true => Match::of(everywhere),
-            false => namespaces.matches(set),
+        let sets = self.sets(pods, by_name, |set| {
+            if set.namespace.is_empty() { Match::of(everywhere) } else { namespaces.matches(set) }
         });
         let chosen = Peer::Pods { namespaces: namespaces.clone(), pods: pods.clone() };
         if sets.is_empty() {

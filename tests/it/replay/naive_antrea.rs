@@ -82,7 +82,6 @@ fn block(chance: &mut Chance) -> Peer {
 
 fn peer(chance: &mut Chance, egress: bool, of_cluster: bool) -> Peer {
     match chance.below(7) {
-        0 | 1 => selected(chance),
         2 => block(chance),
         3 if egress => Peer::Name(chance.one(&["a.example.com", "*.example.com", "*.example.net"])),
         4 if of_cluster => Peer::Group(chance.below(GROUPS)),

@@ -505,7 +505,7 @@ fn two_evaluators_of_calico_agree() {
             sets.extend((0..=chance.below(2)).map(|_| set(chance, true)));
         }
         let world = World {
-            policies: (0..1 + u32::try_from(chance.below(5)).unwrap())
+            policies: (0..=u32::try_from(chance.below(5)).unwrap())
                 .map(|place| policy(chance, place, by_name))
                 .collect(),
             sets,

@@ -31,6 +31,9 @@ pub(super) struct Walk<'a> {
     pub(super) protocols: &'a [&'static str],
 }
 
+/// What a naive evaluator says of a pod's side, egress or not.
+type Answer<'a> = dyn Fn((&Pod, bool), &Call<'_>) -> Option<bool> + 'a;
+
 /// How many clusters, and how many questions about each pair of their ends.
 const CLUSTERS: u64 = 300;
 const TRIALS: usize = 3;
@@ -70,7 +73,7 @@ impl Walk<'_> {
         chance: &mut Chance,
         pods: &[Pod],
         evaluator: &Evaluator<'_>,
-        allowed: &dyn Fn((&Pod, bool), &Call<'_>) -> Option<bool>,
+        allowed: &Answer<'_>,
         (sums, context): (&mut [u64; 3], &str),
     ) {
         let of_pod = |pod| (Other::Pod(pod), "", evaluator.prepare(naive::end(pod)));
