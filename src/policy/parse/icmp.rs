@@ -1,13 +1,13 @@
 //! Types of ICMP as Cilium names them.
 //!
-//! In: the `type` of an element of `icmps`, and its family. Out: the number. Source: `pkg/policy/api/icmp.go` of Cilium 1.19; the numbers
-//! are those of IANA.
+//! In: the `type` of an element of `icmps`, and its family. Out: the number. Names are those of the schema of
+//! `CiliumNetworkPolicy` (one of them with a blank), numbers those of IANA.
 
 use super::fields::Item;
 use crate::model::Protocol;
 use crate::policy::Problem;
 
-const V4: [(&str, u8); 14] = [
+const V4: [(&str, u8); 15] = [
     ("EchoReply", 0),
     ("DestinationUnreachable", 3),
     ("Redirect", 5),
@@ -22,6 +22,7 @@ const V4: [(&str, u8); 14] = [
     ("Photuris", 40),
     ("ExtendedEchoRequest", 42),
     ("ExtendedEchoReply", 43),
+    ("ExtendedEcho Reply", 43),
 ];
 
 const V6: [(&str, u8); 25] = [
