@@ -55,10 +55,7 @@ const V6: [(&str, u8); 25] = [
 
 /// A number, the same as a text, or a name of that family.
 pub(super) fn kind(item: &Item<'_>, family: Protocol) -> Result<u8, Problem> {
-    if let Ok(number) = item.byte() {
-        return Ok(number);
-    }
-    let text = item.text()?;
+    let Ok(text) = item.text() else { return item.byte() };
     match text.parse() {
         Ok(number) => Ok(number),
         Err(_) => item.word(if family == Protocol::ICMPV6 { &V6 } else { &V4 }),
