@@ -75,6 +75,7 @@ fn judge(bencher: Bencher<'_, '_>) {
                     server,
                     port,
                     client_port: 0,
+                    icmp: None,
                     protocol: Protocol::TCP,
                     names: &names,
                     guessed: false,

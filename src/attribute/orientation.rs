@@ -5,7 +5,7 @@
 //! (wrong for deliveries to a pod since Cilium 1.16).
 
 use super::connection::Connection;
-use crate::model::{AddressId, EndpointId};
+use crate::model::{AddressId, EndpointId, IcmpMessage, Protocol};
 
 /// First port of the ephemeral range of Linux (`ip_local_port_range`).
 const EPHEMERAL_FIRST: u16 = 32_768;
@@ -21,6 +21,16 @@ pub(crate) struct Oriented {
     pub(crate) server_port: u16,
     /// Whether only the ports (or who spoke first) decided.
     pub(crate) guessed: bool,
+}
+
+impl Oriented {
+    /// Client's and server's port, and the message of ICMP that stands in the place of the latter.
+    pub(crate) fn ports(&self, protocol: Protocol) -> (u16, u16, Option<IcmpMessage>) {
+        match protocol {
+            Protocol::ICMPV4 | Protocol::ICMPV6 => (0, 0, IcmpMessage::of_port(protocol, self.server_port)),
+            _ => (self.client_port, self.server_port, None),
+        }
+    }
 }
 
 impl Connection {

@@ -25,8 +25,8 @@ use super::spill::{PARTITIONS, Spill};
 use super::volumes::{Counted, Counts, Settled, SettledKey, settle, settled_key};
 use crate::kube::Inventory;
 use crate::model::{
-    Activity, AddressId, EndpointId, IdentityKind, NameId, Protocol, RecordId, SourceKind, TextId, Timestamp, Verdict,
-    Vocabulary, VocabularyMap, translated,
+    Activity, AddressId, EndpointId, IcmpMessage, IdentityKind, NameId, Protocol, RecordId, SourceKind, TextId,
+    Timestamp, Verdict, Vocabulary, VocabularyMap, translated,
 };
 
 /// Everything that was read, ready for the join.
@@ -77,6 +77,8 @@ pub struct Named<'a> {
     pub server_kind: IdentityKind,
     /// The server's port.
     pub port: u16,
+    /// Type and code of an ICMP message, where the records have them.
+    pub icmp: Option<IcmpMessage>,
     /// Transport.
     pub protocol: Protocol,
     /// What the CNI did.
@@ -620,6 +622,7 @@ impl Passes {
                 return;
             }
             let attributed = joiner.join(&question);
+            let (client_port, port, icmp) = ends.ports(connection.key.protocol);
             let named = Named {
                 cluster: question.cluster,
                 client,
@@ -631,14 +634,15 @@ impl Passes {
                 server_cluster: evidence.cluster_of(ends.server, connection),
                 server_address: ends.server_address,
                 server_kind: evidence.kind_of(ends.server),
-                port: ends.server_port,
+                port,
+                icmp,
                 protocol: connection.key.protocol,
                 verdict: connection.verdicts.overall(),
                 first: connection.first,
                 last: connection.last,
                 ahead_nanos: clocks.of(question.cluster).ahead_nanos,
                 id: connection.id,
-                client_port: ends.client_port,
+                client_port,
                 guessed: ends.guessed,
                 reported: evidence.vocabulary.chain_of(connection.reported),
                 attributed: &attributed,

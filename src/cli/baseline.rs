@@ -7,8 +7,10 @@ use anyhow::{Context as _, bail};
 use super::Context;
 use super::discover::reviews;
 use super::preflight::{is_covered, summarise};
+use super::replay::{Connections, connections};
 use super::traffic::{TrafficArgs, say_account};
 use crate::catalog::Catalog;
+use crate::replay::Asked;
 use crate::report::{ATLAS_SCHEMA, AtlasDocument, atlas_document};
 use crate::task::judge;
 
@@ -42,11 +44,23 @@ pub(super) fn baseline_of_traffic(
     reviewed: Option<&Path>,
     context: &mut Context<'_>,
 ) -> anyhow::Result<(AtlasDocument, bool)> {
+    let (document, covered, _) = baseline_and_connections(traffic, reviewed, None, context)?;
+    Ok((document, covered))
+}
+
+/// The same, and the connections themselves with what rules ask of them, where policies are to be judged by them.
+pub(super) fn baseline_and_connections(
+    traffic: &TrafficArgs,
+    reviewed: Option<&Path>,
+    asked: Option<&Asked>,
+    context: &mut Context<'_>,
+) -> anyhow::Result<(AtlasDocument, bool, Option<Connections>)> {
     let reviews = reviews(reviewed)?;
     let catalog = Catalog::embedded()?;
     let (traffic, evidence) = traffic.load(false, context)?;
+    let connections = asked.map(|asked| connections(&traffic, &evidence, asked)).transpose()?;
     let atlas = summarise(&traffic, evidence)?;
     let document = atlas_document(&judge(&atlas, &catalog, &traffic.settings, &reviews));
     say_account(&traffic, context);
-    Ok((document, is_covered(&traffic, &atlas)))
+    Ok((document, is_covered(&traffic, &atlas), connections))
 }

@@ -18,7 +18,7 @@ use crate::error::ExitStatus;
 use crate::inquiry::{InquiryOptions, Matcher, Target, Timeline, Writer, inquire, look_around};
 use crate::model::{SourceKind, parse_duration_nanos};
 use crate::policy::PolicySet;
-use crate::replay::{Evaluator, Resolver};
+use crate::replay::{Asked, Evaluator, Resolver};
 use crate::report::{
     EnforcedView, InvestigationDocument, InvestigationView, connection_columns, investigation_document,
     investigation_markdown, investigation_page, investigation_text, nearest,
@@ -110,9 +110,9 @@ pub(super) fn run(args: &InvestigateArgs, context: &mut Context<'_>) -> anyhow::
         None => BTreeMap::new(),
     };
     let reasons = match &set {
-        Some(_) => {
+        Some(set) => {
             let resolver = Resolver::new(inventory, traffic.pod_networks());
-            enforced(writer, &passes, (&matcher, &found), &resolver, &evaluators)?
+            enforced(writer, &passes, (&matcher, &found), &resolver, (&evaluators, &Asked::of(set)))?
         }
         None => BTreeMap::new(),
     };

@@ -1,14 +1,14 @@
 //! `plan`: in which order to roll policies out, with every command.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
 use super::Context;
-use super::baseline::{baseline_of_traffic, read_baseline};
-use super::replay::{Profiles, policies_of};
+use super::baseline::{baseline_and_connections, read_baseline};
+use super::replay::{Connections, Profiles, policies, policies_of};
 use super::traffic::{self, TrafficArgs, object_files};
 use super::write::write_text;
 use crate::catalog::Settings;
@@ -17,7 +17,7 @@ use crate::kube::Inventory;
 use crate::policy::names::PolicyName;
 use crate::policy::{Dialect, PolicySet};
 use crate::read::{InputFile, InputSpec};
-use crate::replay::{Evaluator, replay};
+use crate::replay::{Asked, Evaluator, replay};
 use crate::report::{
     AtlasDocument, Environment, Judged, PlanInput, PolicyObject, cluster_folder, plan, plan_json, plan_markdown,
     runbook_markdown,
@@ -77,14 +77,11 @@ enum Form {
 }
 
 pub(super) fn run(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
-    let (baseline, covered) = match &args.baseline {
-        Some(folder) => (read_baseline(folder)?, true),
-        None => baseline_of_traffic(&args.traffic, args.reviews.as_deref(), context)?,
-    };
+    let (baseline, covered, connections) = evidence(args, context)?;
     let settings = args.traffic.settings()?;
     let environments = environments(args, &baseline, &settings)?;
     let (objects, judged) = match &args.policies {
-        Some(path) => of_policies(path, &baseline, &Profiles::parse(&args.profile)?, &settings)?,
+        Some(path) => of_policies(path, (&baseline, &connections), &Profiles::parse(&args.profile)?, &settings)?,
         None => Default::default(),
     };
     let drafts = args.policies.as_ref().map_or_else(|| "drafts".to_owned(), |path| path.display().to_string());
@@ -116,6 +113,32 @@ pub(super) fn run(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<
     }
     context.say("status 3: not proven: the plan stands on traffic that does not cover what was asked");
     Ok(ExitStatus::NotProven)
+}
+
+/// The baseline, whether it covers what was asked, and the connections that policies are judged by.
+fn evidence(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<(AtlasDocument, bool, Connections)> {
+    let (baseline, covered, connections) = if let Some(folder) = &args.baseline {
+        (read_baseline(folder)?, true, None)
+    } else {
+        let asked = args.policies.as_deref().map(asked).transpose()?;
+        baseline_and_connections(&args.traffic, args.reviews.as_deref(), asked.as_ref(), context)?
+    };
+    // A baseline has neither ports of clients nor types of ICMP, nor the services of its clusters.
+    let connections = connections.unwrap_or_else(|| (of_baseline(&baseline), BTreeMap::new()));
+    Ok((baseline, covered, connections))
+}
+
+/// What the policies of a folder ask of connections; whether they can be used is told before hours of traffic are read.
+fn asked(path: &Path) -> anyhow::Result<Asked> {
+    let read = |path: &Path| policies(&[path.display().to_string()]);
+    let error = match read(path) {
+        Ok(set) => return Ok(Asked::of(&set)),
+        Err(error) => error,
+    };
+    // Folders of clusters may hold the same objects.
+    let folders = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let sets: Vec<PolicySet> = folders.filter_map(|folder| read(&folder).ok()).collect();
+    if sets.is_empty() { Err(error) } else { Ok(Asked::of_all(&sets)) }
 }
 
 /// Who is called for each namespace: the first pattern that fits.
@@ -202,14 +225,13 @@ type OfPolicies = (BTreeMap<(String, String), Vec<PolicyObject>>, BTreeMap<(Stri
 
 /// Several clusters have a folder each.
 fn of_policies(
-    path: &std::path::Path,
-    baseline: &AtlasDocument,
+    path: &Path,
+    (baseline, (recorded, services)): (&AtlasDocument, &Connections),
     profiles: &Profiles,
     settings: &Settings,
 ) -> anyhow::Result<OfPolicies> {
     let mut found: BTreeMap<(String, String), Vec<PolicyObject>> = BTreeMap::new();
     let mut judged = BTreeMap::new();
-    let recorded = of_baseline(baseline);
     let several = baseline.clusters.len() > 1;
     if several && !baseline.clusters.keys().any(|cluster| path.join(cluster_folder(cluster)).is_dir()) {
         bail!(
@@ -227,8 +249,9 @@ fn of_policies(
         for (namespace, object) in named(&set) {
             found.entry((cluster.clone(), namespace)).or_default().push(object);
         }
-        let evaluator = Evaluator::new(&set, profiles.of(cluster, settings, &set)?);
-        let outcome = replay(&recorded, false, |own| (own == cluster).then_some(&evaluator));
+        let known = services.get(cluster.as_str()).cloned().unwrap_or_default();
+        let evaluator = Evaluator::new(&set, profiles.of(cluster, settings, &set)?).knowing(known);
+        let outcome = replay(recorded, false, |own| (own == cluster).then_some(&evaluator));
         for workload in outcome.workloads.iter().filter(|workload| *workload.cluster == **cluster) {
             let sum: &mut Judged = judged.entry((cluster.clone(), workload.namespace.to_string())).or_default();
             sum.passed = sum.passed.saturating_add(workload.totals.passed());
@@ -247,7 +270,7 @@ fn of_policies(
 fn named(set: &PolicySet) -> impl Iterator<Item = (String, PolicyObject)> {
     set.policies.iter().filter_map(|policy| {
         let pinned = PolicyName::of(&policy.id.name)?;
-        let folder = std::path::Path::new(&*policy.id.file).parent()?.file_name()?.to_string_lossy().into_owned();
+        let folder = Path::new(&*policy.id.file).parent()?.file_name()?.to_string_lossy().into_owned();
         let owner = if policy.id.namespace.is_empty() { folder } else { policy.id.namespace.to_string() };
         let resource = match policy.dialect {
             Dialect::Kubernetes => "networkpolicies.networking.k8s.io",

@@ -19,7 +19,7 @@ use crate::error::ExitStatus;
 use crate::policy::{Policy, PolicySet, PolicySource};
 use crate::read::{InputError, InputSpec};
 use crate::replay::{
-    ClientPorts, Evaluator, Profile, Recorded, Replay, ReplayFold, Resolver, ServiceNames, namespaces_told, replay,
+    Asked, Evaluator, Profile, Recorded, Replay, ReplayFold, Resolver, ServiceNames, namespaces_told, replay,
 };
 use crate::report::{ReplayView, replay_columns, replay_json, replay_markdown, replay_text};
 use crate::summary::{Builder, build};
@@ -128,11 +128,11 @@ struct Input {
 }
 
 fn of_traffic(args: &ReplayArgs, set: &PolicySet, context: &mut Context<'_>) -> anyhow::Result<Input> {
-    let ports = ClientPorts::of(set);
+    let asked = Asked::of(set);
     let (traffic, evidence) = args.traffic.load(false, context)?;
     let (inventory, networks) = (&traffic.inventory, &traffic.networks);
     let sinks = attribute(&evidence, &traffic.join, traffic.threads, || ReplaySink {
-        fold: ReplayFold::asking(ports.clone()),
+        fold: ReplayFold::asking(asked.clone()),
         builder: traffic.since.map(|_| Builder::new(inventory, networks)),
     })?;
     let (folds, builders): (Vec<_>, Vec<_>) = sinks.into_iter().map(|sink| (sink.fold, sink.builder)).unzip();
@@ -154,6 +154,19 @@ fn of_traffic(args: &ReplayArgs, set: &PolicySet, context: &mut Context<'_>) -> 
         traffic: Some(traffic),
         caveats: Vec::new(),
     })
+}
+
+/// Distinct connections of traffic, and the services of its clusters, by namespace and name.
+pub(super) type Connections = (Recorded, BTreeMap<Box<str>, ServiceNames>);
+
+/// Joins traffic to judge policies by it, with what their rules ask of each connection.
+pub(super) fn connections(traffic: &Traffic, evidence: &Evidence, asked: &Asked) -> anyhow::Result<Connections> {
+    let new = || ReplayFold::asking(asked.clone());
+    let folds = attribute(evidence, &traffic.join, traffic.threads, new)?;
+    let inventory = &traffic.inventory;
+    let resolver = Resolver::new(inventory, traffic.pod_networks());
+    let services = inventory.clusters().map(|cluster| (cluster.into(), resolver.services(cluster))).collect();
+    Ok((ReplayFold::finish(folds, evidence, &resolver), services))
 }
 
 fn of_folder(folder: &Path, args: &ReplayArgs) -> anyhow::Result<Input> {

@@ -18,7 +18,7 @@ use crate::model::{Activity, SourceKind, Timestamp, parse_duration_nanos};
 use crate::policy::{ProbeResult, probe_results};
 use crate::read::{InputSpec, open_bytes};
 use crate::replay::{
-    ClientPorts, EARLIER_DAYS_MAX, EarlierDay, Evaluator, Feed, Outcome, Phases, ReplayFold, Resolver, Scheduled, Soak,
+    Asked, EARLIER_DAYS_MAX, EarlierDay, Evaluator, Feed, Outcome, Phases, ReplayFold, Resolver, Scheduled, Soak,
     SoakInput, Span, soak,
 };
 use crate::report::{soak_csv, soak_json, soak_markdown, soak_text};
@@ -78,8 +78,8 @@ struct SoakSink {
 }
 
 impl SoakSink {
-    fn new(asked: Span, settled: Timestamp, ports: &ClientPorts) -> Self {
-        let fold = || ReplayFold::asking(ports.clone());
+    fn new(asked: Span, settled: Timestamp, by_rules: &Asked) -> Self {
+        let fold = || ReplayFold::asking(by_rules.clone());
         Self {
             asked,
             settled,
@@ -143,8 +143,8 @@ pub(super) fn run(args: &SoakArgs, context: &mut Context<'_>) -> anyhow::Result<
     (traffic_args.since, traffic_args.until) = (Some(compared.to_string()), Some(asked.until.to_string()));
     traffic_args.idle_min = IDLE_MIN;
     let (traffic, evidence) = traffic_args.load(false, context)?;
-    let ports = ClientPorts::of(&set);
-    let sinks = attribute(&evidence, &traffic.join, traffic.threads, || SoakSink::new(asked, settled, &ports))?;
+    let by_rules = Asked::of(&set);
+    let sinks = attribute(&evidence, &traffic.join, traffic.threads, || SoakSink::new(asked, settled, &by_rules))?;
     let phases = phases(sinks, &evidence, &traffic, asked);
     let feeds = feeds(&evidence, &traffic.inventory, asked);
     drop(evidence);

@@ -22,7 +22,7 @@ pub struct FlowRow {
     pub source_address: AddressId,
     /// Destination address.
     pub destination_address: AddressId,
-    /// Source port; 0 when there is none.
+    /// Source port; 0 when there is none. Of ICMP, see [`IcmpMessage::ports`](super::IcmpMessage::ports).
     pub source_port: u16,
     /// Destination port; 0 when there is none.
     pub destination_port: u16,

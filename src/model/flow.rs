@@ -71,6 +71,47 @@ impl fmt::Display for Protocol {
     }
 }
 
+/// Type and code of a message of ICMP.
+///
+/// Rows keep them where other protocols have ports, as exporters of IPFIX do: type × 256 + code as the port of the end that is asked,
+/// the other port 0. The answer to a request (RFC 792, 950, 4443, 4620, 8335) is kept as that request, from the other end, so that
+/// both meet in one connection. Type and code 0 of a message that answers nothing read as not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IcmpMessage {
+    /// Type.
+    pub kind: u8,
+    /// Code.
+    pub code: u8,
+}
+
+impl IcmpMessage {
+    /// Protocol, type of the request, type of its answer.
+    const ANSWERS: [(Protocol, u8, u8); 8] = [
+        (Protocol::ICMPV4, 8, 0),
+        (Protocol::ICMPV4, 13, 14),
+        (Protocol::ICMPV4, 15, 16),
+        (Protocol::ICMPV4, 17, 18),
+        (Protocol::ICMPV4, 42, 43),
+        (Protocol::ICMPV6, 128, 129),
+        (Protocol::ICMPV6, 139, 140),
+        (Protocol::ICMPV6, 160, 161),
+    ];
+
+    /// What a row has as source and destination port.
+    pub fn ports(self, protocol: Protocol) -> (u16, u16) {
+        let of = |kind: u8| u16::from_be_bytes([kind, self.code]);
+        let asked = Self::ANSWERS.iter().find(|(own, _, answer)| (*own, *answer) == (protocol, self.kind));
+        asked.map_or((0, of(self.kind)), |(_, request, _)| (of(*request), 0))
+    }
+
+    /// The message that a port stands for; none where the protocol is another one, or the type is not known.
+    pub fn of_port(protocol: Protocol, port: u16) -> Option<Self> {
+        let is_icmp = matches!(protocol, Protocol::ICMPV4 | Protocol::ICMPV6);
+        let [kind, code] = port.to_be_bytes();
+        (is_icmp && port != 0).then_some(Self { kind, code })
+    }
+}
+
 /// Which way traffic goes, seen from the workloads that it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -117,4 +158,28 @@ pub enum Certainty {
     Tracked,
     /// A policy verdict: exact by construction.
     Policy,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_and_its_answer_have_the_same_ports_swapped() {
+        for (protocol, kind, code, expected) in [
+            (Protocol::ICMPV4, 8, 0, (0, 0x0800)),
+            (Protocol::ICMPV4, 0, 0, (0x0800, 0)),
+            (Protocol::ICMPV4, 3, 1, (0, 0x0301)),
+            (Protocol::ICMPV4, 14, 0, (0x0d00, 0)),
+            (Protocol::ICMPV6, 128, 0, (0, 0x8000)),
+            (Protocol::ICMPV6, 129, 0, (0x8000, 0)),
+            (Protocol::ICMPV6, 14, 0, (0, 0x0e00)),
+            (Protocol::ICMPV6, 135, 0, (0, 0x8700)),
+        ] {
+            assert_eq!(IcmpMessage { kind, code }.ports(protocol), expected, "{protocol} {kind}");
+        }
+        assert_eq!(IcmpMessage::of_port(Protocol::ICMPV4, 0x0301), Some(IcmpMessage { kind: 3, code: 1 }));
+        assert_eq!(IcmpMessage::of_port(Protocol::ICMPV4, 0), None);
+        assert_eq!(IcmpMessage::of_port(Protocol::TCP, 0x0301), None);
+    }
 }

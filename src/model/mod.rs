@@ -29,7 +29,7 @@ pub use distinct::{Distinct, fnv1a, stable_hash};
 pub use endpoint::{
     ACCOUNT_CONTEXT, Endpoint, IdentityKind, LabelList, NAMESPACE_CONTEXT, Workload, WorkloadKind, is_context,
 };
-pub use flow::{Certainty, Direction, Initiator, Protocol, Verdict};
+pub use flow::{Certainty, Direction, IcmpMessage, Initiator, Protocol, Verdict};
 pub use grade::Grade;
 pub use name::{DomainName, NameError, is_below_platform, is_plain, is_search_expansion, registrable, within};
 pub use question::{Asking, OTHER_TYPES, QuestionRow, entropy_millibits, left_of};

@@ -23,7 +23,7 @@ pub enum Doubt {
     PortUnknown,
     /// A rule asks for the client's port, and the record or the baseline does not have it.
     ClientPortUnknown,
-    /// A rule asks for the type of ICMP messages, which is not kept.
+    /// A rule asks for the type of ICMP messages, which the records do not have.
     IcmpTypeUnknown,
     /// The record has no transport.
     ProtocolUnknown,
@@ -93,7 +93,9 @@ impl Doubt {
             Self::NamedPortUnknown => "give --kube with the pods (their container ports), or write the number",
             Self::PortUnknown => "use flow records that are not aggregated over ports",
             Self::ClientPortUnknown => "replay flow records that keep the client's port, not a baseline",
-            Self::IcmpTypeUnknown => "test it on the cluster: the types of ICMP messages are not kept",
+            Self::IcmpTypeUnknown => {
+                "flow records with types of ICMP messages (Hubble has them; a baseline keeps none), or a test on the cluster"
+            }
             Self::ProtocolUnknown => "use flow records that state the transport",
             Self::ProtocolOutsideApi => "test it on the cluster: the API covers TCP, UDP and SCTP",
             Self::HostNetwork => "test it on the cluster: host-network pods count as their node",

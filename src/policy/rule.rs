@@ -153,8 +153,20 @@ pub enum PortSpec {
     Range(u16, u16),
     /// A container port of the server by name.
     Named(Box<str>),
-    /// Something of the protocol that no record tells (types of ICMP).
-    Untold(Doubt),
+    /// Messages of ICMP with this type and this code; `None`: any.
+    Icmp {
+        /// Type.
+        kind: Option<u8>,
+        /// Code.
+        code: Option<u8>,
+    },
+}
+
+impl PortSpec {
+    /// Messages of this type and this code; with neither, all of the protocol.
+    pub const fn icmp(kind: Option<u8>, code: Option<u8>) -> Self {
+        if kind.is_none() && code.is_none() { Self::Any } else { Self::Icmp { kind, code } }
+    }
 }
 
 /// One element of a rule's ports.

@@ -12,7 +12,7 @@ use super::profile::{Profile, ServiceView};
 use super::resolve::ServiceNames;
 use super::stages::{StageSpec, stages};
 use super::verdict::{Denial, Judgement, Side, Verdict};
-use crate::model::Protocol;
+use crate::model::{IcmpMessage, Protocol};
 use crate::policy::{Action, Dialect, Direction, Doubt, Match, NamePattern, Peer, Policy, PolicySet, RuleId, Tier};
 
 /// Policies, ready to judge.
@@ -49,8 +49,10 @@ pub struct Connection<'a> {
     pub server: &'a Prepared,
     /// The server's port; 0 when not known or when the protocol has none.
     pub port: u16,
-    /// The client's port, or another one that no rule tells from it (see [`ClientPorts`](super::ClientPorts)); 0 when not known.
+    /// The client's port, or another one that no rule tells from it (see [`Asked`](super::Asked)); 0 when not known.
     pub client_port: u16,
+    /// Type and code of ICMP, or others that no rule tells from them; none when not known.
+    pub icmp: Option<IcmpMessage>,
     /// Transport.
     pub protocol: Protocol,
     /// Names of the server's address.
@@ -220,6 +222,7 @@ impl<'s> Evaluator<'s> {
             direction,
             port: connection.port,
             client_port: connection.client_port,
+            icmp: connection.icmp,
             protocol: connection.protocol,
             names: connection.names,
             server: &connection.server.end,

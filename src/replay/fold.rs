@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use super::client_port::ClientPorts;
+use super::asked::Asked;
 use super::end::{End, NameEvidence, Names};
+use super::evaluator::{Connection, Prepared};
 use super::resolve::{Described, Resolver};
 use crate::attribute::{Answer, Evidence, Named, PartyId, Sink};
-use crate::model::{Grade, NameId, Protocol, Timestamp, Verdict};
+use crate::model::{Grade, IcmpMessage, NameId, Protocol, Timestamp, Verdict};
 
 /// First port of the ephemeral range of Linux (`ip_local_port_range`).
 const EPHEMERAL_FIRST: u16 = 32_768;
@@ -44,8 +45,10 @@ pub struct ReplayEdge {
     pub server: usize,
     /// The server's port; 0 when not known or when the protocol has none.
     pub port: u16,
-    /// The client's port as far as rules tell it from others, see [`ClientPorts`]; 0 when not known or not asked for.
+    /// The client's port as far as rules tell it from others, see [`Asked`]; 0 when not known or not asked for.
     pub client_port: u16,
+    /// Type and code of ICMP as far as rules tell them from others; none when not known or not asked for.
+    pub icmp: Option<IcmpMessage>,
     /// Transport.
     pub protocol: Protocol,
     /// Names of the server's address.
@@ -56,6 +59,22 @@ pub struct ReplayEdge {
     pub recorded: Verdict,
     /// How often and when.
     pub seen: Seen,
+}
+
+impl ReplayEdge {
+    /// What an evaluator judges, with both ends prepared.
+    pub const fn connection<'a>(&'a self, client: &'a Prepared, server: &'a Prepared) -> Connection<'a> {
+        Connection {
+            client,
+            server,
+            port: self.port,
+            client_port: self.client_port,
+            icmp: self.icmp,
+            protocol: self.protocol,
+            names: &self.names,
+            guessed: self.guessed,
+        }
+    }
 }
 
 /// All distinct connections of a run.
@@ -110,6 +129,7 @@ struct Key {
     server: Described,
     port: u16,
     client_port: u16,
+    icmp: Option<IcmpMessage>,
     protocol: Protocol,
     names: u32,
     told: Told,
@@ -119,7 +139,7 @@ struct Key {
 /// What one thread has seen.
 #[derive(Debug, Default)]
 pub struct ReplayFold {
-    asked: ClientPorts,
+    asked: Asked,
     edges: HashMap<Key, Seen>,
     names: HashMap<Box<[NameId]>, u32>,
     lists: Vec<(Box<[NameId]>, NameEvidence)>,
@@ -127,8 +147,8 @@ pub struct ReplayFold {
 }
 
 impl ReplayFold {
-    /// A fold that keeps clients' ports as far as the policies ask for them.
-    pub fn asking(asked: ClientPorts) -> Self {
+    /// A fold that keeps clients' ports and types of ICMP as far as the policies ask for them.
+    pub fn asking(asked: Asked) -> Self {
         Self { asked, ..Self::default() }
     }
 
@@ -162,6 +182,7 @@ impl ReplayFold {
                     server,
                     port: key.port,
                     client_port: key.client_port,
+                    icmp: key.icmp,
                     protocol: key.protocol,
                     names: Names { list, evidence: value },
                     recorded: key.verdict,
@@ -184,6 +205,8 @@ pub struct Observed {
     pub port: u16,
     /// The client's port as far as rules tell it from others; 0 when not known or not asked for.
     pub client_port: u16,
+    /// Type and code of ICMP as far as rules tell them from others; none when not known or not asked for.
+    pub icmp: Option<IcmpMessage>,
     /// Transport.
     pub protocol: Protocol,
     /// Names of the server's address.
@@ -221,6 +244,7 @@ impl Recorded {
                 server,
                 port: content.port,
                 client_port: content.client_port,
+                icmp: content.icmp,
                 protocol: content.protocol,
                 names: content.names,
                 guessed: content.guessed,
@@ -258,7 +282,8 @@ impl Sink for ReplayFold {
                 address: named.server_address,
             },
             port: named.port,
-            client_port: self.asked.representative(named.client_port),
+            client_port: self.asked.client_ports.representative(named.client_port),
+            icmp: self.asked.icmp.representative(named.icmp),
             protocol: named.protocol,
             names: self.list(&candidates, evidence_of(named.attributed.grade)),
             told: Told::of(named),

@@ -4,7 +4,7 @@ use super::end::{End, EndKind, NameEvidence, Names};
 use super::profile::Profile;
 use super::resolve::ServiceNames;
 use crate::kube::Labels;
-use crate::model::Protocol;
+use crate::model::{IcmpMessage, Protocol};
 use crate::policy::{
     Block, Direction, Doubt, Entity, Key, Labelled, Match, NamePattern, Peer, PortMatch, PortSpec, Ports, ProtocolSpec,
     Selector, ServicePart, Value,
@@ -17,6 +17,8 @@ pub(super) struct Flow<'a> {
     pub(super) port: u16,
     /// The client's port; 0 when not known.
     pub(super) client_port: u16,
+    /// Type and code of ICMP; none when not known.
+    pub(super) icmp: Option<IcmpMessage>,
     pub(super) protocol: Protocol,
     pub(super) names: &'a Names,
     /// The end whose container ports a named port is looked up in.
@@ -311,13 +313,13 @@ fn port(element: &PortMatch, flow: &Flow<'_>) -> Match {
 fn from(spec: &PortSpec, flow: &Flow<'_>) -> Match {
     match spec {
         PortSpec::Any => Match::Yes,
-        PortSpec::Untold(doubt) => Match::Unknown(*doubt),
         PortSpec::Range(first, last) if flow.client_port != 0 => {
             Match::of((*first..=*last).contains(&flow.client_port))
         }
         _ if !is_in_api(flow.protocol) && flow.protocol != Protocol::UNKNOWN => Match::No,
         PortSpec::Range(..) => Match::Unknown(Doubt::ClientPortUnknown),
         PortSpec::Named(_) => Match::Unknown(Doubt::NamedPortUnknown),
+        PortSpec::Icmp { .. } => Match::No,
     }
 }
 
@@ -325,7 +327,7 @@ fn from(spec: &PortSpec, flow: &Flow<'_>) -> Match {
 pub(super) fn number(spec: &PortSpec, flow: &Flow<'_>) -> Match {
     match spec {
         PortSpec::Any => Match::Yes,
-        PortSpec::Untold(doubt) => Match::Unknown(*doubt),
+        PortSpec::Icmp { kind, code } => icmp((*kind, *code), flow),
         // The port that counts is the one behind the service.
         _ if flow.server.kind == EndKind::Service && flow.server.backends.is_empty() => {
             Match::Unknown(Doubt::ServiceAddress)
@@ -334,6 +336,19 @@ pub(super) fn number(spec: &PortSpec, flow: &Flow<'_>) -> Match {
         _ if flow.port == 0 => Match::Unknown(Doubt::PortUnknown),
         PortSpec::Range(first, last) => Match::of((*first..=*last).contains(&flow.port)),
         PortSpec::Named(name) => named(name, flow),
+    }
+}
+
+/// Whether a message has the type and the code that a rule names.
+fn icmp((kind, code): (Option<u8>, Option<u8>), flow: &Flow<'_>) -> Match {
+    match (flow.protocol, flow.icmp) {
+        (Protocol::UNKNOWN, _) => Match::Unknown(Doubt::ProtocolUnknown),
+        (Protocol::ICMPV4 | Protocol::ICMPV6, Some(message)) => {
+            Match::of(kind.is_none_or(|kind| kind == message.kind) && code.is_none_or(|code| code == message.code))
+        }
+        (Protocol::ICMPV4 | Protocol::ICMPV6, None) if kind.is_none() && code.is_none() => Match::Yes,
+        (Protocol::ICMPV4 | Protocol::ICMPV6, None) => Match::Unknown(Doubt::IcmpTypeUnknown),
+        _ => Match::No,
     }
 }
 

@@ -4,7 +4,7 @@
 //! connection, and a [`Replay`] that sums them up. What the evidence or the API leaves open is a doubt with its code and never
 //! a guess. Nothing here opens a file or reads a clock.
 
-mod client_port;
+mod asked;
 mod compiled;
 mod end;
 mod evaluator;
@@ -22,7 +22,7 @@ mod tally;
 mod told;
 mod verdict;
 
-pub use client_port::ClientPorts;
+pub use asked::{Asked, ClientPorts, IcmpMessages};
 pub use end::{Behind, End, EndKind, NameEvidence, Names, ToldBy};
 pub use evaluator::{Connection, Evaluator, Prepared};
 pub use fold::{Observed, Recorded, ReplayEdge, ReplayFold, Seen};

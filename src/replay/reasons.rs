@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::end::EndKind;
-use super::evaluator::{Connection, Evaluator, Prepared};
+use super::evaluator::{Evaluator, Prepared};
 use super::fold::{Recorded, Seen};
 use super::tally::wanted;
 use super::verdict::{Judgement, Verdict};
@@ -105,15 +105,7 @@ pub fn reasons<'e, 's: 'e>(
         let Some(evaluator) = of_cluster(&client.end.cluster) else { continue };
         let is_subject = client.end.is_pod() || server.end.is_pod() || client.end.kind == EndKind::Unknown;
         let because = if is_subject {
-            let judgement = evaluator.judge(&Connection {
-                client,
-                server,
-                port: edge.port,
-                client_port: edge.client_port,
-                protocol: edge.protocol,
-                names: &edge.names,
-                guessed: edge.guessed,
-            });
+            let judgement = evaluator.judge(&edge.connection(client, server));
             Because::of(&judgement, evaluator, &wanted(edge.port, edge.protocol))
         } else {
             Because::NotSubject

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::end::{End, EndKind};
-use super::evaluator::{Connection, Evaluator, Prepared};
+use super::evaluator::{Evaluator, Prepared};
 use super::fold::{Recorded, ReplayEdge, Seen};
 use super::resolve::workload_of;
 use super::verdict::{Citation, Judgement, Side, Verdict};
@@ -242,16 +242,7 @@ impl Tally {
                 return;
             }
         };
-        let connection = Connection {
-            client,
-            server,
-            port: edge.port,
-            client_port: edge.client_port,
-            protocol: edge.protocol,
-            names: &edge.names,
-            guessed: edge.guessed,
-        };
-        let judgement = evaluator.judge_between(server_side, &connection);
+        let judgement = evaluator.judge_between(server_side, &edge.connection(client, server));
         let denied = edge.recorded == model::Verdict::Denied;
         let owner = (owner.cluster.clone(), owner.namespace.clone(), workload_of(owner));
         let rows = self.rows.entry(owner).or_default();

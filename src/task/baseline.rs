@@ -172,8 +172,17 @@ fn one(edge: &EdgeDocument, client: End, server: End, flows: u64, names: Names) 
     let denied = edge.verdicts.get("denied").copied().unwrap_or(0);
     let recorded = if denied > 0 && denied == edge.connections { Verdict::Denied } else { Verdict::Unknown };
     let protocol = protocol(&edge.protocol);
-    let observed =
-        Observed { client, server, port: edge.port, client_port: 0, protocol, names, guessed: false, recorded };
+    let observed = Observed {
+        client,
+        server,
+        port: edge.port,
+        client_port: 0,
+        icmp: None,
+        protocol,
+        names,
+        guessed: false,
+        recorded,
+    };
     (observed, Seen { flows, first: time(&edge.first), last: time(&edge.last) })
 }
 

@@ -11,13 +11,14 @@ use hashbrown::HashMap;
 use crate::attribute::{Answer, Evidence, Named, Parted, PartyId, Passes, Sink};
 use crate::inquiry::{Ends, Found, Matcher, Writer};
 use crate::kube::Inventory;
-use crate::replay::{Evaluator, Reasoned, ReplayFold, Resolver, reasons};
+use crate::replay::{Asked, Evaluator, Reasoned, ReplayFold, Resolver, reasons};
 use crate::report::ReasonsByEdge;
 
 struct Matching<'a> {
     matcher: &'a Matcher,
     inventory: &'a Inventory,
     found: &'a Found,
+    asked: &'a Asked,
     folds: HashMap<Ends, ReplayFold>,
 }
 
@@ -32,7 +33,8 @@ impl Sink for Matching<'_> {
         }
         let ends = Ends::of(evidence, self.inventory, named);
         if self.found.pairs.contains_key(&ends) {
-            self.folds.entry(ends).or_default().connection(evidence, named);
+            let fold = self.folds.entry(ends).or_insert_with(|| ReplayFold::asking(self.asked.clone()));
+            fold.connection(evidence, named);
         }
     }
 
@@ -49,10 +51,10 @@ pub fn enforced(
     passes: &Passes,
     (matcher, found): (&Matcher, &Found),
     resolver: &Resolver<'_>,
-    evaluators: &BTreeMap<Box<str>, Evaluator<'_>>,
+    (evaluators, asked): (&BTreeMap<Box<str>, Evaluator<'_>>, &Asked),
 ) -> io::Result<ReasonsByEdge> {
     let Writer { evidence, inventory } = writer;
-    let new = || Matching { matcher, inventory, found, folds: HashMap::new() };
+    let new = || Matching { matcher, inventory, found, asked, folds: HashMap::new() };
     let mut folds: BTreeMap<Ends, Vec<ReplayFold>> = BTreeMap::new();
     for part in passes.attribute(evidence, new)? {
         for (ends, fold) in part.folds {

@@ -245,6 +245,19 @@ fn allow_lists_and_order() {
             )),
         &egress("{to: [{podSelector: {}}]}"),
     );
+    // Neither what lies in a hole nor another protocol is covered.
+    let beside = |to: &str, port: &str| {
+        block("{cidr: 192.0.2.0/24, except: [192.0.2.128/25]}", ", ports: [{port: 443}]")
+            + &kubernetes(
+                "q",
+                &format!(
+                    "{{podSelector: {{}}, policyTypes: [Egress], egress: [{{to: [{{ipBlock: {{cidr: {to}}}}}], ports: [{port}]}}]}}"
+                ),
+            )
+    };
+    let covered = beside("192.0.2.0/26", "{port: 443}");
+    check("shadowed-rule/low", &covered, &beside("192.0.2.128/26", "{port: 443}"));
+    check("shadowed-rule/low", &covered, &beside("192.0.2.0/26", "{port: 443, protocol: UDP}"));
     let deny = cilium(
         "p",
         "{endpointSelector: {}, egressDeny: [{toCIDR: [192.0.2.0/24]}], egress: [{toCIDR: [192.0.2.7/32]}]}",

@@ -203,7 +203,7 @@ fn kernel_lines_give_attempts_and_no_verdict() {
         outcome.flows,
         [
             "2024-11-19T20:15:03.023805000Z 172.16.193.134:45588 > 69.147.80.15:80 TCP Unknown Source:Tracked (Pod) > (Unknown) node=c1-control",
-            "2024-11-19T20:15:28.648818000Z 172.16.193.134:0 > 8.8.8.8:0 ICMPv4 Unknown Source:Tracked (Pod) > (Unknown) node=c1-control",
+            "2024-11-19T20:15:28.648818000Z 172.16.193.134:0 > 8.8.8.8:2048 ICMPv4 Unknown Source:Tracked (Pod) > (Unknown) node=c1-control",
             "2024-11-19T20:15:02.990083000Z 172.16.193.134:42896 > 172.16.193.133:53 UDP Unknown Source:Tracked (Pod) > (Pod) node=c1-control",
         ]
     );

@@ -17,7 +17,7 @@ use std::path::Path;
 use egress_atlas::model::Verdict as Recording;
 use egress_atlas::policy::draft::{Dialect, Manifest, bundle, check_object, explain, manifests};
 use egress_atlas::policy::{PolicySet, PolicySource};
-use egress_atlas::replay::{Connection, Evaluator, Profile, Recorded, Verdict};
+use egress_atlas::replay::{Evaluator, Profile, Recorded, Verdict};
 use serde_json::Value;
 
 use self::round_trip::{ENFORCERS, small};
@@ -214,15 +214,7 @@ fn breaks(recorded: &Recorded, set: &PolicySet, profile: Profile) -> usize {
     let evaluator = Evaluator::new(set, profile);
     let prepared: Vec<_> = recorded.ends.iter().map(|end| evaluator.prepare(end.clone())).collect();
     let broken = recorded.edges.iter().filter(|edge| {
-        let connection = Connection {
-            client: &prepared[edge.client],
-            server: &prepared[edge.server],
-            port: edge.port,
-            client_port: edge.client_port,
-            protocol: edge.protocol,
-            names: &edge.names,
-            guessed: edge.guessed,
-        };
+        let connection = edge.connection(&prepared[edge.client], &prepared[edge.server]);
         edge.recorded != Recording::Denied && evaluator.judge(&connection).verdict == Verdict::WouldBreak
     });
     broken.count()

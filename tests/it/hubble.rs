@@ -169,7 +169,7 @@ fn ordinary_exporter_records_take_the_scan() {
 #[test]
 fn real_records_mean_what_they_meant() {
     insta::assert_snapshot!(decode(MASKED).flows.join("\n"), @r"
-    2023-08-21T12:12:13.517394084Z kind-kind/kind-worker fe80::64d8:8aff:fe72:fc14:0 > ff02::2:0 ICMPv6 failed Unknown:None (Unknown []) > (Unknown []) names= id=
+    2023-08-21T12:12:13.517394084Z kind-kind/kind-worker fe80::64d8:8aff:fe72:fc14:0 > ff02::2:34048 ICMPv6 failed Unknown:None (Unknown []) > (Unknown []) names= id=
     2023-08-21T12:12:18.510175415Z kind-kind/kind-worker 10.244.1.60:44916 > 10.244.1.5:80 TCP denied Source:Flags (Pod default /xwing []) > (Pod default /deathstar-7848d6c4d5-th9v2 []) names= id=
     ");
     insta::assert_snapshot!(decode(TEN).flows.iter().take(3).cloned().collect::<Vec<_>>().join("\n"), @r"
@@ -209,7 +209,7 @@ fn shapes_without_a_public_record_are_read_by_the_schema() {
     2026-01-02T03:04:05.000000005Z east/node-a 10.0.1.5:40000 > 192.0.2.7:443 TCP allowed Source:Tracked (Pod shop /web-0 @east StatefulSet/web [app=web] local) > (World []) names=api.example.com id=camel
     2026-01-02T03:04:05.000000006Z east/node-a 10.0.1.5:0 > 192.0.2.7:0 unknown allowed Source:Tracked (Pod shop [] local) > (World []) names=api.example.com,b.example.com id=cri
     2026-01-02T03:04:05.000000007Z east/node-a 192.0.2.7:0 > 10.0.1.5:0 unknown allowed Destination:Tracked (World []) > (Pod shop [] local) names=api.example.com id=docker
-    2026-01-02T03:04:05.000000008Z /node-a 10.0.1.5:0 > 192.0.2.7:0 ICMPv4 denied Source:Guess (Pod shop [app=web] local) > (KubeApiserver []) names= id=bare
+    2026-01-02T03:04:05.000000008Z /node-a 10.0.1.5:0 > 192.0.2.7:2048 ICMPv4 denied Source:Guess (Pod shop [app=web] local) > (KubeApiserver []) names= id=bare
     2026-01-02T03:04:05.000000009Z /node-a 10.0.0.10:53 > 10.0.1.5:40001 UDP unknown Destination:Tracked (Pod kube-system /coredns-0 []) > (Pod shop /web-0 []) names= id=retina-answer
     2026-01-02T03:04:05.000000010Z /node-a 192.0.2.7:443 > 10.0.1.5:40000 TCP allowed Destination:Flags (Unknown []) > (Pod shop /web-0 []) names= id=retina-syn-ack
     2026-01-02T03:04:05.000000011Z east/node-a 10.0.0.10:53 > 10.0.1.5:40002 UDP allowed Destination:Tracked (Pod kube-system /coredns-0 []) > (Pod shop /web-0 [] local) names= id=autopath

@@ -1,5 +1,7 @@
 //! Traffic against policies.
 
+/// What commands ask of records because policies do.
+mod asked;
 /// A small cluster as files, asked connection by connection.
 mod cluster;
 /// The command on the demo's data.
@@ -8,6 +10,10 @@ mod command;
 mod dialects;
 /// A second evaluator, written from the text of the API alone.
 mod naive;
+/// The same for Antrea, around `NetworkPolicy`.
+mod naive_antrea;
+/// The same for Calico, with `NetworkPolicy` among its own.
+mod naive_calico;
 /// The same for `CiliumNetworkPolicy`.
 mod naive_cilium;
 /// The same for `ClusterNetworkPolicy` around `NetworkPolicy`.
@@ -20,6 +26,8 @@ mod tables;
 mod told;
 /// Verdicts of the command, dialect by dialect.
 mod verdicts;
+/// The walk that the naive evaluators share.
+mod walk;
 
 use egress_atlas::model::Protocol;
 use egress_atlas::policy::{PolicySet, PolicySource};
@@ -48,6 +56,7 @@ pub(crate) fn judge(set: &PolicySet, profile: Profile, case: &Case<'_>) -> Judge
         server: &server,
         port: case.port,
         client_port: 0,
+        icmp: None,
         protocol: case.protocol,
         names: &case.names,
         guessed: false,

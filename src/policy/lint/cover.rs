@@ -126,7 +126,9 @@ fn port(large: &PortMatch, small: &PortMatch) -> bool {
     };
     let number = match (&large.port, &small.port) {
         (PortSpec::Any, _) => true,
-        (PortSpec::Untold(_), _) => false,
+        (PortSpec::Icmp { kind, code }, PortSpec::Icmp { kind: small_kind, code: small_code }) => {
+            (kind.is_none() || kind == small_kind) && (code.is_none() || code == small_code)
+        }
         (PortSpec::Range(first, last), PortSpec::Range(small_first, small_last)) => {
             first <= small_first && small_last <= last
         }
@@ -145,7 +147,7 @@ pub(super) fn is_any_port(ports: &Ports) -> bool {
     let free = |element: &PortMatch| match element.port {
         PortSpec::Any => !matches!(element.protocol, ProtocolSpec::Is(protocol) if !has_ports(protocol)),
         PortSpec::Range(first, last) => last.saturating_sub(first) >= 60_000,
-        PortSpec::Named(_) | PortSpec::Untold(_) => false,
+        PortSpec::Named(_) | PortSpec::Icmp { .. } => false,
     };
     let any_client = |element: &PortMatch| element.from == PortSpec::Any;
     let elements = ports.any_of.as_ref();

@@ -168,7 +168,7 @@ fn lets(ports: &Ports, protocol: Protocol) -> bool {
         };
         fits && match &element.port {
             PortSpec::Any | PortSpec::Named(_) => true,
-            PortSpec::Untold(_) => false,
+            PortSpec::Icmp { .. } => false,
             PortSpec::Range(first, last) => [53, 1053, 5353, 8053].iter().any(|port| (first..=last).contains(&port)),
         }
     };

@@ -94,7 +94,7 @@ fn lets_http(ports: &Ports) -> bool {
             && match element.port {
                 PortSpec::Any => true,
                 PortSpec::Range(first, last) => (first..=last).contains(&80),
-                PortSpec::Named(_) | PortSpec::Untold(_) => false,
+                PortSpec::Named(_) | PortSpec::Icmp { .. } => false,
             }
     };
     !ports.none_of.iter().any(is_http) && ports.any_of.as_ref().is_none_or(|elements| elements.iter().any(is_http))

@@ -245,7 +245,8 @@ fn ports(rule: &Rule) -> String {
         PortSpec::Range(first, last) if first == last => first.to_string(),
         PortSpec::Range(first, last) => format!("{first}-{last}"),
         PortSpec::Named(name) => format!("`{name}`"),
-        PortSpec::Untold(_) => "some types".to_owned(),
+        PortSpec::Icmp { kind: Some(kind), .. } => format!("type {kind}"),
+        PortSpec::Icmp { .. } => "all types".to_owned(),
     };
     let mut listed: Vec<String> = rule.ports.any_of.iter().flatten().map(one).collect();
     listed.dedup();

@@ -285,9 +285,8 @@ fn ports(rule: &Fields<'_>) -> Result<Ports, Problem> {
         let fields = item.fields(&["icmp", "igmp"])?;
         if let Some(icmp) = fields.get("icmp") {
             let icmp = icmp.fields(&["icmpType", "icmpCode"])?;
-            let is_typed = icmp.has("icmpType");
-            let types = || if is_typed { PortSpec::Untold(Doubt::IcmpTypeUnknown) } else { PortSpec::Any };
-            let of = |protocol| PortMatch::of(ProtocolSpec::Is(protocol), types());
+            let types = PortSpec::icmp(icmp.byte("icmpType")?, icmp.byte("icmpCode")?);
+            let of = |protocol| PortMatch::of(ProtocolSpec::Is(protocol), types.clone());
             found.extend([of(Protocol::ICMPV4), of(Protocol::ICMPV6)]);
         }
         if fields.has("igmp") {

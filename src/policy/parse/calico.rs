@@ -128,14 +128,7 @@ fn types(spec: &Fields<'_>) -> Result<(bool, bool), Problem> {
         let (ingress, egress) = (!spec.items("ingress")?.is_empty(), !spec.items("egress")?.is_empty());
         return Ok((ingress || !egress, egress));
     }
-    let (mut ingress, mut egress) = (false, false);
-    for item in stated {
-        match item.word(&[("Ingress", Direction::Ingress), ("Egress", Direction::Egress)])? {
-            Direction::Ingress => ingress = true,
-            Direction::Egress => egress = true,
-        }
-    }
-    Ok((ingress, egress))
+    kubernetes::stated_types(stated)
 }
 
 /// What a label of a selector for pods looks at.
@@ -283,9 +276,9 @@ impl Reader<'_> {
             all.push(Peer::Not(Box::new(Peer::Either(blocks(none)?))));
         }
         all.extend(self.selected(&fields, by_name)?);
-        if let Some(item) = fields.get("notSelector") {
+        if let Some(item) = fields.get("notSelector").filter(|item| item.text() != Ok("")) {
             let pods = selector(&item, &pod_key)?;
-            all.push(Peer::Not(Box::new(self.pods_and_sets(&Selector::everything(), &pods, false))));
+            all.push(Peer::Not(Box::new(self.pods_and_sets((&Selector::everything(), false), &pods, false))));
         }
         if let Some(item) = fields.get("services") {
             let service = item.fields(&["name", "namespace"])?;
@@ -306,9 +299,12 @@ impl Reader<'_> {
 
     /// `selector`, `namespaceSelector` and `serviceAccounts`: pods, and network sets, that all of them mean.
     fn selected(&self, fields: &Fields<'_>, by_name: bool) -> Result<Option<Peer>, Problem> {
+        let stated = |key| fields.get(key).filter(|item| item.text() != Ok(""));
         let (pods, namespaces, accounts) =
-            (fields.get("selector"), fields.get("namespaceSelector"), fields.get("serviceAccounts"));
-        if pods.is_none() && namespaces.is_none() && accounts.is_none() {
+            (stated("selector"), stated("namespaceSelector"), fields.get("serviceAccounts"));
+        // In a policy of a namespace, `notSelector` too means what is left in that namespace.
+        let by_exclusion = self.namespace.is_some() && stated("notSelector").is_some();
+        if pods.is_none() && namespaces.is_none() && accounts.is_none() && !by_exclusion {
             return Ok(None);
         }
         let mut conditions = Vec::new();
@@ -327,6 +323,7 @@ impl Reader<'_> {
             }
         }
         let is_global = namespaces.as_ref().map(Item::text).transpose()? == Some("global()");
+        let is_stated = namespaces.is_some();
         let namespaces = match &namespaces {
             Some(item) => selector(item, &namespace_key)?,
             None => self.own_namespace(),
@@ -336,15 +333,17 @@ impl Reader<'_> {
             return Ok(Some(Peer::Opaque(Doubt::NotModelled)));
         }
         if is_global {
-            return Ok(Some(Peer::Either(self.sets(&pods, by_name, |set| set.namespace.is_empty()))));
+            return Ok(Some(Peer::Either(self.sets(&pods, by_name, |set| Match::of(set.namespace.is_empty())))));
         }
-        Ok(Some(self.pods_and_sets(&namespaces, &pods, by_name)))
+        Ok(Some(self.pods_and_sets((&namespaces, is_stated), &pods, by_name)))
     }
 
-    fn pods_and_sets(&self, namespaces: &Selector, pods: &Selector, by_name: bool) -> Peer {
-        let everywhere = namespaces.is_everything();
-        let here = |set: &NetworkSet| !set.namespace.is_empty() && namespaces.matches(set) == Match::Yes;
-        let sets = self.sets(pods, by_name, |set| everywhere || here(set));
+    /// A `namespaceSelector`, were it `all()`, leaves sets without a namespace out.
+    fn pods_and_sets(&self, (namespaces, is_stated): (&Selector, bool), pods: &Selector, by_name: bool) -> Peer {
+        let everywhere = !is_stated && namespaces.is_everything();
+        let sets = self.sets(pods, by_name, |set| {
+            if set.namespace.is_empty() { Match::of(everywhere) } else { namespaces.matches(set) }
+        });
         let chosen = Peer::Pods { namespaces: namespaces.clone(), pods: pods.clone() };
         if sets.is_empty() {
             return chosen;
@@ -352,14 +351,19 @@ impl Reader<'_> {
         Peer::Either(std::iter::once(chosen).chain(sets).collect())
     }
 
-    /// The ranges of network sets whose labels fit; their names as well where the rule can go by name.
-    fn sets(&self, labels: &Selector, by_name: bool, wanted: impl Fn(&NetworkSet) -> bool) -> Vec<Peer> {
-        let sets = self.definitions.network_sets.iter().filter(|set| wanted(set));
-        let sets = sets.filter(|set| labels.matches(*set) == Match::Yes);
+    /// The ranges of network sets that fit; their names as well where the rule can go by name. Of one that may fit, a doubt.
+    fn sets(&self, labels: &Selector, by_name: bool, is_there: impl Fn(&NetworkSet) -> Match) -> Vec<Peer> {
         let mut peers = Vec::new();
-        for set in sets {
-            peers.extend(set.nets.iter().map(|net| Peer::Block(Block { net: *net, except: Vec::new() })));
-            peers.extend(set.names.iter().filter(|_| by_name).cloned().map(Peer::Name));
+        for set in &self.definitions.network_sets {
+            let fits = is_there(set).and(labels.matches(set));
+            let mut members: Vec<Peer> =
+                set.nets.iter().map(|net| Peer::Block(Block { net: *net, except: Vec::new() })).collect();
+            members.extend(set.names.iter().filter(|_| by_name).cloned().map(Peer::Name));
+            match fits {
+                Match::Yes => peers.extend(members),
+                Match::Unknown(doubt) => peers.push(Peer::Both(vec![Peer::Opaque(doubt), Peer::Either(members)])),
+                Match::No => {}
+            }
         }
         peers
     }
@@ -404,9 +408,10 @@ fn ports(rule: &Fields<'_>) -> Result<Ports, Problem> {
     if !(wanted.is_empty() && from.is_empty()) && transport.is_none() {
         return Err(rule.item.refuse("ports need `protocol: TCP`, `UDP` or `SCTP`"));
     }
-    // The type decides beside the protocol, and no record tells it.
-    let untold = || PortSpec::Untold(Doubt::IcmpTypeUnknown);
-    let any = if rule.has("icmp") { untold() } else { PortSpec::Any };
+    let any = match rule.get("icmp") {
+        Some(item) => icmp(item)?,
+        None => PortSpec::Any,
+    };
     if from.is_empty() {
         from.push(PortSpec::Any);
     }
@@ -425,11 +430,18 @@ fn ports(rule: &Fields<'_>) -> Result<Ports, Problem> {
     if let Some(item) = rule.get("notProtocol") {
         ports.none_of.push(PortMatch::of(ProtocolSpec::Is(protocol(&item)?), PortSpec::Any));
     }
-    if rule.has("notICMP") {
-        let of = |protocol| PortMatch::of(ProtocolSpec::Is(protocol), untold());
+    if let Some(item) = rule.get("notICMP") {
+        let excluded = icmp(item)?;
+        let of = |protocol| PortMatch::of(ProtocolSpec::Is(protocol), excluded.clone());
         ports.none_of.extend([of(Protocol::ICMPV4), of(Protocol::ICMPV6)]);
     }
     Ok(ports)
+}
+
+/// Type and code of ICMP; a type alone means every code.
+fn icmp(item: Item<'_>) -> Result<PortSpec, Problem> {
+    let fields = item.fields(&["type", "code"])?;
+    Ok(PortSpec::icmp(fields.byte("type")?, fields.byte("code")?))
 }
 
 /// `80`, `"80"`, `"8000:9000"`, or a name.

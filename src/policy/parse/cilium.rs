@@ -6,6 +6,7 @@
 
 use super::definitions::Definitions;
 use super::fields::{Fields, Item};
+use super::icmp;
 use super::kubernetes::port_name;
 use super::labels;
 use super::object::{frame, identity};
@@ -343,8 +344,9 @@ fn ports(
             let field = item.fields(&["family", "type"])?;
             let families = [("IPv4", Protocol::ICMPV4), ("IPv6", Protocol::ICMPV6)];
             let family = field.get("family").map(|item| item.word(&families)).transpose()?;
-            let protocol = ProtocolSpec::Is(family.unwrap_or(Protocol::ICMPV4));
-            found.push(PortMatch::of(protocol, PortSpec::Untold(Doubt::IcmpTypeUnknown)));
+            let family = family.unwrap_or(Protocol::ICMPV4);
+            let kind = icmp::kind(&field.require("type")?, family)?;
+            found.push(PortMatch::of(ProtocolSpec::Is(family), PortSpec::icmp(Some(kind), None)));
         }
     }
     Ok(Ports { any_of: (!found.is_empty()).then_some(found), none_of: Vec::new() })

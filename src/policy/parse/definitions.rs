@@ -42,6 +42,7 @@ impl Labelled for NetworkSet {
     fn value(&self, key: &Key) -> Value<'_> {
         match key {
             Key::Pod(key) => self.labels.get(key).map_or(Value::Absent, |value| Value::Is(value)),
+            Key::NamespaceName | Key::Namespace(_) if self.namespace.is_empty() => Value::Absent,
             Key::NamespaceName => Value::Is(&self.namespace),
             Key::Namespace(key) if &**key == "kubernetes.io/metadata.name" => Value::Is(&self.namespace),
             Key::Namespace(_) => Value::Unknown(Doubt::NamespaceLabelsUnknown),

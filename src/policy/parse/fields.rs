@@ -105,6 +105,12 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// A whole number from 0 to 255.
+    pub(super) fn byte(&self) -> Result<u8, Problem> {
+        let value = self.integer(0, 255)?;
+        u8::try_from(value).map_err(|_| self.refuse("must be a number from 0 to 255"))
+    }
+
     /// A number.
     pub(super) fn number(&self) -> Result<f64, Problem> {
         match self.node.content {
@@ -198,6 +204,11 @@ impl<'a> Fields<'a> {
     /// A text; `None` when the key is absent.
     pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>, Problem> {
         self.get(key).map(|item| item.text()).transpose()
+    }
+
+    /// A whole number from 0 to 255; `None` when the key is absent.
+    pub(super) fn byte(&self, key: &str) -> Result<Option<u8>, Problem> {
+        self.get(key).map(|item| item.byte()).transpose()
     }
 
     /// Whether a key is there with a value.

@@ -68,6 +68,11 @@ fn types(spec: &Fields<'_>) -> Result<(bool, bool), Problem> {
         let has_egress = !spec.items("egress")?.is_empty();
         return Ok((true, has_egress));
     }
+    stated_types(stated)
+}
+
+/// The directions that a list states: (ingress, egress).
+pub(super) fn stated_types(stated: Vec<Item<'_>>) -> Result<(bool, bool), Problem> {
     let (mut ingress, mut egress) = (false, false);
     for item in stated {
         match item.word(&[("Ingress", Direction::Ingress), ("Egress", Direction::Egress)])? {

@@ -11,6 +11,7 @@ mod cluster_network_policy;
 mod definitions;
 mod expression;
 mod fields;
+mod icmp;
 mod kubernetes;
 mod labels;
 mod node;

@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::{Protocol, Verdict};
+use crate::model::{IcmpMessage, Protocol, Verdict};
 
 use super::super::fields::protocol;
 
@@ -78,6 +78,12 @@ fn read<'a>(prefix: &'a str, fields: &'a str) -> Result<Packet<'a>, Fault> {
         None if matches!(protocol, Protocol::TCP | Protocol::UDP | Protocol::SCTP) => Err(Fault::CutOff),
         None => Ok(0),
     };
+    let byte = |key| first(key).and_then(|text| text.parse::<u8>().ok());
+    let is_icmp = matches!(protocol, Protocol::ICMPV4 | Protocol::ICMPV6);
+    let (source_port, destination_port) = match byte("TYPE").zip(byte("CODE")).filter(|_| is_icmp) {
+        Some((kind, code)) => IcmpMessage { kind, code }.ports(protocol),
+        None => (port("SPT")?, port("DPT")?),
+    };
     Ok(Packet {
         prefix: prefix.trim_end(),
         incoming: first("IN").unwrap_or_default(),
@@ -85,8 +91,8 @@ fn read<'a>(prefix: &'a str, fields: &'a str) -> Result<Packet<'a>, Fault> {
         source: address("SRC")?,
         destination: address("DST")?,
         protocol,
-        source_port: port("SPT")?,
-        destination_port: port("DPT")?,
+        source_port,
+        destination_port,
         id: first("ID").and_then(|id| id.parse().ok()).unwrap_or(0),
         verdict: Verdict::Unknown,
     })
@@ -193,7 +199,7 @@ mod tests {
         check(
             "p: IN=eth0 OUT=cali527b0801ecb SRC=1.1.1.1 DST=10.0.0.1 LEN=84 ID=7 PROTO=ICMP TYPE=3 CODE=1 [SRC=10.0.0.1 DST=9.9.9.9 PROTO=UDP SPT=1 DPT=2 ] ",
             "p:",
-            "eth0>cali527b0801ecb 1.1.1.1:0 10.0.0.1:0 ICMPv4 7",
+            "eth0>cali527b0801ecb 1.1.1.1:0 10.0.0.1:769 ICMPv4 7",
         );
         assert!(logged("IN=eth0 and nothing else").is_none());
         assert!(matches!(logged("x: IN=a OUT=b SRC=10.0.0.1 DST=8.8.8.8 PROTO=TCP SPT=1"), Some(Err(Fault::CutOff))));

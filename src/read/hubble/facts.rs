@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::{AddressId, ChainId, NameId, Protocol, RecordId, TextId, Timestamp, Vocabulary};
+use crate::model::{AddressId, ChainId, IcmpMessage, NameId, Protocol, RecordId, TextId, Timestamp, Vocabulary};
 
 use super::endpoint::EndFacts;
 use super::memo::Memo;
@@ -209,6 +209,14 @@ pub(super) struct Facts<'a> {
     pub(super) has_aggregate: bool,
     pub(super) has_extensions: bool,
     pub(super) has_unknown_fields: bool,
+}
+
+/// Type and code of ICMP in place of ports; what is no byte says nothing.
+pub(super) fn icmp_ports(protocol: Protocol, kind: u64, code: u64) -> (u16, u16) {
+    match (u8::try_from(kind), u8::try_from(code)) {
+        (Ok(kind), Ok(code)) => IcmpMessage { kind, code }.ports(protocol),
+        _ => (0, 0),
+    }
 }
 
 const MIB: usize = 1024 * 1024;

@@ -6,7 +6,7 @@
 use crate::model::{Account, Batch, Excluded, Loss, Place, Protocol, RecordId, Rejected, Timestamp, Vocabulary};
 
 use super::endpoint::EndFacts;
-use super::facts::{Address, Clock, DropReason, Facts, FlowKind, FlowVerdict, Memory, chain};
+use super::facts::{Address, Clock, DropReason, Facts, FlowKind, FlowVerdict, Memory, chain, icmp_ports};
 use super::json::Scalar;
 use super::record::{Flow, Layer4, LostEvents, Record, Shape, Transport};
 use super::rows;
@@ -152,12 +152,17 @@ fn transport(l4: Layer4<'_>) -> (Protocol, Transport<'_>) {
     if let Some((protocol, Some(transport))) = with_ports.into_iter().find(|(_, transport)| transport.is_some()) {
         return (protocol, transport);
     }
-    let without = [
-        (Protocol::ICMPV4, icmp_v4.is_some()),
-        (Protocol::ICMPV6, icmp_v6.is_some()),
-        (Protocol::VRRP, vrrp.is_some()),
-        (Protocol::IGMP, igmp.is_some()),
-    ];
+    let icmp = [(Protocol::ICMPV4, icmp_v4), (Protocol::ICMPV6, icmp_v6)];
+    if let Some((protocol, Some(message))) = icmp.into_iter().find(|(_, message)| message.is_some()) {
+        let part = |scalar: &Scalar<'_>| if scalar.is_absent() { Some(0) } else { scalar.number() };
+        let (source, destination) = part(&message.kind)
+            .zip(part(&message.code))
+            .map_or((0, 0), |(kind, code)| icmp_ports(protocol, kind, code));
+        let of = |port: u16| Scalar::Number(port.into());
+        let (source_port, destination_port) = (of(source), of(destination));
+        return (protocol, Transport { source_port, destination_port, ..Transport::default() });
+    }
+    let without = [(Protocol::VRRP, vrrp.is_some()), (Protocol::IGMP, igmp.is_some())];
     let protocol =
         without.into_iter().find(|(_, present)| *present).map_or(Protocol::UNKNOWN, |(protocol, _)| protocol);
     (protocol, Transport::default())

@@ -33,13 +33,21 @@ loose_object! {
 }
 
 loose_object! {
+    /// `flow.ICMPv4` and `flow.ICMPv6`.
+    Icmp {
+        kind: Scalar<'de> = "type",
+        code: Scalar<'de> = "code",
+    }
+}
+
+loose_object! {
     /// `flow.Layer4`.
     Layer4 {
         tcp: Option<Transport<'de>> = "TCP",
         udp: Option<Transport<'de>> = "UDP",
         sctp: Option<Transport<'de>> = "SCTP",
-        icmp_v4: Option<IgnoredAny> = "ICMPv4",
-        icmp_v6: Option<IgnoredAny> = "ICMPv6",
+        icmp_v4: Option<Icmp<'de>> = "ICMPv4",
+        icmp_v6: Option<Icmp<'de>> = "ICMPv6",
         vrrp: Option<IgnoredAny> = "VRRP",
         igmp: Option<IgnoredAny> = "IGMP",
     }

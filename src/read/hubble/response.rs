@@ -13,7 +13,7 @@ use crate::model::{Account, Batch, Place, Timestamp, Vocabulary};
 
 use super::super::json::{First, Scalar, Texts};
 use super::facts::{Clock, Memory};
-use super::record::{Dns, End, EventType, Flow, Ip, Layer4, Layer7, LostEvents, Owner, TcpFlags, Transport};
+use super::record::{Dns, End, EventType, Flow, Icmp, Ip, Layer4, Layer7, LostEvents, Owner, TcpFlags, Transport};
 use super::{parse, rows};
 
 /// The types that the compiler of Protocol Buffers makes of `proto/hubble.proto`.
@@ -194,6 +194,7 @@ fn transport(l4: &wire::Layer4) -> Layer4<'_> {
         let (source_port, destination_port) = (number(ports.source_port), number(ports.destination_port));
         Some(Transport { source_port, destination_port, ..Transport::default() })
     };
+    let icmp = |message: &wire::Icmp| Some(Icmp { kind: number(message.r#type), code: number(message.code) });
     let mut spelled = Layer4::default();
     match &l4.protocol {
         Some(Protocol::Tcp(tcp)) => {
@@ -206,8 +207,8 @@ fn transport(l4: &wire::Layer4) -> Layer4<'_> {
         }
         Some(Protocol::Udp(udp)) => spelled.udp = ports(udp),
         Some(Protocol::Sctp(sctp)) => spelled.sctp = ports(sctp),
-        Some(Protocol::IcmpV4(_)) => spelled.icmp_v4 = Some(IgnoredAny),
-        Some(Protocol::IcmpV6(_)) => spelled.icmp_v6 = Some(IgnoredAny),
+        Some(Protocol::IcmpV4(message)) => spelled.icmp_v4 = icmp(message),
+        Some(Protocol::IcmpV6(message)) => spelled.icmp_v6 = icmp(message),
         Some(Protocol::Vrrp(_)) => spelled.vrrp = Some(IgnoredAny),
         Some(Protocol::Igmp(_)) => spelled.igmp = Some(IgnoredAny),
         None => {}

@@ -11,7 +11,7 @@ use crate::model::{ChainId, Protocol, Vocabulary};
 
 use super::cursor::{Cursor, is_printable};
 use super::endpoint::EndFacts;
-use super::facts::{Address, Clock, DropReason, Facts, FlowKind, FlowVerdict, Memory, chain};
+use super::facts::{Address, Clock, DropReason, Facts, FlowKind, FlowVerdict, Memory, chain, icmp_ports};
 use super::json::Texts;
 use super::recall::Tail;
 use super::record::{End, Layer7};
@@ -238,8 +238,9 @@ impl<'a> Scan<'a, '_> {
                 self.flags()?;
             }
         } else {
-            self.skip_number(b"\"type\":")?;
-            self.skip_number(b"\"code\":")?;
+            let kind = if self.key(b"\"type\":") { self.cursor.number()? } else { 0 };
+            let code = if self.key(b"\"code\":") { self.cursor.number()? } else { 0 };
+            self.facts.ports = Some(icmp_ports(protocol, kind, code));
         }
         self.separator = true;
         self.cursor.need(b"}")

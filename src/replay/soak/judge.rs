@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::end::End;
-use super::super::evaluator::{Connection, Evaluator};
+use super::super::evaluator::Evaluator;
 use super::super::fold::{Recorded, ReplayEdge, Seen};
 use super::super::resolve::workload_of;
 use super::super::tally::{peer_text, wanted};
@@ -105,16 +105,7 @@ pub fn soak<'e, 's: 'e>(
             let [Some(evaluator), Some(server_side)] = [client, server].map(|one| of_cluster(&one.end.cluster)) else {
                 continue;
             };
-            let connection = Connection {
-                client,
-                server,
-                port: edge.port,
-                client_port: edge.client_port,
-                protocol: edge.protocol,
-                names: &edge.names,
-                guessed: edge.guessed,
-            };
-            let judgement = evaluator.judge_between(server_side, &connection);
+            let judgement = evaluator.judge_between(server_side, &edge.connection(client, server));
             match phase {
                 Phase::After => judge.after(edge, &client.end, &server.end, &judgement),
                 Phase::Lingering => judge.lingering(edge, &client.end, &server.end, &judgement),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::ReplayView;
-use crate::model::Timestamp;
+use crate::model::{Protocol, Timestamp};
 use crate::policy::{RuleId, fingerprints};
 use crate::replay::{Break, Citation, Passed, ReplayWorkload, Seen, Totals, Undecided, Verdict};
 
@@ -56,16 +56,30 @@ struct Row<'a> {
     passed: Vec<Through<'a>>,
 }
 
+/// Connections of one destination, as every row tells them.
 #[derive(Serialize)]
-struct Broken<'a> {
-    way: &'static str,
-    stopped_by: &'static str,
+struct Group<'a> {
     peer: &'a str,
     port: u16,
     protocol: String,
     connections: u64,
     first: Option<String>,
     last: Option<String>,
+}
+
+impl<'a> Group<'a> {
+    fn of(peer: &'a str, port: u16, protocol: Protocol, seen: &Seen) -> Self {
+        let (first, last) = (text(seen.first), text(seen.last));
+        Self { peer, port, protocol: protocol.to_string(), connections: seen.flows, first, last }
+    }
+}
+
+#[derive(Serialize)]
+struct Broken<'a> {
+    way: &'static str,
+    stopped_by: &'static str,
+    #[serde(flatten)]
+    group: Group<'a>,
     policies: &'a [String],
     nearest_miss: Option<&'a str>,
     nearest_rule: Option<String>,
@@ -77,24 +91,16 @@ struct Doubtful<'a> {
     remedy: &'static str,
     way: &'static str,
     side: &'static str,
-    peer: &'a str,
-    port: u16,
-    protocol: String,
-    connections: u64,
-    first: Option<String>,
-    last: Option<String>,
+    #[serde(flatten)]
+    group: Group<'a>,
 }
 
 #[derive(Serialize)]
 struct Through<'a> {
     verdict: &'static str,
     way: &'static str,
-    peer: &'a str,
-    port: u16,
-    protocol: String,
-    connections: u64,
-    first: Option<String>,
-    last: Option<String>,
+    #[serde(flatten)]
+    group: Group<'a>,
     allowed_by: Vec<By>,
 }
 
@@ -137,10 +143,6 @@ fn counts(totals: &Totals) -> Counts {
         already_denied: totals.already_denied,
         denied_would_pass: totals.denied_would_pass,
     }
-}
-
-fn times(seen: &Seen) -> (Option<String>, Option<String>) {
-    (text(seen.first), text(seen.last))
 }
 
 fn text(time: Option<Timestamp>) -> Option<String> {
@@ -193,16 +195,10 @@ fn row<'a>(view: &ReplayView<'_>, workload: &'a ReplayWorkload) -> Row<'a> {
 }
 
 fn broken<'a>(view: &ReplayView<'_>, broken: &'a Break) -> Broken<'a> {
-    let (first, last) = times(&broken.seen);
     Broken {
         way: broken.way.as_str(),
         stopped_by: broken.side.as_str(),
-        peer: &broken.peer,
-        port: broken.port,
-        protocol: broken.protocol.to_string(),
-        connections: broken.seen.flows,
-        first,
-        last,
+        group: Group::of(&broken.peer, broken.port, broken.protocol, &broken.seen),
         policies: &broken.policies,
         nearest_miss: Some(broken.nearest.as_str()).filter(|text| !text.is_empty()),
         nearest_rule: broken.nearest_rule.map(|rule| view.set.rule_text(rule)),
@@ -210,7 +206,6 @@ fn broken<'a>(view: &ReplayView<'_>, broken: &'a Break) -> Broken<'a> {
 }
 
 fn through<'a>(view: &ReplayView<'_>, row: &'a Passed) -> Through<'a> {
-    let (first, last) = times(&row.seen);
     let by = |cited: &Citation| By {
         rule: view.set.rule_text(cited.rule),
         peer: cited.peer.map(|place| place + 1),
@@ -219,29 +214,18 @@ fn through<'a>(view: &ReplayView<'_>, row: &'a Passed) -> Through<'a> {
     Through {
         verdict: if row.by.is_empty() { Verdict::NotIsolated } else { Verdict::Allowed }.as_str(),
         way: row.way.as_str(),
-        peer: &row.peer,
-        port: row.port,
-        protocol: row.protocol.to_string(),
-        connections: row.seen.flows,
-        first,
-        last,
+        group: Group::of(&row.peer, row.port, row.protocol, &row.seen),
         allowed_by: row.by.iter().map(by).collect(),
     }
 }
 
 fn doubtful(row: &Undecided) -> Doubtful<'_> {
-    let (first, last) = times(&row.seen);
     Doubtful {
         reason: row.doubt.code(),
         remedy: row.doubt.remedy(),
         way: row.way.as_str(),
         side: row.side.as_str(),
-        peer: &row.peer,
-        port: row.port,
-        protocol: row.protocol.to_string(),
-        connections: row.seen.flows,
-        first,
-        last,
+        group: Group::of(&row.peer, row.port, row.protocol, &row.seen),
     }
 }
 

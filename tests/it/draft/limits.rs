@@ -94,6 +94,7 @@ fn large_drafts_are_split_and_whole() {
                 server,
                 port,
                 client_port: 0,
+                icmp: None,
                 protocol: Protocol::TCP,
                 names: &names,
                 guessed: false,

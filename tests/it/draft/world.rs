@@ -10,7 +10,7 @@ use egress_atlas::model::{Account, Batch, Verdict as Recording};
 use egress_atlas::policy::draft::{Baseline, Dialect, Draft, DraftInput, Manifest, plan};
 use egress_atlas::policy::{PolicySet, PolicySource};
 use egress_atlas::read::{DnstapDecoder, HubbleDecoder};
-use egress_atlas::replay::{Connection, Evaluator, Profile, Recorded, ReplayFold, Resolver, Verdict};
+use egress_atlas::replay::{Evaluator, Profile, Recorded, ReplayFold, Resolver, Verdict};
 use egress_atlas::report::atlas_document;
 use egress_atlas::simulate::{Scenario, Sink as Generated, demo, dnstap, generate};
 use egress_atlas::summary::{Builder, Networks, build};
@@ -160,15 +160,7 @@ pub(super) fn judged(
             for end in [edge.client, edge.server] {
                 prepared.entry(end).or_insert_with(|| evaluator.prepare(recorded.ends[end].clone()));
             }
-            let judgement = evaluator.judge(&Connection {
-                client: &prepared[&edge.client],
-                server: &prepared[&edge.server],
-                port: edge.port,
-                client_port: edge.client_port,
-                protocol: edge.protocol,
-                names: &edge.names,
-                guessed: edge.guessed,
-            });
+            let judgement = evaluator.judge(&edge.connection(&prepared[&edge.client], &prepared[&edge.server]));
             (index, (edge.recorded != Recording::Denied).then_some(judgement.verdict))
         })
         .collect()

@@ -106,13 +106,15 @@ fn end(name: &str) -> (Value, String, String) {
     (json!({"identity": 2, "labels": ["reserved:world"]}), name.to_owned(), shown)
 }
 
-/// `x/a > 203.0.113.5 443/TCP [api.example.com] = pass`; `?` in front: the record does not say who began.
+/// `x/a > 203.0.113.5 443/TCP [api.example.com] = pass`; `?` in front: the record does not say who began. `0/ICMP:3:1`: type and code.
 struct Line<'a> {
     is_oriented: bool,
     client: &'a str,
     server: &'a str,
     port: u16,
     protocol: &'a str,
+    /// As Hubble writes it: what is 0 is left out.
+    icmp: Value,
     name: &'a str,
     expected: &'a str,
 }
@@ -124,12 +126,17 @@ fn line(text: &str) -> Line<'_> {
     let (client, rest) = question.trim_start_matches("? ").split_once(" > ").unwrap();
     let (server, port) = rest.rsplit_once(' ').unwrap();
     let (port, protocol) = port.split_once('/').unwrap();
+    let (protocol, message) = protocol.split_once(':').unwrap_or((protocol, "8"));
+    let (kind, code) = message.split_once(':').unwrap_or((message, "0"));
+    let mut icmp = json!({"type": kind.parse::<u8>().unwrap(), "code": code.parse::<u8>().unwrap()});
+    icmp.as_object_mut().unwrap().retain(|_, byte| *byte != 0);
     Line {
         is_oriented,
         client,
         server,
         port: port.parse().unwrap(),
         protocol,
+        icmp,
         name: name.trim_end_matches(']'),
         expected,
     }
@@ -138,7 +145,8 @@ fn line(text: &str) -> Line<'_> {
 fn record(line: &Line<'_>, number: usize) -> Value {
     let ((source, from, _), (destination, to, _)) = (end(line.client), end(line.server));
     let l4 = match line.protocol {
-        "ICMP" => json!({"ICMPv4": {"type": 8}}),
+        "ICMP" => json!({"ICMPv4": line.icmp}),
+        "ICMPv6" => json!({"ICMPv6": line.icmp}),
         protocol => {
             let mut l4 = json!({});
             l4[protocol] = json!({"source_port": 40_000 + number, "destination_port": line.port});
@@ -156,9 +164,8 @@ fn record(line: &Line<'_>, number: usize) -> Value {
     record
 }
 
-/// Asks the command about each line; returns its exit status.
-pub(super) fn check(policies: &str, lines: &[&str], arguments: &[&str]) -> u8 {
-    let lines: Vec<Line<'_>> = lines.iter().map(|text| line(text)).collect();
+/// The cluster's files, and the arguments that name them: flows and objects, then policies.
+fn files(policies: &str, lines: &[Line<'_>]) -> (tempfile::TempDir, [String; 6]) {
     let flows: Vec<String> = lines.iter().enumerate().map(|(number, line)| record(line, number).to_string()).collect();
     let flows = flows.join("\n");
     let files = folder(&[
@@ -167,9 +174,28 @@ pub(super) fn check(policies: &str, lines: &[&str], arguments: &[&str]) -> u8 {
         ("policies.yaml", policies.as_bytes()),
     ]);
     let path = |name: &str| files.path().join(name).display().to_string();
-    let (flows, kube, given) = (format!("hubble:{}", path("flows.ndjson")), path("kube.json"), path("policies.yaml"));
-    let all = ["replay", "--flows", &flows, "--kube", &kube, "--policies", &given, "--format", "json"];
-    let ran = run(&all.iter().chain(arguments).copied().collect::<Vec<_>>());
+    let flows = format!("hubble:{}", path("flows.ndjson"));
+    let [as_flows, as_kube, as_policies] = ["--flows", "--kube", "--policies"].map(str::to_owned);
+    let named = [as_flows, flows, as_kube, path("kube.json"), as_policies, path("policies.yaml")];
+    (files, named)
+}
+
+/// What another command says of these lines.
+pub(super) fn told(command: &[&str], policies: &str, lines: &[&str], arguments: &[&str]) -> Value {
+    let lines: Vec<Line<'_>> = lines.iter().map(|text| line(text)).collect();
+    let (_files, named) = files(policies, &lines);
+    let named = named.iter().map(String::as_str);
+    let all: Vec<&str> = command.iter().copied().chain(named).chain(arguments.iter().copied()).collect();
+    let ran = run(&[&all[..], &["--format", "json"]].concat());
+    serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {}\n{policies}", ran.err))
+}
+
+/// Asks the command about each line; returns its exit status.
+pub(super) fn check(policies: &str, lines: &[&str], arguments: &[&str]) -> u8 {
+    let lines: Vec<Line<'_>> = lines.iter().map(|text| line(text)).collect();
+    let (_files, named) = files(policies, &lines);
+    let all = ["replay", "--format", "json"].into_iter().chain(named.iter().map(String::as_str));
+    let ran = run(&all.chain(arguments.iter().copied()).collect::<Vec<_>>());
     assert!(!ran.out.is_empty(), "{policies}\n{}", ran.err);
     let answer: Value = serde_json::from_str(&ran.out).unwrap();
     for line in &lines {

@@ -336,6 +336,53 @@ fn the_nearest_miss_says_what_is_lacking() {
     check(world(), 1, Protocol::TCP, "[{to: [{podSelector: {}}]}]", None);
 }
 
+/// A service is judged at the pods behind it; where they disagree nobody can say.
+#[test]
+fn all_pods_behind_a_service_have_to_agree() {
+    let deny = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: k, namespace: data}\nspec: {podSelector: {matchLabels: {app: closed}}, policyTypes: [Ingress]}\n";
+    let pod = |app: &str| std::sync::Arc::new(End { address: db().address, ..End::pod("data", &[("app", app)]) });
+    let service = |apps: [&str; 2]| End {
+        backends: apps.map(|app| (pod(app), 5_432)).to_vec(),
+        ..of_kind(EndKind::Service, "10.96.0.10", "")
+    };
+    for (apps, expected) in [
+        (["db", "db"], OPEN),
+        (["closed", "closed"], STOPPED),
+        (["db", "closed"], Err(Doubt::ServiceAddress)),
+        (["closed", "db"], Err(Doubt::ServiceAddress)),
+    ] {
+        assert_eq!(Question::new(Profile::CALICO, service(apps), 5_432).ask(deny), expected, "{apps:?}");
+    }
+}
+
+/// What was denied already breaks no more; whether it would pass now is told.
+#[test]
+fn what_the_records_say_was_denied_is_counted_apart() {
+    let deny = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: k, namespace: shop}\nspec: {podSelector: {}, policyTypes: [Egress]}\n";
+    let open = deny.replace("policyTypes: [Egress]", "policyTypes: [Egress], egress: [{}]");
+    let edge = |recorded| ReplayEdge {
+        client: 0,
+        server: 1,
+        port: 443,
+        client_port: 0,
+        icmp: None,
+        protocol: Protocol::TCP,
+        names: Names::default(),
+        guessed: false,
+        recorded,
+        seen: Seen { flows: 3, first: None, last: None },
+    };
+    let edges = [egress_atlas::model::Verdict::Denied, egress_atlas::model::Verdict::Allowed].map(edge).to_vec();
+    let recorded = Recorded { ends: vec![web(), world()], edges };
+    for (text, would_break, would_pass) in [(deny, 3, 0), (&open, 0, 3)] {
+        let set = set(text);
+        let evaluator = Evaluator::new(&set, Profile::CALICO);
+        let totals = replay(&recorded, false, |_| Some(&evaluator)).totals;
+        let found = (totals.would_break, totals.already_denied, totals.denied_would_pass);
+        assert_eq!(found, (would_break, 3, would_pass));
+    }
+}
+
 /// A connection from one cluster into another is let in, or not, by the network plugin there.
 #[test]
 fn the_servers_side_is_judged_by_the_servers_network_plugin() {
@@ -349,6 +396,7 @@ fn the_servers_side_is_judged_by_the_servers_network_plugin() {
         server: 1,
         port: 5432,
         client_port: 0,
+        icmp: None,
         protocol: Protocol::TCP,
         names: Names::default(),
         guessed: false,
