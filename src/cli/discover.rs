@@ -138,7 +138,7 @@ fn print(view: &AtlasView<'_>, format: Format, context: &mut Context<'_>) -> any
     Ok(())
 }
 
-/// Writes every file of the baseline; with several threads documents, atlas and tables side by side.
+/// Writes every file of the baseline; with several threads the atlas beside all others.
 pub(super) fn write_baseline(view: &AtlasView<'_>, out: &Path, threads: usize) -> anyhow::Result<()> {
     let documents = || write_documents(view, out);
     let atlas = || {
@@ -157,12 +157,11 @@ pub(super) fn write_baseline(view: &AtlasView<'_>, out: &Path, threads: usize) -
         atlas()?;
         return tables();
     }
+    // Two at a time: each holds what it writes, and that is where the peak of memory is.
     std::thread::scope(|scope| {
-        let (atlas, tables) = (scope.spawn(atlas), scope.spawn(tables));
-        let written = documents();
-        for running in [atlas, tables] {
-            running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        }
+        let atlas = scope.spawn(atlas);
+        let written = documents().and_then(|written| tables().map(|()| written));
+        atlas.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         remove_stale(out, &former, &written?)
     })
 }
