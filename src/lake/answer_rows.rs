@@ -215,10 +215,9 @@ impl RowReader {
         let repeats = RepeatColumn::of(frame)?;
         for row in (0..frame.rows()).filter(|row| options.reads(time.at(*row))) {
             let client_hint = self.end(&client_end, row, vocabulary);
-            let (Some(client), Some(found)) = (
-                rebuilt(client.get(row), ChainId::NONE, client_hint, vocabulary),
-                address(found.at(row), vocabulary),
-            ) else {
+            let (Some(client), Some(found)) =
+                (rebuilt(client.get(row), ChainId::NONE, client_hint, vocabulary), address(found.at(row), vocabulary))
+            else {
                 take(None);
                 continue;
             };

@@ -47,12 +47,12 @@ pub(crate) struct Columns {
 impl Columns {
     /// Texts.
     pub(crate) fn text<'a>(&mut self, name: &str, values: impl Iterator<Item = &'a str>) {
-        self.push(name, Utf8ViewArray::from(MutableBinaryViewArray::from_values_iter(values)));
+        self.push(name, Utf8ViewArray::from(MutableBinaryViewArray::from_values_iter(values)).boxed());
     }
 
     /// Texts, empty where there is none.
     pub(crate) fn optional_text<'a>(&mut self, name: &str, values: impl Iterator<Item = Option<&'a str>>) {
-        self.push(name, Utf8ViewArray::from(MutableBinaryViewArray::from_iterator(values)));
+        self.push(name, Utf8ViewArray::from(MutableBinaryViewArray::from_iterator(values)).boxed());
     }
 
     /// Lists of texts.
@@ -62,7 +62,7 @@ impl Columns {
         let kind = ListArray::<i64>::default_datatype(ArrowDataType::Utf8View);
         let array = Offsets::try_from_lengths(lists.iter().map(Vec::len))
             .and_then(|ends| ListArray::<i64>::try_new(kind, ends.into(), texts, None));
-        self.push(name, array.map_err(|error| FrameError::Unwritable(error.to_string()))?);
+        self.push(name, array.map_err(|error| FrameError::Unwritable(error.to_string()))?.boxed());
         Ok(())
     }
 
@@ -75,42 +75,42 @@ impl Columns {
     pub(crate) fn nanos(&mut self, name: &str, values: impl Iterator<Item = Option<i64>>) {
         // Without a zone, as every file so far: a column of another type would not go with theirs.
         let kind = ArrowDataType::Timestamp(TimeUnit::Nanosecond, None);
-        self.push(name, values.collect::<PrimitiveArray<i64>>().to(kind));
+        self.push(name, values.collect::<PrimitiveArray<i64>>().to(kind).boxed());
     }
 
     /// Numbers of up to 32 bits.
     pub(crate) fn number(&mut self, name: &str, values: impl Iterator<Item = u32>) {
-        self.push(name, PrimitiveArray::from_vec(values.collect()));
+        self.push(name, PrimitiveArray::from_vec(values.collect()).boxed());
     }
 
     /// Counts.
     pub(crate) fn count(&mut self, name: &str, values: impl Iterator<Item = u64>) {
-        self.push(name, PrimitiveArray::from_vec(values.collect()));
+        self.push(name, PrimitiveArray::from_vec(values.collect()).boxed());
     }
 
     /// Counts, empty where nothing was counted.
     pub(crate) fn optional_count(&mut self, name: &str, values: impl Iterator<Item = Option<u64>>) {
-        self.push(name, values.collect::<PrimitiveArray<u64>>());
+        self.push(name, values.collect::<PrimitiveArray<u64>>().boxed());
     }
 
     /// Signed numbers, empty where unknown.
     pub(crate) fn signed(&mut self, name: &str, values: impl Iterator<Item = Option<i64>>) {
-        self.push(name, values.collect::<PrimitiveArray<i64>>());
+        self.push(name, values.collect::<PrimitiveArray<i64>>().boxed());
     }
 
     /// Fractions, empty where unknown.
     pub(crate) fn ratio(&mut self, name: &str, values: impl Iterator<Item = Option<f64>>) {
-        self.push(name, values.collect::<PrimitiveArray<f64>>());
+        self.push(name, values.collect::<PrimitiveArray<f64>>().boxed());
     }
 
     /// Yes or no.
     pub(crate) fn flag(&mut self, name: &str, values: impl Iterator<Item = bool>) {
-        self.push(name, values.map(Some).collect::<BooleanArray>());
+        self.push(name, values.map(Some).collect::<BooleanArray>().boxed());
     }
 
-    fn push(&mut self, name: &str, array: impl Array) {
+    fn push(&mut self, name: &str, array: Box<dyn Array>) {
         self.frame.rows = array.len();
-        self.frame.columns.push((name.to_owned(), array.to_boxed()));
+        self.frame.columns.push((name.to_owned(), array));
     }
 
     /// The frame.

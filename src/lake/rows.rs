@@ -207,11 +207,7 @@ impl RowReader {
 }
 
 /// Adds the losses of a frame.
-pub(super) fn losses(
-    frame: &Frame,
-    vocabulary: &mut Vocabulary,
-    batch: &mut Batch,
-) -> Result<(), FrameError> {
+pub(super) fn losses(frame: &Frame, vocabulary: &mut Vocabulary, batch: &mut Batch) -> Result<(), FrameError> {
     let [time, cluster, node, place, events] = STORED_LOSSES;
     let (time, events) = (frame.times(time)?, frame.counts(events)?);
     let (cluster, node, place) = (frame.texts(cluster)?, frame.texts(node)?, frame.texts(place)?);

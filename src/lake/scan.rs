@@ -198,7 +198,9 @@ pub fn file_bytes(path: &Path) -> Result<u64, LakeError> {
 
 /// Reads a whole file, a row group at a time.
 pub(super) fn frames(path: &Path) -> Result<impl Iterator<Item = Result<Frame, LakeError>>, LakeError> {
-    Ok(parquet(path)?.frames(0..usize::MAX, None).map(|frame| frame.map_err(|error| LakeError::unreadable(path, error))))
+    Ok(parquet(path)?
+        .frames(0..usize::MAX, None)
+        .map(|frame| frame.map_err(|error| LakeError::unreadable(path, error))))
 }
 
 /// Plans the reading of flows, answers, questions and losses.

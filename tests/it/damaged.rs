@@ -39,7 +39,15 @@ impl Numbers {
 fn store(folder: &Path) -> (PathBuf, Vec<PathBuf>) {
     let lake = folder.join("lake");
     let store = lake.display().to_string();
-    let ran = run(&["import", "--flows", &fixture("hubble"), "--dns", &fixture("dnstap/coredns-1.11.3-k8s.fstrm"), "--store", &store]);
+    let ran = run(&[
+        "import",
+        "--flows",
+        &fixture("hubble"),
+        "--dns",
+        &fixture("dnstap/coredns-1.11.3-k8s.fstrm"),
+        "--store",
+        &store,
+    ]);
     assert_eq!(ran.status, 0, "{}", ran.err);
     let mut files: Vec<PathBuf> =
         scan(&lake, &ScanOptions::default()).unwrap().pieces.into_iter().map(|piece| piece.path).collect();
@@ -112,22 +120,34 @@ fn absurd_footers_are_refused() {
     };
     // A list of two thousand million columns.
     check("its footer is damaged", &[0x15, 0x02, 0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x07]);
-    check("outside of any file", &changed(|footer| {
-        footer.row_groups[0].columns[1].meta_data.as_mut().unwrap().data_page_offset = -1;
-    }));
-    check("does not lie within the file", &changed(|footer| {
-        footer.row_groups[0].columns[1].meta_data.as_mut().unwrap().total_compressed_size = 1 << 40;
-    }));
+    check(
+        "outside of any file",
+        &changed(|footer| {
+            footer.row_groups[0].columns[1].meta_data.as_mut().unwrap().data_page_offset = -1;
+        }),
+    );
+    check(
+        "does not lie within the file",
+        &changed(|footer| {
+            footer.row_groups[0].columns[1].meta_data.as_mut().unwrap().total_compressed_size = 1 << 40;
+        }),
+    );
     check("too many", &changed(|footer| footer.row_groups[0].num_rows = 1 << 40));
     check("values for", &changed(|footer| footer.row_groups[0].num_rows += 1));
-    check("too many columns within columns", &changed(|footer| {
-        let mut group = footer.schema[0].clone();
-        group.num_children = Some(1);
-        footer.schema = vec![group; 100_000];
-    }));
-    check("is missing", &changed(|footer| {
-        let text = footer.schema.iter_mut().find(|column| column.name == "cluster").unwrap();
-        text.converted_type = None;
-        text.logical_type = None;
-    }));
+    check(
+        "too many columns within columns",
+        &changed(|footer| {
+            let mut group = footer.schema[0].clone();
+            group.num_children = Some(1);
+            footer.schema = vec![group; 100_000];
+        }),
+    );
+    check(
+        "is missing",
+        &changed(|footer| {
+            let text = footer.schema.iter_mut().find(|column| column.name == "cluster").unwrap();
+            text.converted_type = None;
+            text.logical_type = None;
+        }),
+    );
 }

@@ -16,7 +16,7 @@ use super::read::{ReadError, decoded};
 /// What every Parquet file ends with.
 const MARK: [u8; 4] = *b"PAR1";
 /// The bytes behind the footer: its length and the mark.
-const TAIL_BYTES: u64 = 8;
+const TAIL_BYTES: usize = 8;
 /// Bytes of a footer at most: of some ten thousand row groups.
 const FOOTER_BYTES_MAX: u64 = 1 << 26;
 /// Columns that hold columns, at most; no store has any.
@@ -25,8 +25,8 @@ const GROUPS_MAX: usize = 1 << 8;
 /// The footer of a file of so many bytes.
 pub(super) fn read_footer(file: &mut File, bytes: u64) -> Result<FileMetadata, ReadError> {
     let refuse = |reason: &str| ReadError::Footer(reason.to_owned());
-    let room = bytes.checked_sub(TAIL_BYTES).ok_or_else(|| refuse("no Parquet file: it is shorter than any"))?;
-    let mut tail = [0; TAIL_BYTES as usize];
+    let room = bytes.checked_sub(TAIL_BYTES as u64).ok_or_else(|| refuse("no Parquet file: it is shorter than any"))?;
+    let mut tail = [0; TAIL_BYTES];
     file.seek(SeekFrom::Start(room))?;
     file.read_exact(&mut tail)?;
     let [one, two, three, four, mark @ ..] = tail;
@@ -63,7 +63,8 @@ fn has_place(column: &ColumnChunk) -> bool {
     let starts = [Some(own.data_page_offset), own.dictionary_page_offset];
     let is_length = own.total_compressed_size >= 0;
     is_length
-        && starts.into_iter().flatten().all(|start| {
-            start >= 0 && start.checked_add(own.total_compressed_size).is_some()
-        })
+        && starts
+            .into_iter()
+            .flatten()
+            .all(|start| start >= 0 && start.checked_add(own.total_compressed_size).is_some())
 }

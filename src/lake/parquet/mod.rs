@@ -16,6 +16,7 @@ mod tests {
     use std::fs::File;
 
     use polars_parquet::parquet::compression::Compression;
+    use polars_parquet::parquet::metadata::RowGroupMetadata;
 
     use super::super::frame::{Columns, Frame};
     use super::pages::Zstd;
@@ -27,11 +28,14 @@ mod tests {
     /// Every kind of column; half of the rows have something in those that may be empty.
     fn frame(from: u32) -> Frame {
         let rows = || from..from + ROWS;
-        let half = |row: u32| (row % 2 == 0).then_some(row);
+        let half = |row: u32| row.is_multiple_of(2).then_some(row);
         let texts: Vec<String> = rows().map(|row| format!("pod-{row}.example")).collect();
         let mut columns = Columns::default();
         columns.time("time", rows().map(|row| Timestamp::from_nanos(i64::from(row) * 1_000)));
-        columns.time("began", rows().map(|row| half(row).map_or(Timestamp::UNKNOWN, |row| Timestamp::from_nanos(row.into()))));
+        columns.time(
+            "began",
+            rows().map(|row| half(row).map_or(Timestamp::UNKNOWN, |row| Timestamp::from_nanos(row.into()))),
+        );
         columns.text("text", texts.iter().map(String::as_str));
         columns.text("few", rows().map(|row| if row % 3 == 0 { "" } else { "shop" }));
         columns.optional_text("some", texts.iter().zip(rows()).map(|(text, row)| half(row).map(|_| text.as_str())));
@@ -80,7 +84,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = written(folder.path());
         let rows = ROWS as usize;
-        for range in [0..usize::MAX, 0..1, rows - 1..rows + 1, rows..2 * rows, 17..3 * rows - 17, 3 * rows..9 * rows, 5..5] {
+        for range in
+            [0..usize::MAX, 0..1, rows - 1..rows + 1, rows..2 * rows, 17..3 * rows - 17, 3 * rows..9 * rows, 5..5]
+        {
             let (start, end) = (range.start, range.end.min(3 * rows));
             let mut next = start;
             for read in open(&path).frames(range.clone(), Some("ratio")) {
@@ -102,7 +108,7 @@ mod tests {
         let footer = open(&written(folder.path())).into_footer();
         let keys: Vec<_> = footer.key_value_metadata.iter().flatten().map(|entry| entry.key.as_str()).collect();
         assert_eq!(keys, ["ARROW:schema", "who"]);
-        assert_eq!(footer.row_groups.iter().map(|group| group.num_rows()).collect::<Vec<_>>(), [ROWS as usize; 3]);
+        assert_eq!(footer.row_groups.iter().map(RowGroupMetadata::num_rows).collect::<Vec<_>>(), [ROWS as usize; 3]);
     }
 
     #[test]
@@ -127,8 +133,9 @@ mod tests {
         let footer = open(&path).into_footer();
         let (rows, mut zstd) = (ROWS as usize, Zstd::default());
         for chunk in footer.row_groups[0].parquet_columns() {
-            let range = chunk.byte_range();
-            let own = &bytes[range.start as usize..range.end as usize];
+            let [start, end] =
+                [chunk.byte_range().start, chunk.byte_range().end].map(|place| usize::try_from(place).unwrap());
+            let own = &bytes[start..end];
             let plain = zstd.decompress(own, Compression::Zstd, rows).unwrap();
             assert_eq!(zstd.decompress(&plain, Compression::Uncompressed, rows).unwrap(), plain);
             for end in (0..own.len()).step_by(own.len() / 50 + 1) {

@@ -148,9 +148,10 @@ impl Chunks<'_> {
     fn read(&mut self, chunk: &ColumnChunkMetadata) -> Result<Vec<u8>, String> {
         let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
         let (start, length) = (u64::try_from(start), u64::try_from(chunk.compressed_size()));
-        let within = start.ok().zip(length.ok()).filter(|(start, length)| {
-            start.checked_add(*length).is_some_and(|end| end <= self.bytes)
-        });
+        let within = start
+            .ok()
+            .zip(length.ok())
+            .filter(|(start, length)| start.checked_add(*length).is_some_and(|end| end <= self.bytes));
         let (start, length) = within.ok_or("does not lie within the file")?;
         let mut bytes = vec![0; usize::try_from(length).map_err(|error| error.to_string())?];
         let read = self.file.seek(SeekFrom::Start(start)).and_then(|_| self.file.read_exact(&mut bytes));
@@ -177,9 +178,8 @@ fn kind(own: &PrimitiveType) -> Option<ArrowDataType> {
     }
     match (own.physical_type, own.logical_type, own.converted_type) {
         (PhysicalType::Boolean, ..) => Some(ArrowDataType::Boolean),
-        (PhysicalType::ByteArray, Some(Logical::String), _) | (PhysicalType::ByteArray, None, Some(Converted::Utf8)) => {
-            Some(ArrowDataType::Utf8View)
-        }
+        (PhysicalType::ByteArray, Some(Logical::String), _)
+        | (PhysicalType::ByteArray, None, Some(Converted::Utf8)) => Some(ArrowDataType::Utf8View),
         (PhysicalType::Int32, Some(Logical::Integer(IntegerType::UInt32)), _)
         | (PhysicalType::Int32, None, Some(Converted::Uint32)) => Some(ArrowDataType::UInt32),
         (PhysicalType::Int64, Some(Logical::Integer(IntegerType::UInt64)), _)

@@ -32,8 +32,8 @@ impl<W: Write> FrameWriter<W> {
     /// A file with the columns of a frame, of which no rows are written yet. `notes` go into the footer.
     pub(crate) fn new(out: W, frame: &Frame, notes: Vec<(String, String)>) -> Result<Self, FrameError> {
         let schema = frame.schema();
-        let noted = notes.into_iter().map(|(key, value)| KeyValue { key, value: Some(value) });
-        let notes = std::iter::once(schema_to_metadata_key(&declared(&schema))).chain(noted).collect();
+        let others = notes.into_iter().map(|(key, value)| KeyValue { key, value: Some(value) });
+        let notes = std::iter::once(schema_to_metadata_key(&declared(&schema))).chain(others).collect();
         let options = WriteOptions {
             statistics: StatisticsOptions::default(),
             version: Version::V1,
@@ -54,9 +54,9 @@ impl<W: Write> FrameWriter<W> {
             return Err(FrameError::Unwritable("its columns are not those of the file".to_owned()));
         }
         let columns = encoded(frame, self.file.parquet_schema().fields(), self.file.options())?;
-        let columns = columns.iter().map(|pages| {
-            Ok(DynStreamingIterator::new(fallible_streaming_iterator::convert(pages.iter().map(Ok))))
-        });
+        let columns = columns
+            .iter()
+            .map(|pages| Ok(DynStreamingIterator::new(fallible_streaming_iterator::convert(pages.iter().map(Ok)))));
         self.file.write(frame.rows() as u64, DynIter::new(columns)).map_err(refused)
     }
 
@@ -112,9 +112,8 @@ fn encoded(frame: &Frame, types: &[ParquetType], options: WriteOptions) -> Resul
         };
         let others: Vec<_> = others.iter().map(|part| scope.spawn(move || encode(part, options))).collect();
         let own = encode(own, options);
-        let joined = others
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let joined =
+            others.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         std::iter::once(own).chain(joined).collect()
     });
     let mut done: Vec<_> = done.into_iter().map(|part| part.map(Vec::into_iter)).collect::<Result<_, _>>()?;
@@ -129,7 +128,9 @@ fn encode(columns: &[Typed<'_>], options: WriteOptions) -> Result<Vec<Vec<Pages>
         let leaves = array_to_columns(array.to_boxed(), (*kind).clone(), options, &get_dtype_encoding(array.dtype()));
         let leaves = leaves.map_err(refused)?.into_iter();
         let compressed = leaves.map(|pages| {
-            pages.map(|page| zstd.compress(&page.map_err(refused)?).map_err(|error: io::Error| refused(error))).collect()
+            pages
+                .map(|page| zstd.compress(&page.map_err(refused)?).map_err(|error: io::Error| refused(error)))
+                .collect()
         });
         compressed.collect()
     };
