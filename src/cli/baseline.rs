@@ -8,7 +8,7 @@ use super::Context;
 use super::discover::reviews;
 use super::preflight::{is_covered, summarise};
 use super::traffic::{TrafficArgs, say_account};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, RuleRanges};
 use crate::report::{ATLAS_SCHEMA, AtlasDocument, atlas_document};
 use crate::task::judge;
 
@@ -45,7 +45,7 @@ pub(super) fn baseline_of_traffic(
     let reviews = reviews(reviewed)?;
     let catalog = Catalog::embedded()?;
     let (traffic, evidence) = traffic.load(false, context)?;
-    let atlas = summarise(&traffic, evidence)?;
+    let atlas = summarise(&traffic, evidence, &RuleRanges::of(&catalog, &traffic.settings))?;
     let document = atlas_document(&judge(&atlas, &catalog, &traffic.settings, &reviews));
     say_account(&traffic, context);
     Ok((document, is_covered(&traffic, &atlas)))

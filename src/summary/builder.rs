@@ -18,6 +18,7 @@ use super::{
     edge::keep_smallest,
 };
 use crate::attribute::{Answer, Evidence, Named, PartyId, Sink};
+use crate::catalog::RuleRanges;
 use crate::kube::Inventory;
 use crate::model::{
     AddressId, ChainId, Grade, IdentityKind, NameId, Protocol, TextId, Timestamp, Verdict, Workload, WorkloadKind,
@@ -291,11 +292,11 @@ impl Sink for Builder<'_> {
     }
 }
 
-/// Makes the atlas of all parts.
-pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>) -> Atlas {
+/// Makes the atlas of all parts. Addresses that an edge has no room to list are told apart by `ranges`.
+pub fn build(evidence: &Evidence, inventory: &Inventory, ranges: &RuleRanges, parts: Vec<Builder<'_>>) -> Atlas {
     let mut edges: BTreeMap<Text, BTreeMap<(Text, bool, EdgeKey), EdgeSeen>> = BTreeMap::new();
     let mut atlas = Atlas::default();
-    let writer = Writer { evidence, inventory };
+    let writer = Writer { evidence, inventory, ranges };
     let mut asked: HashMap<_, (u64, Timestamp, Timestamp)> = HashMap::new();
     let mut used = HashSet::new();
     let mut inside_answers: HashMap<Question, IpAddr> = HashMap::new();
@@ -305,7 +306,7 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, parts: Vec<Builder<'_>>
         for (key, seen) in part.edges {
             let (namespace, edge) = writer.key(&key);
             let cluster = edges.entry(writer.text(key.cluster)).or_default();
-            cluster.entry((namespace, key.ingress, edge)).or_default().absorb(writer.seen(seen, key.ingress));
+            cluster.entry((namespace, key.ingress, edge)).or_default().absorb_with(writer.seen(seen, key.ingress), ranges);
         }
         for (key, (answers, first, last)) in part.asked {
             let all = asked.entry(key).or_insert((0, first, last));
@@ -396,6 +397,7 @@ fn add_edge(cluster: &mut Cluster, namespace: Text, ingress: bool, edge: Edge) {
 struct Writer<'a> {
     evidence: &'a Evidence,
     inventory: &'a Inventory,
+    ranges: &'a RuleRanges,
 }
 
 impl Writer<'_> {
@@ -454,15 +456,14 @@ impl Writer<'_> {
             keep_smallest(&mut texts);
             texts
         };
-        let mut addresses: BTreeMap<_, u64> =
+        let addresses =
             seen.addresses.into_iter().map(|(address, count)| (vocabulary.address_of(address), count)).collect();
-        keep_smallest(&mut addresses);
         let chain = |chain: ChainId| {
             let targets: Vec<&str> = vocabulary.chain_of(chain).iter().map(|name| vocabulary.name_of(*name)).collect();
             Text::from(targets.join(" → "))
         };
         let pods = seen.pods.into_iter().filter_map(|party| self.evidence.parties.get(party));
-        let mut made = EdgeSeen {
+        let seen = EdgeSeen {
             verdicts: seen.verdicts,
             grades: if ingress { BTreeMap::new() } else { seen.grades },
             confidence_permille: seen.confidence_permille,
@@ -470,13 +471,15 @@ impl Writer<'_> {
             last: seen.last,
             days: seen.days,
             addresses,
+            beyond: BTreeMap::new(),
             pods: pods.map(|party| party.pod.clone()).filter(|pod| !pod.is_empty()).collect(),
             candidates: names(seen.candidates),
             names: names(seen.names),
             chains: seen.chains.into_iter().map(chain).collect(),
             behaviour: seen.behaviour.named(|party| self.evidence.parties.get(party).map(|known| &*known.pod)),
         };
-        made.absorb(EdgeSeen::default());
+        let mut made = EdgeSeen::default();
+        made.absorb_with(seen, self.ranges);
         made
     }
 
