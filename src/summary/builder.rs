@@ -306,7 +306,10 @@ pub fn build(evidence: &Evidence, inventory: &Inventory, ranges: &RuleRanges, pa
         for (key, seen) in part.edges {
             let (namespace, edge) = writer.key(&key);
             let cluster = edges.entry(writer.text(key.cluster)).or_default();
-            cluster.entry((namespace, key.ingress, edge)).or_default().absorb_with(writer.seen(seen, key.ingress), ranges);
+            cluster
+                .entry((namespace, key.ingress, edge))
+                .or_default()
+                .absorb_with(writer.seen(seen, key.ingress), ranges);
         }
         for (key, (answers, first, last)) in part.asked {
             let all = asked.entry(key).or_insert((0, first, last));

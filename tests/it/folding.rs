@@ -338,7 +338,7 @@ proptest! {
         same_of_both(&both, &["replay"], None, &[config.clone(), judged.clone()].concat());
         same_of_both(&both, &["replay"], None, &[config.clone(), judged.clone(), words(&["--since", &begin])].concat());
         for length in ["2m", "30m"] {
-            let soaked = words(&["--since", &begin, "--for", length]);
+            let soaked = words(&["--since", &begin, "--for", length, "--grace", "10s"]);
             same_of_both(&both, &["soak"], None, &[config.clone(), judged.clone(), soaked].concat());
         }
         let approved = path(folder.path(), "approved");

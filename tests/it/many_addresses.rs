@@ -129,7 +129,8 @@ fn write(folder: &Path, addresses: &[String], files: usize, seed: u64) -> Vec<St
             line(&Seen { time, source_port, destination: &addresses[number], ..Seen::default() })
         };
         let answered: Vec<&str> = own().map(|number| addresses[number].as_str()).collect();
-        let told = answered.chunks(10).map(|addresses| Told { name: "files.example.com", addresses, ..Told::default() });
+        let told =
+            answered.chunks(10).map(|addresses| Told { name: "files.example.com", addresses, ..Told::default() });
         let flows = format!("flows-{file}.log");
         let answers = format!("dns-{file}.fstrm");
         std::fs::write(folder.join(&flows), own().map(seen).collect::<String>()).unwrap();
@@ -186,7 +187,16 @@ fn an_investigation_holds_the_same_of_many_addresses_in_any_order() {
     let mut answers = (0_usize..3).map(|turn| {
         let inputs = write(&folder.path().join(turn.to_string()), &addresses, 1 + turn, turn as u64);
         let threads = (1 + turn).to_string();
-        let asked = words(&["investigate", "files.example.com", "--cluster", "test", "--format", "json", "--threads", &threads]);
+        let asked = words(&[
+            "investigate",
+            "files.example.com",
+            "--cluster",
+            "test",
+            "--format",
+            "json",
+            "--threads",
+            &threads,
+        ]);
         let ran = go(&[&asked, &inputs]);
         assert_eq!(ran.status, 0, "{}", ran.err);
         serde_json::from_str::<serde_json::Value>(&ran.out).unwrap()
