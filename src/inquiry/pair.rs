@@ -102,8 +102,8 @@ impl Pair {
         }
         let candidates = &named.attributed.candidates;
         for (place, candidate) in candidates.iter().enumerate() {
-            let names = if by_name && place > 0 { &mut self.candidates } else { &mut self.names };
-            count_held(evidence, names, candidate.name, times);
+            let list = if by_name && place > 0 { &mut self.candidates } else { &mut self.names };
+            count_held(evidence, list, candidate.name, times);
         }
         for name in named.reported {
             if !candidates.iter().any(|candidate| candidate.name == *name) {

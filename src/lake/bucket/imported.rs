@@ -130,8 +130,8 @@ impl Importing {
         let mut merger = Merger::new(Owner::Imports, root.to_owned());
         let mut stored = self.settled(&bucket.list("")?)?;
         let left = merger.set_leftovers_aside(bucket, &mut stored)?;
-        let (merged, replaced) = merger.merge_all(bucket, (&stored, today), folds(root), || turn.holds(bucket))?;
-        Ok((replaced + left, merged))
+        let (into, replaced) = merger.merge_all(bucket, (&stored, today), folds(root), || turn.holds(bucket))?;
+        Ok((replaced + left, into))
     }
 }
 

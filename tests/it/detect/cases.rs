@@ -237,6 +237,28 @@ fn reserved_range() {
     assert!(matches!(found.as_slice(), [Found { is_open: false, .. }]), "{found:?}");
 }
 
+/// Who answers for one address of a destination does not answer for the next.
+#[test]
+fn an_exempted_address_covers_no_other() {
+    let settings = |exempt: &str| {
+        format!(
+            "[[suspect]]\nmatch = \"45.1.0.0/16\"\nseverity = \"high\"\nclass = \"c2\"\nwhy = \"incident\"\n[[exempt]]\nmatch = \"{exempt}\"\nclass = \"c2\"\nowner = \"sre\"\nreason = \"sinkhole\"\nexpires = 2030-01-01\n"
+        )
+    };
+    let open = |exempt: &str| {
+        let found = findings("c2", &settings(exempt), |capture| {
+            for address in ["45.1.0.1", "45.1.0.2", "45.9.0.1"] {
+                capture.answer((WEB, 0), 50.0, "files.elsewhere.example.net", address);
+                capture.connect((WEB, 0), 60.0, (address, 443, Protocol::TCP), 1.0, Verdict::Allowed);
+            }
+        });
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].is_open
+    };
+    assert!(open("45.1.0.1") && open("45.1.0.2") && open("45.9.0.1"));
+    assert!(!open("45.1.0.0/24") && !open("files.elsewhere.example.net"));
+}
+
 /// Encrypted DNS to a resolver that a list knows, over HTTPS or TLS; plain DNS to the same is no encrypted DNS, and is found by `own_resolver` whoever it is.
 #[test]
 fn encrypted_dns() {

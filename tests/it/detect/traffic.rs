@@ -445,7 +445,7 @@ impl Day {
     /// Addresses that nobody can have: a typing error, a name that leads there, the same behind a NAT64. What a resolver answers for names that it
     /// blocks looks the same, and is nobody's mistake.
     fn nowhere(&mut self, number: usize) {
-        for (how, address) in [("typed", "192.0.2.10"), ("nat", "64:ff9b::cb00:7107"), ("future", "240.1.2.3")] {
+        for (how, address) in [("typed", "192.0.2.10"), ("nat", "64:ff9b::cb00:7107"), ("classe", "240.1.2.3")] {
             let workload = self.implant(number, &format!("{how}-"));
             self.capture.connect((&workload, 0), HOUR, (address, 443, Protocol::TCP), 0.0, Verdict::Failed);
             self.label("reserved_range", &workload, address);
