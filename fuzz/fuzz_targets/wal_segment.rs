@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use egress_atlas::collect::wal::{Record, SegmentReader};
+use egress_atlas::collect::record::Record;
+use egress_atlas::collect::wal::SegmentReader;
 use libfuzzer_sys::fuzz_target;
 
 /// The records, and whether the segment ended between two.

@@ -157,6 +157,12 @@ impl Catalog {
         self.rows.is_empty()
     }
 
+    /// The address ranges of all rows.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = IpNet> {
+        let rows = self.rows.iter().filter(|row| row.kind == Kind::Network);
+        rows.filter_map(|row| row.text.parse().ok())
+    }
+
     /// Where the rows come from.
     pub fn sources(&self) -> &[Source] {
         &self.sources

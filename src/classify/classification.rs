@@ -4,7 +4,7 @@
 //! catalog (queried name, CNAME chain, addresses). Nobody knows: unclassified.
 
 use super::destination::{Destination, Rules};
-use crate::catalog::{CategoryMatch, Pattern, Scope};
+use crate::catalog::{CategoryMatch, Scope};
 use crate::model::{Category, within};
 
 /// A category and where it comes from.
@@ -16,8 +16,6 @@ pub struct Classification {
     pub rule: Box<str>,
     /// Who or what it is, where a rule says so.
     pub label: Option<Box<str>>,
-    /// Whether addresses decided, so that it is true of those alone that were given.
-    pub by_addresses: bool,
 }
 
 /// Says what a destination is for.
@@ -33,12 +31,11 @@ pub fn classify(destination: &Destination<'_>, rules: &Rules<'_>) -> Classificat
             category: Category::Unclassified,
             rule: "no rule knows it".into(),
             label: None,
-            by_addresses: false,
         })
 }
 
 fn internal(rule: &str) -> Classification {
-    Classification { category: Category::Internal, rule: rule.into(), label: None, by_addresses: false }
+    Classification { category: Category::Internal, rule: rule.into(), label: None }
 }
 
 fn by_user(destination: &Destination<'_>, rules: &Rules<'_>) -> Option<Classification> {
@@ -50,7 +47,6 @@ fn by_user(destination: &Destination<'_>, rules: &Rules<'_>) -> Option<Classific
             category: rule.category,
             rule: format!("{} rule {}: {pattern}{why}", rules.settings.file, rule.number).into(),
             label: rule.label.clone(),
-            by_addresses: matches!(pattern, Pattern::Network(_)),
         })
     })
 }
@@ -60,10 +56,8 @@ fn by_network(destination: &Destination<'_>, rules: &Rules<'_>) -> Option<Classi
     let Destination { cluster, addresses, .. } = *destination;
     let mut ranges = addresses.iter().map(|address| rules.settings.network(cluster, *address));
     let (key, net) = ranges.next()??;
-    ranges.all(|range| range.is_some()).then(|| Classification {
-        by_addresses: true,
-        ..internal(&format!("{} networks.{key}: {net}", rules.settings.file))
-    })
+    let all_inside = ranges.all(|range| range.is_some());
+    all_inside.then(|| internal(&format!("{} networks.{key}: {net}", rules.settings.file)))
 }
 
 fn by_cluster_name(destination: &Destination<'_>, rules: &Rules<'_>) -> Option<Classification> {
@@ -89,6 +83,5 @@ fn by_catalog(found: &CategoryMatch<'_>) -> Classification {
         }
         None => (format!("catalog: {matched} ({label}, {class})"), Some(label)),
     };
-    let by_addresses = found.subject.parse::<std::net::IpAddr>().is_ok();
-    Classification { category: found.category, rule: rule.into(), label: label.map(Into::into), by_addresses }
+    Classification { category: found.category, rule: rule.into(), label: label.map(Into::into) }
 }

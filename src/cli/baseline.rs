@@ -9,7 +9,7 @@ use super::discover::reviews;
 use super::preflight::{is_covered, summarise};
 use super::replay::{Connections, connections};
 use super::traffic::{TrafficArgs, say_account};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, RuleRanges};
 use crate::replay::Asked;
 use crate::report::{ATLAS_SCHEMA, AtlasDocument, atlas_document};
 use crate::task::judge;
@@ -59,7 +59,7 @@ pub(super) fn baseline_and_connections(
     let catalog = Catalog::embedded()?;
     let (traffic, evidence) = traffic.load(false, context)?;
     let connections = asked.map(|asked| connections(&traffic, &evidence, asked)).transpose()?;
-    let atlas = summarise(&traffic, evidence)?;
+    let atlas = summarise(&traffic, evidence, &RuleRanges::of(&catalog, &traffic.settings))?;
     let document = atlas_document(&judge(&atlas, &catalog, &traffic.settings, &reviews));
     say_account(&traffic, context);
     Ok((document, is_covered(&traffic, &atlas), connections))

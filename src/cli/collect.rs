@@ -74,8 +74,13 @@ pub(super) fn run(args: &CollectArgs, context: &mut Context<'_>) -> anyhow::Resu
 /// What ships the store to its bucket.
 fn shipper(settings: &CollectSettings, bucket: &BucketSettings) -> anyhow::Result<Box<dyn Shipper>> {
     let access = bucket.access(&variables())?;
-    let options =
-        ShipOptions { keep: bucket.keep, tidy: bucket.tidy, retention: settings.retention, clock: system_now };
+    let options = ShipOptions {
+        keep: bucket.keep,
+        tidy: bucket.tidy,
+        retention: settings.retention,
+        folds: settings.fold,
+        clock: system_now,
+    };
     let bucket = Bucket::open(&access, Patience::None)?;
     Ok(Box::new(BucketShipper::new(&settings.store, bucket, options)?))
 }

@@ -15,7 +15,7 @@ use super::spark::{Engine, SparkArgs};
 use super::traffic::{Traffic, TrafficArgs, say_account};
 use super::write::{write_csv, write_file, write_table, write_text};
 use crate::attribute::Evidence;
-use crate::catalog::{Catalog, Reviews};
+use crate::catalog::{Catalog, Reviews, RuleRanges};
 use crate::detect::Baseline;
 use crate::error::ExitStatus;
 use crate::model::Severity;
@@ -103,7 +103,7 @@ pub(super) fn finish(
     context: &mut Context<'_>,
 ) -> anyhow::Result<ExitStatus> {
     let catalog = Catalog::embedded()?;
-    let atlas = summarise(traffic, evidence)?;
+    let atlas = summarise(traffic, evidence, &RuleRanges::of(&catalog, &traffic.settings))?;
     let view = judge_against(&atlas, &catalog, &traffic.settings, reviews, baseline);
     write_baseline(&view, &args.out, traffic.threads)?;
     write_findings(&view, args)?;

@@ -81,7 +81,17 @@ pub(super) fn run(args: &ImportArgs, context: &mut Context<'_>) -> anyhow::Resul
     // What came before a failure stays, in a bucket as in a folder.
     let old = retention(&store);
     match (&bucket, importing) {
-        (Some(bucket), Some(importing)) => importing.finish(bucket)?,
+        (Some(bucket), Some(importing)) => {
+            importing.finish(bucket)?;
+            // Everything is there; that it is in many pieces costs time and no row.
+            match importing.merge(bucket, context.now) {
+                Ok((replaced, merged)) if context.verbose && replaced > 0 => {
+                    context.say(&format!("{replaced} objects merged into {merged}"));
+                }
+                Ok(_) => {}
+                Err(error) => context.say(&format!("warning: small objects of imports are not merged: {error}")),
+            }
+        }
         _ if imported.is_ok() => tidy(&store, context)?,
         _ => {}
     }

@@ -13,7 +13,7 @@ use super::replay::{Profiles, caveats, policies};
 use super::traffic::{Traffic, TrafficArgs, say_account};
 use super::write::{write_csv, write_text};
 use crate::attribute::{Evidence, Passes};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, RuleRanges};
 use crate::error::ExitStatus;
 use crate::inquiry::{InquiryOptions, Matcher, Target, Timeline, Writer, inquire, look_around};
 use crate::model::{SourceKind, parse_duration_nanos};
@@ -99,7 +99,7 @@ pub(super) fn run(args: &InvestigateArgs, context: &mut Context<'_>) -> anyhow::
     let found = inquire(&evidence, inventory, &passes, (&matcher, &timeline, options))?;
     let relatives = look_around(&evidence, inventory, &passes, (&matcher, &found, options))?;
     let writer = Writer { evidence: &evidence, inventory };
-    let (mut atlas, times) = writer.atlas(&found, cluster);
+    let (mut atlas, times) = writer.atlas(&found, cluster, &RuleRanges::of(&catalog, &traffic.settings));
     (atlas.since, atlas.until) = (traffic.since, traffic.until);
     let has_flows = evidence
         .activity

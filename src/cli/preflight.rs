@@ -7,6 +7,7 @@ use super::format::Format;
 use super::traffic::{Traffic, TrafficArgs, say_account};
 use super::write::write_csv;
 use crate::attribute::{Evidence, Passes};
+use crate::catalog::RuleRanges;
 use crate::error::ExitStatus;
 use crate::model::SourceKind;
 use crate::report::{
@@ -30,7 +31,7 @@ pub(super) struct PreflightArgs {
 
 pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Result<ExitStatus> {
     let (traffic, evidence) = args.traffic.load(false, context)?;
-    let atlas = summarise(&traffic, evidence)?;
+    let atlas = summarise(&traffic, evidence, &RuleRanges::default())?;
     let mut found = readiness(&atlas);
     if let Some(stored) = &traffic.stored {
         found.collected = collected(&stored.ledger);
@@ -45,11 +46,11 @@ pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Re
     Ok(status(&found))
 }
 
-/// The atlas of what was read, not judged. The evidence is gone afterwards: documents need memory of their own.
-pub(super) fn summarise(traffic: &Traffic, evidence: Evidence) -> anyhow::Result<Atlas> {
+/// The atlas of what was read, not judged; `ranges` are those of the rules that will judge it. The evidence is gone afterwards: documents need memory of their own.
+pub(super) fn summarise(traffic: &Traffic, evidence: Evidence, ranges: &RuleRanges) -> anyhow::Result<Atlas> {
     let passes = Passes::over(&evidence, &traffic.join, traffic.threads)?;
     let parts = passes.attribute(&evidence, || Builder::new(&traffic.inventory, &traffic.networks))?;
-    let mut atlas = build(&evidence, &traffic.inventory, parts);
+    let mut atlas = build(&evidence, &traffic.inventory, ranges, parts);
     for (cluster, ahead_nanos) in passes.offsets(&evidence) {
         atlas.clusters.entry(cluster.into()).or_default().dns_ahead_nanos = Some(ahead_nanos);
     }

@@ -14,7 +14,7 @@ use super::preflight::is_covered;
 use super::traffic::{Traffic, TrafficArgs, say_account};
 use super::write::write_csv;
 use crate::attribute::{Answer, Evidence, Named, PartyId, Sink, attribute};
-use crate::catalog::Settings;
+use crate::catalog::{RuleRanges, Settings};
 use crate::error::ExitStatus;
 use crate::policy::{Policy, PolicySet, PolicySource};
 use crate::read::{InputError, InputSpec};
@@ -141,7 +141,7 @@ fn of_traffic(args: &ReplayArgs, set: &PolicySet, context: &mut Context<'_>) -> 
     let services = inventory.clusters().map(|cluster| (cluster.into(), resolver.services(cluster))).collect();
     let builders: Vec<_> = builders.into_iter().flatten().collect();
     let window_is_covered = traffic.since.is_none() || {
-        let mut atlas = build(&evidence, inventory, builders);
+        let mut atlas = build(&evidence, inventory, &RuleRanges::default(), builders);
         (atlas.since, atlas.until) = (traffic.since, traffic.until);
         is_covered(&traffic, &atlas)
     };

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::grpc::{Call, GrpcError};
+use super::record::{MessageKind, Record};
 use super::server::Shared;
-use super::wal::{MessageKind, Record};
 use crate::catalog::{Feed, FeedKind};
 use crate::model::Timestamp;
 use crate::read::feed::{Heard, fnv, method, request};

@@ -16,9 +16,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::listener::{Bound, Door, Stream, accept_all, is_allowed};
 use super::metrics::Metrics;
+use super::record::{MessageKind, Record};
 use super::server::{DRAIN, Shared};
 use super::tls::TlsServer;
-use super::wal::{MessageKind, Record};
 use crate::catalog::IpfixListener;
 use crate::read::IpfixRelay;
 
@@ -74,15 +74,11 @@ pub(super) async fn serve(bound: Bound, tls: Option<Arc<TlsServer>>, settings: I
         places: settings.exporters,
         handshake: settings.handshake,
     };
-    let (settings, own) = (Arc::new(settings), shared.clone());
-    let converse = move |stream, peer| {
-        let (settings, shared) = (settings.clone(), own.clone());
-        async move { connection(stream, &settings, &shared, peer).await }
-    };
-    accept_all(door, &shared, converse).await;
+    accept_all(door, settings, shared, connection).await;
 }
 
-async fn connection(mut stream: Box<dyn Stream>, settings: &IpfixListener, shared: &Shared, peer: Option<IpAddr>) {
+async fn connection(mut stream: Box<dyn Stream>, settings: Arc<IpfixListener>, shared: Shared, peer: Option<IpAddr>) {
+    let (settings, shared) = (&*settings, &shared);
     let session = shared.sessions.fetch_add(1, Ordering::Relaxed);
     let source = peer.map_or_else(String::new, |peer| peer.to_string());
     let origin = settings.listen.to_string();

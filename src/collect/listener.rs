@@ -61,12 +61,14 @@ pub(super) struct Door {
     pub(super) handshake: Duration,
 }
 
-/// Accepts until the collector stops; `converse` has what follows the handshake.
-pub(super) async fn accept_all<F, C>(door: Door, shared: &Shared, converse: C)
+/// Accepts until the collector stops; `converse` has what follows the handshake, with the settings of the listener.
+pub(super) async fn accept_all<S, F, C>(door: Door, settings: S, shared: Shared, converse: C)
 where
+    S: Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
-    C: Fn(Box<dyn Stream>, Option<IpAddr>) -> F + Clone + Send + 'static,
+    C: Fn(Box<dyn Stream>, Arc<S>, Shared, Option<IpAddr>) -> F + Copy + Send + 'static,
 {
+    let settings = Arc::new(settings);
     let places = Arc::new(Semaphore::new(door.places));
     let door = Arc::new(door);
     let origin = door.listen.to_string();
@@ -91,10 +93,10 @@ where
             shared.metrics.end("too many connections");
             continue;
         };
-        let (door, shared, converse) = (door.clone(), shared.clone(), converse.clone());
+        let (door, settings, shared) = (door.clone(), settings.clone(), shared.clone());
         tokio::spawn(async move {
             match secured(stream, door.tls.as_deref(), door.handshake).await {
-                Ok(stream) => converse(stream, peer).await,
+                Ok(stream) => converse(stream, settings, shared, peer).await,
                 Err(refused) => refused.tell(&shared, &door.listen, peer),
             }
             drop(place);

@@ -7,12 +7,14 @@
 pub mod durable;
 mod feed;
 mod first_line;
+mod followed;
 mod grpc;
 mod http;
 mod ipfix;
 mod journal;
 mod listener;
 mod metrics;
+pub mod record;
 mod run;
 mod server;
 pub mod session;

@@ -15,11 +15,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::journal::Journal;
 use super::listener::{Bound, Door, Stream, accept_all};
 use super::metrics::Metrics;
+use super::record::Record;
 use super::run::Clock;
 use super::session::{Event, Session};
 use super::spool::Spooled;
 use super::tls::TlsServer;
-use super::wal::Record;
 use crate::catalog::DnstapListener;
 
 const READ_BYTES: usize = 64 << 10;
@@ -50,15 +50,11 @@ pub(super) async fn serve(bound: Bound, tls: Option<Arc<TlsServer>>, settings: D
         places: settings.connections,
         handshake: settings.handshake,
     };
-    let (settings, own) = (Arc::new(settings), shared.clone());
-    let converse = move |stream, peer| {
-        let (settings, shared) = (settings.clone(), own.clone());
-        async move { connection(stream, &settings, &shared, peer).await }
-    };
-    accept_all(door, &shared, converse).await;
+    accept_all(door, settings, shared, connection).await;
 }
 
-async fn connection(mut stream: Box<dyn Stream>, settings: &DnstapListener, shared: &Shared, peer: Option<IpAddr>) {
+async fn connection(mut stream: Box<dyn Stream>, settings: Arc<DnstapListener>, shared: Shared, peer: Option<IpAddr>) {
+    let (settings, shared) = (&*settings, &shared);
     let number = shared.sessions.fetch_add(1, Ordering::Relaxed);
     let origin = settings.listen.to_string();
     shared.metrics.connections.fetch_add(1, Ordering::Relaxed);

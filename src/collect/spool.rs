@@ -17,7 +17,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::durable::{make_folder, sync_folder, write_atomically};
 use super::journal::Journal;
 use super::metrics::Metrics;
-use super::wal::{Record, wal_folder};
+use super::record::Record;
+use super::wal::wal_folder;
 
 /// A record on its way to the log.
 pub(super) struct Spooled {

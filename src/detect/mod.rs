@@ -38,16 +38,41 @@ pub use listed::listed;
 pub use reserved::reserved;
 pub use surroundings::{Baseline, Known, Observed, Surroundings, outside_name};
 
+use std::net::IpAddr;
+
 use crate::catalog::Date;
 use crate::classify::{Destination, Rules};
 
 /// Every finding about one destination that follows from lists and addresses, the most serious first, then by rule.
 pub fn findings(destination: &Destination<'_>, rules: &Rules<'_>, day: Date) -> Vec<Finding> {
+    let mut found = by_address(destination, rules, day);
+    for finding in found.iter_mut().filter(|finding| !finding.is_open()) {
+        // An exemption that names an address answers for that one, and others of the destination may stand in the same list.
+        if finding.subject.parse::<IpAddr>().is_ok()
+            && let Some(open) = other_address(&finding.class, destination, rules, day)
+        {
+            *finding = open;
+        }
+    }
+    in_order(&mut found);
+    found
+}
+
+fn by_address(destination: &Destination<'_>, rules: &Rules<'_>, day: Date) -> Vec<Finding> {
     let mut found = listed(destination, rules, day);
     found.extend(reserved(destination, rules, day));
     found.extend(ip_only(destination, rules, day));
-    in_order(&mut found);
     found
+}
+
+/// A finding of that class about an address of the destination that nobody answers for.
+fn other_address(class: &str, destination: &Destination<'_>, rules: &Rules<'_>, day: Date) -> Option<Finding> {
+    destination.addresses.iter().find_map(|address| {
+        let only = [*address];
+        let found = by_address(&Destination { addresses: &only, ..*destination }, rules, day);
+        let is_of_it = |finding: &Finding| *finding.class == *class && finding.subject.parse::<IpAddr>().is_ok();
+        found.into_iter().find(|finding| finding.is_open() && is_of_it(finding))
+    })
 }
 
 /// Sorts findings: the most serious first, then by rule.

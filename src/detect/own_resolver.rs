@@ -7,7 +7,6 @@ use super::finding::Finding;
 use super::raised::Texts;
 use super::surroundings::Observed;
 use crate::model::{Confidence, Protocol, Severity, Verdict, is_special};
-use crate::summary::LISTED_MAX;
 
 const TEXTS: Texts = Texts {
     class: "own_resolver",
@@ -30,8 +29,8 @@ pub(super) fn own_resolver(observed: &Observed<'_>) -> Option<Finding> {
         return None;
     }
     let seen = observed.seen();
-    // Resolvers of the organisation and of the cloud, on addresses that nobody outside has. Of a full list nobody knows the rest.
-    if seen.addresses.len() < LISTED_MAX && seen.addresses.keys().all(|address| is_special(*address)) {
+    // Resolvers of the organisation and of the cloud, on addresses that nobody outside has.
+    if seen.telling_addresses().iter().all(|address| is_special(*address)) {
         return None;
     }
     let connections = seen.connections();

@@ -6,6 +6,7 @@ use super::ends::{Ends, Side};
 use super::matches::Found;
 use super::target::Role;
 use crate::attribute::Evidence;
+use crate::catalog::RuleRanges;
 use crate::kube::Inventory;
 use crate::model::{TextId, Workload, WorkloadKind};
 use crate::summary::{Atlas, Edge, EdgeKey, EdgeSeen, Nodes, Peer, SourceCoverage};
@@ -100,12 +101,12 @@ impl Writer<'_> {
     }
 
     /// The atlas of what was found, with the coverage of every cluster (or of the one that is meant); and, for each namespace, what
-    /// belongs to its edges, in their order.
-    pub fn atlas(&self, found: &Found, cluster: Option<&str>) -> (Atlas, TimesByNamespace) {
+    /// belongs to its edges, in their order. `ranges` are those of the rules that will judge it.
+    pub fn atlas(&self, found: &Found, cluster: Option<&str>, ranges: &RuleRanges) -> (Atlas, TimesByNamespace) {
         let mut all: BTreeMap<Place, (EdgeSeen, EdgeTimes)> = BTreeMap::new();
         for (ends, pair) in &found.pairs {
             let (seen, times) = all.entry(self.place(ends)).or_default();
-            seen.absorb(pair.seen(self.evidence));
+            seen.absorb_with(pair.seen(self.evidence, ranges), ranges);
             times.began.resize(times.began.len().max(pair.began.len()), 0);
             times.began.iter_mut().zip(&pair.began).for_each(|(mine, more)| *mine = mine.saturating_add(*more));
             for (role, count) in &pair.roles {

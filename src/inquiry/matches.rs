@@ -23,7 +23,7 @@ use crate::model::{AddressId, NameId, TextId, Timestamp};
 pub struct InquiryOptions {
     /// Connections that are kept one by one: the earliest.
     pub moments_max: usize,
-    /// Distinct pairs, names, addresses and pods that are kept of each.
+    /// Distinct pairs, names, addresses and pods that are kept of each: those whose content comes first.
     pub keys_max: usize,
     /// How far around a matching connection the same pods are looked at, in minutes.
     pub around_minutes: u32,
@@ -134,19 +134,19 @@ impl<'a> Matches<'a> {
         }
     }
 
-    fn absorb(&mut self, other: Self) {
+    fn absorb(&mut self, evidence: &Evidence, other: Self) {
         self.timeline.absorb(&other.timeline);
-        self.pairs.absorb(other.pairs, Pair::absorb);
+        self.pairs.absorb(evidence, other.pairs, |mine, theirs| mine.absorb(evidence, theirs));
         for (role, count) in other.roles {
             *self.roles.entry(role).or_default() += count;
         }
         self.rows += other.rows;
         self.moments.absorb(other.moments);
-        self.told.absorb(other.told, Told::absorb);
-        self.asked.absorb(other.asked, Told::absorb);
+        self.told.absorb(evidence, other.told, Told::absorb);
+        self.asked.absorb(evidence, other.asked, Told::absorb);
         self.used.extend(other.used);
         self.clusters.extend(other.clusters);
-        self.minutes.absorb(other.minutes, Extend::extend);
+        self.minutes.absorb(evidence, other.minutes, Extend::extend);
     }
 }
 
@@ -166,8 +166,8 @@ impl Sink for Matches<'_> {
         let grade = is_outside.then_some(named.attributed.grade);
         self.timeline.count((named.first, named.last), named.verdict, grade, times);
         let (bucket, buckets) = (self.timeline.number(named.first), self.timeline.buckets.len());
-        if let Some(pair) = self.pairs.entry(ends) {
-            pair.count(named, role, bucket, buckets, matches!(ends.server, Side::Name(_)));
+        if let Some(pair) = self.pairs.entry(evidence, ends) {
+            pair.count(evidence, named, (role, matches!(ends.server, Side::Name(_))), (bucket, buckets));
         }
         if role == Role::Client
             && let Some(best) = named.attributed.candidates.first()
@@ -178,7 +178,7 @@ impl Sink for Matches<'_> {
         if self.matcher.is_destination()
             && let Some(party) = other
             && named.first.is_known()
-            && let Some(minutes) = self.minutes.entry(party)
+            && let Some(minutes) = self.minutes.entry(evidence, party)
         {
             minutes.extend([named.first.minute(), named.last.minute()]);
         }
@@ -188,12 +188,12 @@ impl Sink for Matches<'_> {
     fn answer(&mut self, evidence: &Evidence, answer: &Answer, client: Option<PartyId>) {
         if self.matcher.concerns(evidence, answer) {
             self.clusters.insert(answer.cluster);
-            if let Some(told) = self.told.entry((answer.name, answer.address)) {
+            if let Some(told) = self.told.entry(evidence, (answer.name, answer.address)) {
                 told.count(answer.time);
             }
         }
         if self.matcher.is_party(client)
-            && let Some(told) = self.asked.entry(answer.name)
+            && let Some(told) = self.asked.entry(evidence, answer.name)
         {
             told.count(answer.time);
         }
@@ -212,12 +212,14 @@ pub fn inquire(
     let parts = passes.attribute(evidence, || Matches::new(matcher, inventory, timeline, options))?;
     let mut all = Matches::new(matcher, inventory, timeline, options);
     for part in parts {
-        all.absorb(part);
+        all.absorb(evidence, part);
     }
+    let connections: u64 = all.roles.values().sum();
+    let of_pairs: u64 = all.pairs.known.values().map(Pair::connections).sum();
     Ok(Found {
-        is_cut: all.told.refused + all.asked.refused + all.minutes.refused > 0,
+        is_cut: all.told.is_cut || all.asked.is_cut || all.minutes.is_cut,
         timeline: all.timeline,
-        pairs_refused: all.pairs.refused,
+        pairs_refused: connections - of_pairs,
         pairs: all.pairs.known,
         roles: all.roles,
         rows: all.rows,

@@ -10,6 +10,7 @@ mod ends;
 mod matches;
 mod moments;
 mod pair;
+mod place;
 mod surroundings;
 mod target;
 mod timeline;

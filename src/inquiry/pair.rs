@@ -1,20 +1,22 @@
 //! What was seen between two ends.
+//!
+//! In: connections of the pair, in any order. Out: counts, and lists that hold the first so many by content; how many there were beside them is known.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
-use hashbrown::{HashMap, HashSet};
-
+use super::bounded::Bounded;
+use super::place::Placed;
 use super::target::Role;
 use crate::attribute::{Evidence, Named, PartyId};
+use crate::catalog::RuleRanges;
 use crate::model::{AddressId, ChainId, Grade, NameId, Timestamp, Verdict};
-use crate::summary::{EdgeSeen, LISTED_MAX, Watched};
+use crate::summary::{EdgeSeen, Watched};
 
 /// How many distinct addresses, pods and names are held of a pair; documents show fewer.
 const HELD_MAX: usize = 4_096;
 
 /// What was seen between two ends, still in numbers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pair {
     /// Connections by role of the target.
     pub roles: BTreeMap<Role, u64>,
@@ -26,22 +28,42 @@ pub struct Pair {
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     days: BTreeSet<u32>,
-    addresses: HashMap<AddressId, u64>,
-    pods: HashSet<PartyId>,
-    candidates: HashMap<NameId, u64>,
-    names: HashMap<NameId, u64>,
-    chains: HashSet<ChainId>,
+    addresses: Bounded<AddressId, u64>,
+    pods: Bounded<PartyId, ()>,
+    candidates: Bounded<NameId, u64>,
+    names: Bounded<NameId, u64>,
+    chains: Bounded<ChainId, ()>,
     behaviour: Watched,
+}
+
+impl Default for Pair {
+    fn default() -> Self {
+        Self {
+            roles: BTreeMap::new(),
+            began: Vec::new(),
+            verdicts: BTreeMap::new(),
+            grades: BTreeMap::new(),
+            confidence_permille: 0,
+            first: None,
+            last: None,
+            days: BTreeSet::new(),
+            addresses: Bounded::new(HELD_MAX),
+            pods: Bounded::new(HELD_MAX),
+            candidates: Bounded::new(HELD_MAX),
+            names: Bounded::new(HELD_MAX),
+            chains: Bounded::new(HELD_MAX),
+            behaviour: Watched::default(),
+        }
+    }
 }
 
 impl Pair {
     pub(super) fn count(
         &mut self,
+        evidence: &Evidence,
         named: &Named<'_>,
-        role: Role,
-        bucket: Option<usize>,
-        buckets: usize,
-        by_name: bool,
+        (role, by_name): (Role, bool),
+        (bucket, buckets): (Option<usize>, usize),
     ) {
         let times = named.counts.connections;
         *self.roles.entry(role).or_default() += times;
@@ -66,33 +88,36 @@ impl Pair {
             self.days.extend(first..=last.min(first.saturating_add(3_660)));
         }
         self.behaviour.add(named, by_name);
-        count_held(&mut self.addresses, named.server_address, times);
-        if let Some(party) = named.client
-            && self.pods.len() < HELD_MAX
-        {
-            self.pods.insert(party);
+        self.list(evidence, named, by_name);
+    }
+
+    fn list(&mut self, evidence: &Evidence, named: &Named<'_>, by_name: bool) {
+        let times = named.counts.connections;
+        // What a record leaves out is no address.
+        if !named.server_address.is_unrecorded() {
+            count_held(evidence, &mut self.addresses, named.server_address, times);
         }
-        for (place, candidate) in attributed.candidates.iter().enumerate() {
-            count_held(
-                if by_name && place > 0 { &mut self.candidates } else { &mut self.names },
-                candidate.name,
-                times,
-            );
+        if let Some(party) = named.client {
+            self.pods.entry(evidence, party);
+        }
+        let candidates = &named.attributed.candidates;
+        for (place, candidate) in candidates.iter().enumerate() {
+            let list = if by_name && place > 0 { &mut self.candidates } else { &mut self.names };
+            count_held(evidence, list, candidate.name, times);
         }
         for name in named.reported {
-            if !attributed.candidates.iter().any(|candidate| candidate.name == *name) {
-                count_held(&mut self.names, *name, times);
+            if !candidates.iter().any(|candidate| candidate.name == *name) {
+                count_held(evidence, &mut self.names, *name, times);
             }
         }
-        if let Some(best) = attributed.candidates.first()
+        if let Some(best) = candidates.first()
             && !best.chain.is_none()
-            && self.chains.len() < HELD_MAX
         {
-            self.chains.insert(best.chain);
+            self.chains.entry(evidence, best.chain);
         }
     }
 
-    pub(super) fn absorb(&mut self, other: Self) {
+    pub(super) fn absorb(&mut self, evidence: &Evidence, other: Self) {
         add(&mut self.roles, other.roles);
         self.began.resize(self.began.len().max(other.began.len()), 0);
         for (mine, theirs) in self.began.iter_mut().zip(other.began) {
@@ -104,61 +129,65 @@ impl Pair {
         self.first = Timestamp::earliest(self.first, other.first);
         self.last = self.last.max(other.last);
         self.days.extend(other.days);
-        for (mine, theirs) in [(&mut self.candidates, other.candidates), (&mut self.names, other.names)] {
-            theirs.into_iter().for_each(|(name, count)| *mine.entry(name).or_default() += count);
-        }
-        other.addresses.into_iter().for_each(|(address, count)| *self.addresses.entry(address).or_default() += count);
-        self.pods.extend(other.pods);
-        self.chains.extend(other.chains);
+        let add = |mine: &mut u64, theirs| *mine += theirs;
+        self.candidates.absorb(evidence, other.candidates, add);
+        self.names.absorb(evidence, other.names, add);
+        self.addresses.absorb(evidence, other.addresses, add);
+        self.pods.absorb(evidence, other.pods, |(), ()| ());
+        self.chains.absorb(evidence, other.chains, |(), ()| ());
         self.behaviour.absorb(other.behaviour);
     }
 
-    /// The same in the form of an edge: texts, sorted, at most [`LISTED_MAX`] in each list.
-    pub fn seen(&self, evidence: &Evidence) -> EdgeSeen {
+    /// The same in the form of an edge: texts, sorted, at most [`LISTED_MAX`](crate::summary::LISTED_MAX) in each list.
+    pub fn seen(&self, evidence: &Evidence, ranges: &RuleRanges) -> EdgeSeen {
         let vocabulary = &evidence.vocabulary;
-        let names = |names: &HashMap<NameId, u64>| {
-            let all: BTreeMap<Box<str>, u64> =
-                names.iter().map(|(name, count)| (vocabulary.name_of(*name).into(), *count)).collect();
-            all.into_iter().take(LISTED_MAX).collect()
+        let names = |names: &Bounded<NameId, u64>| {
+            names.known.iter().map(|(name, count)| (vocabulary.name_of(*name).into(), *count)).collect()
         };
-        let addresses: BTreeMap<IpAddr, u64> =
-            self.addresses.iter().map(|(address, count)| (vocabulary.address_of(*address), *count)).collect();
-        let pods: BTreeSet<Box<str>> = self
-            .pods
-            .iter()
-            .filter_map(|party| Some(evidence.parties.get(*party)?.pod.clone()))
-            .filter(|pod| !pod.is_empty())
-            .collect();
+        let addresses = &self.addresses;
+        let pods = self.pods.known.keys().filter_map(|party| Some(evidence.parties.get(*party)?.pod.clone()));
         let chain = |chain: &ChainId| {
             let names: Vec<&str> = vocabulary.chain_of(*chain).iter().map(|name| vocabulary.name_of(*name)).collect();
             names.join(" → ").into()
         };
-        let chains: BTreeSet<Box<str>> = self.chains.iter().map(chain).collect();
-        EdgeSeen {
+        let all = EdgeSeen {
             verdicts: self.verdicts.clone(),
             grades: self.grades.clone(),
             confidence_permille: self.confidence_permille,
             first: self.first,
             last: self.last,
             days: self.days.clone(),
-            addresses: addresses.into_iter().take(LISTED_MAX).collect(),
-            pods: pods.into_iter().take(LISTED_MAX).collect(),
+            addresses: addresses.known.iter().map(|(id, count)| (vocabulary.address_of(*id), *count)).collect(),
+            beyond: BTreeMap::new(),
+            pods: pods.filter(|pod| !pod.is_empty()).collect(),
             candidates: names(&self.candidates),
             names: names(&self.names),
-            chains: chains.into_iter().take(LISTED_MAX).collect(),
+            chains: self.chains.known.keys().map(chain).collect(),
             behaviour: self.behaviour.clone().named(|party| evidence.parties.get(party).map(|known| &*known.pod)),
+        };
+        let mut seen = EdgeSeen::default();
+        seen.absorb_with(all, ranges);
+        // Those that were not even held are judged as well.
+        for number in addresses.left_out().iter() {
+            seen.pass_over(vocabulary.address_of(AddressId(number)), ranges);
         }
+        seen
+    }
+
+    /// Connections.
+    pub(super) fn connections(&self) -> u64 {
+        self.roles.values().sum()
     }
 
     /// How many distinct server addresses and client pods there were, before lists are cut.
     pub fn distinct(&self) -> (usize, usize) {
-        (self.addresses.len(), self.pods.len())
+        (self.addresses.distinct(), self.pods.distinct())
     }
 }
 
-fn count_held<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, u64>, key: K, times: u64) {
-    if counts.len() < HELD_MAX || counts.contains_key(&key) {
-        *counts.entry(key).or_default() += times;
+fn count_held<K: Placed>(evidence: &Evidence, counts: &mut Bounded<K, u64>, key: K, times: u64) {
+    if let Some(count) = counts.entry(evidence, key) {
+        *count += times;
     }
 }
 

@@ -57,6 +57,7 @@ struct Surroundings<'a> {
     names: &'a HashSet<NameId>,
     addresses: &'a HashSet<AddressId>,
     around_minutes: u32,
+    connections: u64,
     around: Bounded<AroundKey, Around>,
     siblings: Bounded<(NameId, AddressId), Told>,
 }
@@ -91,7 +92,8 @@ impl Sink for Surroundings<'_> {
             return;
         }
         let key = AroundKey { ends: Ends::of(evidence, self.inventory, named), inward };
-        let Some(around) = self.around.entry(key) else { return };
+        self.connections += named.counts.connections;
+        let Some(around) = self.around.entry(evidence, key) else { return };
         around.connections += named.counts.connections;
         around.denied += if named.verdict == Verdict::Denied { named.counts.connections } else { 0 };
         around.first = Timestamp::earliest(around.first, Some(named.first));
@@ -99,11 +101,11 @@ impl Sink for Surroundings<'_> {
         around.nearest_minutes = Some(around.nearest_minutes.map_or(minutes, |known| known.min(minutes)));
     }
 
-    fn answer(&mut self, _: &Evidence, answer: &Answer, _: Option<PartyId>) {
+    fn answer(&mut self, evidence: &Evidence, answer: &Answer, _: Option<PartyId>) {
         // Private addresses of different clusters are different addresses.
         if self.found.clusters.contains(&answer.cluster)
             && self.names.contains(&answer.name) != self.addresses.contains(&answer.address)
-            && let Some(told) = self.siblings.entry((answer.name, answer.address))
+            && let Some(told) = self.siblings.entry(evidence, (answer.name, answer.address))
         {
             told.count(answer.time);
         }
@@ -131,24 +133,27 @@ pub fn look_around(
         names: &names,
         addresses: &addresses,
         around_minutes: options.around_minutes,
+        connections: 0,
         around: Bounded::new(options.keys_max),
         siblings: Bounded::new(options.keys_max),
     };
     let mut all = sink();
     for part in passes.attribute(evidence, sink)? {
-        all.around.absorb(part.around, |mine, theirs| {
+        all.connections += part.connections;
+        all.around.absorb(evidence, part.around, |mine, theirs| {
             mine.connections += theirs.connections;
             mine.denied += theirs.denied;
             mine.first = Timestamp::earliest(mine.first, theirs.first);
             mine.last = mine.last.max(theirs.last);
             mine.nearest_minutes = [mine.nearest_minutes, theirs.nearest_minutes].into_iter().flatten().min();
         });
-        all.siblings.absorb(part.siblings, Told::absorb);
+        all.siblings.absorb(evidence, part.siblings, Told::absorb);
     }
+    let held: u64 = all.around.known.values().map(|around| around.connections).sum();
     Ok(Relatives {
-        around_refused: all.around.refused,
+        around_refused: all.connections - held,
         around: all.around.known,
-        is_cut: all.siblings.refused > 0,
+        is_cut: all.siblings.is_cut,
         siblings: all.siblings.known,
     })
 }

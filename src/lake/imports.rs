@@ -20,7 +20,7 @@ use super::write::{Written, write_atomically};
 const FOLDER: &str = "imports";
 
 /// What the names of imported files begin with.
-const PREFIX: &str = "import-";
+pub(super) const PREFIX: &str = "import-";
 
 /// FNV-1a of 128 bits over the bytes of an input: enough to tell files apart, no defence against somebody who forges them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,6 +21,8 @@ use crate::model::Timestamp;
 pub(super) const NOTE: [&str; 2] = ["state", "retention"];
 /// There when nothing may be folded.
 pub(super) const UNFOLDED: [&str; 2] = ["state", "unfolded"];
+/// What is written in it.
+pub(super) const UNFOLDED_TEXT: &str = "Every record of this store is a row of its own.\n";
 
 /// Removes the days that end before `oldest`; how many files.
 pub fn retain(root: &Path, oldest: Timestamp) -> Result<u64, LakeError> {
@@ -82,7 +84,7 @@ pub fn note_folding(root: &Path, folds: bool) -> Result<(), LakeError> {
     if let Some(folder) = path.parent() {
         make_folder(folder).map_err(LakeError::io(folder))?;
     }
-    write_atomically(&path, b"Every record of this store is a row of its own.\n")
+    write_atomically(&path, UNFOLDED_TEXT.as_bytes())
 }
 
 /// Whether repeats are folded; they are unless somebody said otherwise.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::Behaviour;
+use crate::catalog::{AddressClass, RuleRanges};
 use crate::model::{Grade, Protocol, Timestamp, Verdict, Workload};
 
 /// The other end of an edge, by the best identity that the evidence gives.
@@ -72,6 +73,8 @@ pub struct EdgeSeen {
     pub days: BTreeSet<u32>,
     /// Addresses of the peer → connections; the [`LISTED_MAX`] smallest.
     pub addresses: BTreeMap<IpAddr, u64>,
+    /// Of the addresses that are not listed, the smallest of each class: what rules say of all addresses, they say of these and the listed ones.
+    pub beyond: BTreeMap<AddressClass, IpAddr>,
     /// Pods of the workload; the [`LISTED_MAX`] smallest.
     pub pods: BTreeSet<Box<str>>,
     /// Other names that the evidence also allows → connections (candidates that were not chosen).
@@ -126,7 +129,30 @@ impl EdgeSeen {
         }
     }
 
-    /// Adds what was seen elsewhere of the same edge.
+    /// Every address that the rules have to be asked about, sorted: no rule says of the others what it says of none of these.
+    pub fn telling_addresses(&self) -> Vec<IpAddr> {
+        let telling: BTreeSet<IpAddr> = self.addresses.keys().chain(self.beyond.values()).copied().collect();
+        telling.into_iter().collect()
+    }
+
+    /// Adds what was seen elsewhere of the same edge, and remembers what kind of addresses the list has no room for.
+    pub fn absorb_with(&mut self, other: Self, ranges: &RuleRanges) {
+        add_counts(&mut self.addresses, other.addresses);
+        while self.addresses.len() > LISTED_MAX
+            && let Some((address, _)) = self.addresses.pop_last()
+        {
+            self.pass_over(address, ranges);
+        }
+        self.absorb(Self { addresses: BTreeMap::new(), ..other });
+    }
+
+    /// Remembers the kind of an address that the list has no room for.
+    pub fn pass_over(&mut self, address: IpAddr, ranges: &RuleRanges) {
+        let smallest = self.beyond.entry(ranges.class(address)).or_insert(address);
+        *smallest = address.min(*smallest);
+    }
+
+    /// Adds what was seen elsewhere of the same edge. Of addresses beyond the list nothing remains.
     pub fn absorb(&mut self, other: Self) {
         add_counts(&mut self.verdicts, other.verdicts);
         add_counts(&mut self.grades, other.grades);
@@ -136,6 +162,10 @@ impl EdgeSeen {
         self.days.extend(other.days);
         add_counts(&mut self.addresses, other.addresses);
         keep_smallest(&mut self.addresses);
+        for (class, address) in other.beyond {
+            let smallest = self.beyond.entry(class).or_insert(address);
+            *smallest = address.min(*smallest);
+        }
         self.pods.extend(other.pods);
         while self.pods.len() > LISTED_MAX {
             self.pods.pop_last();
@@ -162,6 +192,7 @@ impl EdgeSeen {
             last: self.last,
             days: self.days.clone(),
             addresses: self.addresses.clone(),
+            beyond: self.beyond.clone(),
             pods: self.pods.clone(),
             candidates: self.candidates.clone(),
             names: self.names.clone(),

@@ -7,6 +7,7 @@ mod askers;
 mod atlas;
 mod behaviour;
 mod blind_spot;
+mod build;
 mod builder;
 mod coverage;
 mod domains;
@@ -19,7 +20,8 @@ pub use atlas::{Asked, Atlas, Cluster, Forwarder, InputAccount, Namespace, Total
 pub(crate) use behaviour::Watched;
 pub use behaviour::{Behaviour, LONG_SECONDS};
 pub use blind_spot::{BlindSpot, Blindness};
-pub use builder::{Builder, build, is_egress};
+pub use build::build;
+pub use builder::{Builder, is_egress};
 pub use coverage::{Activity, Gap, Nodes, Share, SourceCoverage, SourceKind, minutes_of};
 pub use domains::{DomainAsked, Domains};
 pub use edge::{Edge, EdgeKey, EdgeSeen, LISTED_MAX, Peer};

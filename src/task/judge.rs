@@ -13,7 +13,7 @@ use crate::detect::{
 };
 use crate::model::{Category, Confidence, Severity, Timestamp, Workload};
 use crate::report::{AtlasView, FindingView, Judgement, ReviewView, WorkloadFinding};
-use crate::summary::{Atlas, Edge, LISTED_MAX, Peer};
+use crate::summary::{Atlas, Edge, Peer};
 
 /// The DNS domain that Kubernetes gives a cluster unless it is told otherwise.
 const CLUSTER_DOMAIN: &str = "cluster.local";
@@ -119,7 +119,7 @@ fn judge_edge(
     day: Date,
 ) -> Judgement {
     let chains: Vec<&str> = edge.seen.chains.iter().flat_map(|chain| chain.split(" → ")).collect();
-    let dialled: Vec<IpAddr> = edge.seen.addresses.keys().copied().collect();
+    let dialled: Vec<IpAddr> = edge.seen.telling_addresses();
     let name = match &edge.key.peer {
         Peer::Name(name) => Some(&**name),
         _ => None,
@@ -137,11 +137,9 @@ fn judge_edge(
         in_cluster: !matches!(edge.key.peer, Peer::Name(_) | Peer::Address(_)),
     };
     let category = classify(&destination, rules);
-    // An edge lists so many addresses at most: what is said of all of them is then said of the listed ones.
-    let may_have_more = category.by_addresses && dialled.len() >= LISTED_MAX;
     let mut found = if destination.in_cluster { Vec::new() } else { findings(&destination, rules, day) };
     // Ranges that are inside have a category; nobody outside is behind them.
-    if !destination.in_cluster && (category.category != Category::Internal || may_have_more) {
+    if !destination.in_cluster && category.category != Category::Internal {
         let listed: Vec<&str> = found.iter().map(|finding| &*finding.class).collect();
         let is_suspect = listed.iter().any(|class| !BEHAVIOUR_CLASSES.contains(class));
         let is_unknown = category.category == Category::Unclassified;
@@ -156,11 +154,7 @@ fn judge_edge(
     let review = review(&edge.key.peer, (cluster, namespace), reviews, day, found.iter().any(Finding::is_open));
     Judgement {
         category: category.category,
-        rule: if may_have_more {
-            format!("{}; judged by the {} listed addresses, and there may be more", category.rule, dialled.len())
-        } else {
-            category.rule.into()
-        },
+        rule: category.rule.into(),
         label: category.label.map(Into::into),
         findings: found.into_iter().map(finding_view).collect(),
         review,

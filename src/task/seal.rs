@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::feeds::{Feeds, Told};
 use crate::catalog::FeedKind;
-use crate::collect::wal::{MessageKind, Record, SegmentReader, segment_number};
+use crate::collect::record::{MessageKind, Record};
+use crate::collect::wal::{SegmentReader, segment_number};
 use crate::collect::{Clock, Sealed, Sealer};
 use crate::lake::{LakeError, LakeWriter, LedgerRow, compact, note_folding, note_retention, retain, write_atomically};
 use crate::model::{Account, Batch, Excluded, Loss, Place, SourceKind, TextId, Timestamp, Vocabulary};

@@ -204,6 +204,96 @@ fn an_import_into_a_bucket_is_an_import() {
     assert_eq!(rows().lines().count(), 900);
 }
 
+/// Files `first` and on, of a minute each.
+fn minutes(folder: &Path, first: u32, count: u32) -> Vec<String> {
+    let write = |number: u32| {
+        let name = format!("minute-{number}.log");
+        let lines: String = (0..60).map(|second| line("eu", number * 60 + second, 0)).collect();
+        std::fs::write(folder.join(&name), lines).unwrap();
+        ["--flows".to_owned(), name]
+    };
+    (first..first + count).flat_map(write).collect()
+}
+
+#[test]
+fn objects_of_imports_are_merged_one_import_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let url = format!("s3://{}/lake", server::BUCKET);
+    let import = |files: &[String]| {
+        let mut command = server.command();
+        let ran = ran(command.args(["-v", "import", "--store", &url]).args(files), folder.path(), &[]);
+        assert!(ran.status.success(), "{}", text(&ran.stderr));
+        (text(&ran.stdout), text(&ran.stderr))
+    };
+    let count = |part: &str| server.keys().iter().filter(|key| key.contains(part)).count();
+    let rows = || {
+        let ran = ran(&mut server.command(), folder.path(), &["attribute", "--store", &url, "--out", "there.ndjson"]);
+        assert!(ran.status.success(), "{}", text(&ran.stderr));
+        std::fs::read_to_string(folder.path().join("there.ndjson")).unwrap()
+    };
+    let expected = |minutes: u32| {
+        let lines: String = (0..minutes * 60).map(|second| line("eu", second, 0)).collect();
+        std::fs::write(folder.path().join("all.log"), lines).unwrap();
+        let (all, here) = (path(folder.path(), "all.log"), path(folder.path(), "here.ndjson"));
+        assert_eq!(run(&["attribute", "--flows", &all, "--out", &here]).status, 0);
+        std::fs::read_to_string(here).unwrap()
+    };
+    // Two of a day that is over are not worth it; with three more they are.
+    import(&minutes(folder.path(), 0, 2));
+    assert_eq!((count("/import-"), count("/merged-")), (2, 0));
+    let contents: Vec<(String, Vec<u8>)> = (server.keys().into_iter().filter(|key| key.contains("/import-")))
+        .map(|key| (key.clone(), server.content(&key)))
+        .collect();
+    let (_, told) = import(&minutes(folder.path(), 2, 3));
+    assert!(told.contains("5 objects merged into 1"), "{told}");
+    assert_eq!((count("/merged-import-"), count(".replaced"), count("state/merging-imports")), (1, 5, 0));
+    assert!(rows() == expected(5));
+    // What was imported is known, whatever its object is called now; and what was replaced an hour ago goes.
+    let (out, _) = import(&minutes(folder.path(), 0, 5));
+    assert!(out.starts_with("0 files imported, 0 continued, 5 known"), "{out}");
+    assert_eq!((count("/merged-import-"), count(".replaced"), count("/import-")), (1, 0, 0));
+    // A crash between the merged object and what it stands for.
+    for (key, content) in &contents {
+        server.put(key, content);
+    }
+    assert!(rows() == expected(5), "no row twice");
+    // While another import merges, nobody else does: for an hour.
+    server.time(i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap());
+    server.put("lake/state/merging-imports", b"somebody else\n");
+    import(&minutes(folder.path(), 5, 4));
+    assert_eq!((count("/import-"), count("/merged-import-"), count("merging-imports")), (6, 1, 1));
+    server.time(1_772_400_000);
+    server.put("lake/state/merging-imports", b"somebody who was killed\n");
+    import(&minutes(folder.path(), 0, 1));
+    assert_eq!((count("/import-"), count("merging-imports")), (6, 0));
+    let (_, told) = import(&minutes(folder.path(), 9, 1));
+    assert!(told.contains("8 objects merged into 1"), "{told}");
+    assert!(rows() == expected(10));
+}
+
+#[test]
+fn a_bucket_keeps_every_record_a_row_once_it_was_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let url = format!("s3://{}/lake", server::BUCKET);
+    for (name, second) in [("a.log", 0), ("b.log", 60)] {
+        // One connection, again and again within a minute.
+        let again = |at: u32| line("eu", second, 0).replace(":00.000Z", &format!(":{at:02}.000Z"));
+        std::fs::write(folder.path().join(name), (0..20).map(again).collect::<String>()).unwrap();
+    }
+    let import = |arguments: &[&str]| {
+        let ran = ran(&mut server.command(), folder.path(), &[&["import", "--store", &url], arguments].concat());
+        assert!(ran.status.success(), "{}", text(&ran.stderr));
+        text(&ran.stderr)
+    };
+    let told = import(&["--no-fold", "--flows", "a.log"]);
+    assert!(told.contains("20 flow records, 0 answers, 0 questions in 20 rows"), "{told}");
+    assert!(server.keys().contains(&"lake/state/unfolded".to_owned()));
+    let told = import(&["--flows", "b.log"]);
+    assert!(told.contains("20 flow records, 0 answers, 0 questions in 20 rows"), "{told}");
+}
+
 #[test]
 fn what_is_wrong_is_said_with_the_url_and_the_remedy() {
     let folder = tempfile::tempdir().unwrap();

@@ -412,7 +412,7 @@ fn a_segment_that_no_state_file_knows_of_is_never_taken_for_a_sealed_one() {
 
 #[test]
 fn a_damaged_segment_is_told_and_set_aside() {
-    use egress_atlas::collect::wal::Record;
+    use egress_atlas::collect::record::Record;
     use egress_atlas::model::Timestamp;
     let folder = tempfile::tempdir().unwrap();
     let wal = folder.path().join("lake/wal");

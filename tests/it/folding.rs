@@ -38,6 +38,28 @@ const GAPS: [i64; 12] = [
 /// Where in its minute something begins.
 const STARTS: [i64; 6] = [0, 1, 29 * SECOND + 7, 54 * SECOND, 59 * SECOND, 60 * SECOND - 1];
 
+/// One server by address, one by name, and everything else closed.
+const POLICIES: &str = r#"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: cart, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: cart}}
+  policyTypes: [Egress]
+  egress:
+    - to: [{ipBlock: {cidr: 203.0.113.10/32}}]
+      ports: [{port: 443, protocol: TCP}]
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: api, namespace: shop}
+spec:
+  endpointSelector: {matchLabels: {app: cart}}
+  egress:
+    - toFQDNs: [{matchName: api1.example.com}]
+      toPorts: [{ports: [{port: "443", protocol: TCP}]}]
+"#;
+
 /// When something is seen, by minute, place within it, and gaps from there.
 #[derive(Clone, Debug)]
 struct Times {
@@ -309,6 +331,26 @@ proptest! {
             same_of_both(&both, &["discover"], Some(&format!("documents-{number}")), &more);
             same_of_both(&both, &["investigate", "shop", "--format", "json"], None, &more);
             same_of_both(&both, &["preflight", "--format", "json"], None, &more);
+        }
+        // Policies in force, a change an hour ago, and a baseline of an earlier evening: nobody can tell either.
+        let policies = path(folder.path(), "policies.yaml");
+        std::fs::write(&policies, POLICIES).unwrap();
+        let judged = words(&["--policies", &policies, "--profile", "cilium", "--format", "json"]);
+        same_of_both(&both, &["replay"], None, &[config.clone(), judged.clone()].concat());
+        same_of_both(&both, &["replay"], None, &[config.clone(), judged.clone(), words(&["--since", &begin])].concat());
+        for length in ["2m", "30m"] {
+            let soaked = words(&["--since", &begin, "--for", length, "--grace", "10s"]);
+            same_of_both(&both, &["soak"], None, &[config.clone(), judged.clone(), soaked].concat());
+        }
+        let approved = path(folder.path(), "approved");
+        let whole = words(&["discover", "--store", &path(&both[1], "lake"), "--out", &approved]);
+        let before = go(&[&whole, &config, &words(&["--until", &begin])]);
+        if before.status == 2 {
+            prop_assert_ne!(go(&[&whole, &config]).status, 2);
+        }
+        for times in [vec![], words(&["--since", &begin])] {
+            let drifted = [config.clone(), words(&["--baseline", &approved, "--format", "json"]), times].concat();
+            same_of_both(&both, &["drift"], None, &drifted);
         }
         // Slices of a folded store are those of the whole.
         let (_, merged) = sliced(&both[0], &path(&both[0], "lake"), "sliced", 1, &config, &[]);

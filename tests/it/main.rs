@@ -58,6 +58,8 @@ mod join;
 mod kube;
 /// The store: import, reading back, pruning.
 mod lake;
+/// Destinations with more addresses than an edge lists.
+mod many_addresses;
 /// Pages in a real browser.
 mod page;
 /// The rollout plan.

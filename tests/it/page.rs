@@ -163,13 +163,18 @@ fn with_driver(page: &str, driver: &str) -> String {
 
 /// Opens a page, lets the driver work, and returns what it wrote, with everything that the console said.
 fn drive(browser: &str, page: &str, driver: &str) -> (serde_json::Value, String) {
+    drive_at(1_280, browser, page, driver)
+}
+
+/// The same in a window of that width.
+fn drive_at(width: u32, browser: &str, page: &str, driver: &str) -> (serde_json::Value, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("page.html");
     std::fs::write(&file, with_driver(page, driver)).unwrap();
     let profile = format!("--user-data-dir={}", folder.path().join("profile").display());
     let ran = Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr"])
-        .args(["--window-size=1280,900", "--dump-dom", &profile])
+        .args([&format!("--window-size={width},900"), "--dump-dom", &profile])
         .arg(format!("file://{}", file.display()))
         .output()
         .unwrap();
@@ -298,6 +303,13 @@ fn the_pages_of_the_demo_load_without_a_word() {
         let (seen, console) = drive(browser, &std::fs::read_to_string(Path::new(file)).unwrap(), driver);
         assert_eq!((console.as_str(), seen["ready"].as_str()), ("", Some("true")), "{file}");
         assert!(seen["tables"].as_u64().unwrap() >= tables, "{seen}");
+        // On a phone a row is a card that names its columns, and nothing but the flow map is wider than the window.
+        let narrow = r#"document.documentElement.setAttribute("data-result", JSON.stringify({ over: document.documentElement.scrollWidth - innerWidth,
+            tables: [...document.querySelectorAll(".scroll")].filter((node) => node.scrollWidth > node.clientWidth).length,
+            named: [...document.querySelectorAll("tr.row > td:not(.open)")].every((node) => node.dataset.label) }));"#;
+        let (seen, console) = drive_at(500, browser, &std::fs::read_to_string(Path::new(file)).unwrap(), narrow);
+        assert_eq!(console, "", "{file}");
+        assert!(seen["over"].as_i64() <= Some(0) && seen["tables"] == 0 && seen["named"] == true, "{file}: {seen}");
         assert!(seen["headings"].as_array().unwrap().iter().any(|text| text == heading), "{seen}");
     }
 }

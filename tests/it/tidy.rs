@@ -107,3 +107,39 @@ fn nothing_of_any_workplace_is_in_the_sources() {
         }
     }
 }
+
+/// What an operator applies is whole: every document parses strictly and says what it is, settings inside are those of the collector, and no image
+/// is named by a digest that nothing has.
+#[test]
+fn manifests_can_be_applied() {
+    let base = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    for (manifest, settings) in [("collect/collect.yaml", 2), ("coredns/dnstap-capture.yaml", 0)] {
+        let text = std::fs::read_to_string(base.join(manifest)).unwrap();
+        let mut found = 0;
+        for document in text.split("\n---\n") {
+            let object: serde_json::Value = serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{error}"));
+            // A document of comments alone.
+            if object.is_null() {
+                continue;
+            }
+            for key in ["/apiVersion", "/kind", "/metadata/name"] {
+                assert!(object.pointer(key).is_some_and(serde_json::Value::is_string), "{manifest}: {key}: {document}");
+            }
+            if let Some(toml) = object.pointer("/data/collect.toml").and_then(serde_json::Value::as_str) {
+                egress_atlas::catalog::CollectSettings::parse(toml, "collect.toml").unwrap();
+                found += 1;
+            }
+            for pod in object
+                .pointer("/spec/template/spec/containers")
+                .and_then(serde_json::Value::as_array)
+                .into_iter()
+                .flatten()
+            {
+                let image = pod["image"].as_str().unwrap();
+                assert!(!image.contains("sha256:0000") && image.rsplit('/').next().unwrap().contains(':'), "{image}");
+                assert_eq!(pod["securityContext"]["readOnlyRootFilesystem"], true, "{manifest}");
+            }
+        }
+        assert_eq!(found, settings, "{manifest}");
+    }
+}

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey as Key};
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path as ObjectPath;
-use object_store::{BackoffConfig, ClientOptions, ObjectStoreExt, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, PutMode, RetryConfig};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -132,6 +132,20 @@ impl Bucket {
     /// Writes an object; it is there when this returns, whole.
     pub fn put(&self, key: &str, content: impl Into<Bytes>) -> Result<(), BucketError> {
         self.runtime.block_on(self.reach.put(key, content.into()))
+    }
+
+    /// Writes an object if there is none of that key; whether it did.
+    pub(super) fn put_new(&self, key: &str, content: impl Into<Bytes>) -> Result<bool, BucketError> {
+        self.runtime.block_on(self.reach.put_new(key, content.into()))
+    }
+
+    /// Whether there is an object of that key.
+    pub(super) fn has(&self, key: &str) -> Result<bool, BucketError> {
+        match self.runtime.block_on(self.reach.size(key)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_missing => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes an object; one that is gone is no failure.
@@ -292,6 +306,15 @@ impl Reach {
     pub(super) async fn put(&self, key: &str, content: Bytes) -> Result<(), BucketError> {
         let path = self.path(key)?;
         self.0.store.put(&path, content.into()).await.map(|_| ()).map_err(|error| self.failed(&error))
+    }
+
+    async fn put_new(&self, key: &str, content: Bytes) -> Result<bool, BucketError> {
+        let path = self.path(key)?;
+        match self.0.store.put_opts(&path, content.into(), PutMode::Create.into()).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(self.failed(&error)),
+        }
     }
 
     pub(super) async fn copy(&self, from: &str, to: &str) -> Result<(), BucketError> {

@@ -5,11 +5,14 @@
 //! and shipped. An object that others stand for goes only after its successor is confirmed.
 
 mod client;
+mod imported;
+mod merge;
 mod mirror;
 mod ship;
 mod tidy;
 mod transport;
 
 pub use client::{Bucket, BucketError, Object, Patience};
+pub use imported::Importing;
 pub use mirror::{Mirror, Wanted};
-pub use ship::{BucketShipper, Importing, ShipOptions};
+pub use ship::{BucketShipper, ShipOptions};

@@ -4,8 +4,8 @@
 //! or copies in `shipped/` for a while. A file goes only when the bucket has confirmed it, and one that is shipped twice replaces
 //! itself. Files come before the records of their imports.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
@@ -13,20 +13,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use super::client::{Bucket, Object, all};
-use super::mirror::{Mirror, is_import, partition_of};
+use super::client::Bucket;
+use super::merge::{Merger, Owner};
 use crate::collect::{Clock, Shipped, Shipper};
 use crate::lake::error::LakeError;
-use crate::lake::imports::{Imports, import_of};
+use crate::lake::imports::Imports;
 use crate::lake::layout::{Table, WRITER, mark};
-use crate::lake::retention::NOTE;
+use crate::lake::retention::{NOTE, UNFOLDED, UNFOLDED_TEXT, folds, note_folding};
 use crate::lake::scan::{COMPACTED, list_all};
 use crate::lake::write::{make_store, sync_folder, write_atomically};
 
 /// Files that are on their way before those that have arrived are removed here.
 const TOGETHER: usize = 256;
 /// What the names of the collector's own files begin with.
-const SEGMENT: &str = "wal-";
+pub(super) const SEGMENT: &str = "wal-";
 /// The file in which the store notes how far its segments are in.
 const SEALED: [&str; 2] = ["state", "sealed"];
 /// Where copies of shipped files are kept.
@@ -41,6 +41,8 @@ pub struct ShipOptions {
     pub tidy: Duration,
     /// How long days are kept in the bucket.
     pub retention: Duration,
+    /// Whether repeats are folded, where somebody has a say in it.
+    pub folds: Option<bool>,
     /// The clock.
     pub clock: Clock,
 }
@@ -50,12 +52,11 @@ pub struct BucketShipper {
     pub(super) root: PathBuf,
     pub(super) bucket: Bucket,
     /// What this store is called in the names of its objects.
-    pub(super) writer: String,
+    writer: String,
     pub(super) options: ShipOptions,
     /// When the bucket was tidied last.
     pub(super) tidied: Option<SystemTime>,
-    /// The names that each merged object stands for, as far as they are known.
-    pub(super) footers: BTreeMap<String, Vec<String>>,
+    pub(super) merger: Merger,
     is_marked: bool,
     recorded: BTreeSet<String>,
 }
@@ -79,12 +80,12 @@ impl BucketShipper {
             name
         };
         Ok(Self {
+            merger: Merger::new(Owner::Writer(writer.clone()), root.to_owned()),
             root: root.to_owned(),
             bucket,
             writer,
             options,
             tidied: None,
-            footers: BTreeMap::new(),
             is_marked: false,
             recorded: BTreeSet::new(),
         })
@@ -137,6 +138,7 @@ impl BucketShipper {
             let (name, content) = mark();
             self.bucket.put(name, content.as_bytes())?;
             self.bucket.put(&NOTE.join("/"), format!("{}\n", self.options.retention.as_secs()))?;
+            self.agree_on_folding()?;
             self.is_marked = true;
         }
         for some in waiting.chunks(TOGETHER) {
@@ -163,6 +165,19 @@ impl BucketShipper {
             let content = fs::read(&path).map_err(LakeError::io(&path))?;
             self.bucket.put(&key, content)?;
             self.recorded.insert(key);
+        }
+        Ok(())
+    }
+
+    /// Whether repeats are folded is a note of the store, and the bucket is the store: whoever has a say in it says so there, and others
+    /// keep to what is noted.
+    fn agree_on_folding(&self) -> Result<(), LakeError> {
+        let key = UNFOLDED.join("/");
+        match self.options.folds {
+            Some(true) => self.bucket.delete(&key)?,
+            None if self.bucket.has(&key)? => note_folding(&self.root, false)?,
+            _ if !folds(&self.root) => self.bucket.put(&key, UNFOLDED_TEXT)?,
+            _ => {}
         }
         Ok(())
     }
@@ -226,11 +241,11 @@ impl Shipper for BucketShipper {
 pub(super) struct Waiting {
     pub(super) path: PathBuf,
     pub(super) key: String,
-    bytes: u64,
+    pub(super) bytes: u64,
 }
 
 /// Puts files into a bucket. `false` for those that are gone here.
-fn put_files(bucket: &Bucket, files: Vec<Waiting>) -> Vec<(usize, Result<bool, LakeError>)> {
+pub(super) fn put_files(bucket: &Bucket, files: Vec<Waiting>) -> Vec<(usize, Result<bool, LakeError>)> {
     bucket.each(files, |reach, file| async move {
         match fs::read(&file.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
@@ -257,79 +272,6 @@ fn segment_of(name: &str) -> Option<u64> {
     u64::from_str_radix(number, 16).ok()
 }
 
-/// Whether an object is one that this writer shipped, or merged of such.
-pub(super) fn is_own(name: &str, writer: &str) -> bool {
-    [SEGMENT, COMPACTED].iter().any(|kind| {
-        name.strip_prefix(kind).and_then(|rest| rest.strip_prefix(writer)).is_some_and(|rest| rest.starts_with('-'))
-    })
-}
-
-/// An import into a bucket: a folder that knows what the bucket has.
-pub struct Importing {
-    mirror: Mirror,
-    /// Objects of imports that ended before they were recorded.
-    left: Vec<String>,
-    /// Records that the bucket has.
-    known: BTreeSet<String>,
-}
-
-impl Importing {
-    /// Makes the folder. A bucket in which nothing is yet becomes a store.
-    pub fn begin(bucket: &Bucket) -> Result<Self, LakeError> {
-        let listed = bucket.list("")?;
-        let mirror = Mirror::empty(bucket)?;
-        mirror.fetch_imports(bucket, &listed)?;
-        let note = NOTE.join("/");
-        if listed.iter().any(|object| object.key == note) {
-            write_atomically(&mirror.root().join(&note), &bucket.get(&note)?)?;
-        }
-        let imports = Imports::read(mirror.root())?;
-        let is_left = |object: &&Object| {
-            let name = partition_of(&object.key).and_then(|_| import_of(Path::new(&object.key)));
-            name.is_some_and(|name| !imports.is_recorded(name))
-        };
-        let keys = |objects: Vec<&Object>| objects.into_iter().map(|object| object.key.clone()).collect::<Vec<_>>();
-        Ok(Self {
-            left: keys(listed.iter().filter(is_left).collect()),
-            known: keys(listed.iter().filter(|object| is_import(&object.key)).collect()).into_iter().collect(),
-            mirror,
-        })
-    }
-
-    /// The folder, to import into.
-    pub fn root(&self) -> &Path {
-        self.mirror.root()
-    }
-
-    /// Ships what was imported: files, then their records.
-    pub fn finish(self, bucket: &Bucket) -> Result<(), LakeError> {
-        let root = self.mirror.root();
-        let imports = Imports::read(root)?;
-        let mut files = Vec::new();
-        for table in Table::ALL {
-            for (_, path) in list_all(root, table)?.into_iter().filter(|(_, path)| imports.is_settled(path)) {
-                let key = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
-                files.push(Waiting { path, key, bytes: 0 });
-            }
-        }
-        let (name, content) = mark();
-        bucket.put(name, content.as_bytes())?;
-        let shipped: BTreeSet<String> = files.iter().map(|file| file.key.clone()).collect();
-        all(put_files(bucket, files))?;
-        // An earlier try of the same may have left more than this one wrote.
-        for key in self.left.iter().filter(|key| !shipped.contains(*key)) {
-            if import_of(Path::new(key)).is_some_and(|name| imports.is_recorded(name)) {
-                bucket.delete(key)?;
-            }
-        }
-        for key in imports.records().iter().map(|record| record.key()).filter(|key| !self.known.contains(key)) {
-            let path = root.join(&key);
-            bucket.put(&key, fs::read(&path).map_err(LakeError::io(&path))?)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,8 +282,10 @@ mod tests {
             let named = object_name(name, "w1");
             assert_eq!(named, expected);
             assert_eq!(object_name(&named, "w1"), expected, "again");
-            assert_eq!(is_own(&named, "w1"), !name.starts_with("import"));
-            assert!(!is_own(&named, "w2") && !is_own(&named, "w"));
+            let owns = |writer: &str| Owner::Writer(writer.to_owned()).owns(&named);
+            assert_eq!(owns("w1"), !name.contains("import"));
+            assert!(!owns("w2") && !owns("w"));
+            assert_eq!(Owner::Imports.owns(&named), name.contains("import"), "{named}");
         };
         check("wal-0000000000000007-0000.parquet", "wal-w1-0000000000000007-0000.parquet");
         check("merged-ab.parquet", "merged-w1-ab.parquet");

@@ -134,7 +134,7 @@ function dataTable({ caption, columns, rows, detail, pageSize = 50, sort = null,
   const rowName = (row) => columns.slice(0, 2).map((column) => (column.value ? column.value(row) : "")).filter((text) => typeof text === "string" && text).join(" to ");
 
   function line(row) {
-    const cells = columns.map((column, index) => h(index === 0 ? "th" : "td", { class: column.numeric ? "num" : column.tight ? "nowrap" : column.wide ? "wide" : null, scope: index === 0 ? "row" : null }, column.cell(row)));
+    const cells = columns.map((column, index) => h(index === 0 ? "th" : "td", { class: column.numeric ? "num" : column.tight ? "nowrap" : column.wide ? "wide" : null, scope: index === 0 ? "row" : null, "data-label": index === 0 ? null : column.label }, column.cell(row)));
     const tr = h("tr", { class: "row" });
     if (detail) {
       const button = h("button", { type: "button", "aria-expanded": "false", "aria-label": "Evidence: " + safe(rowName(row)), onclick: () => {

@@ -8,6 +8,7 @@ use super::super::json::{
     AskedDocument, PeerDocument, Window, edge_document, peer_document, rfc3339, source_document, workload_name,
 };
 use super::super::view::AtlasView;
+use super::super::wording::{count, counted, size};
 use super::enforced::{EnforcedView, policies_document, reason_documents};
 use super::schema::{
     AddressTold, AroundDocument, AroundRow, BucketDocument, ConnectionRow, ConnectionsDocument, INVESTIGATION_SCHEMA,
@@ -144,6 +145,7 @@ fn notes(view: &InvestigationView<'_>) -> Vec<String> {
             view.found.pairs_refused
         ));
     }
+    notes.extend(left_out_of_lists(view));
     if view.found.is_cut || view.relatives.is_cut {
         notes.push(
             "There are more names, addresses or pods around this target than are held; those lists are not complete."
@@ -152,6 +154,22 @@ fn notes(view: &InvestigationView<'_>) -> Vec<String> {
     }
     notes.extend(view.warnings.iter().cloned());
     notes
+}
+
+/// What the lists of pairs have no room for.
+fn left_out_of_lists(view: &InvestigationView<'_>) -> Option<String> {
+    let over = |total: usize| total.saturating_sub(LISTED_MAX);
+    let beyond = view.times.values().flatten().map(|times| (over(times.distinct.0), over(times.distinct.1)));
+    let beyond: Vec<(usize, usize)> = beyond.filter(|beyond| *beyond != (0, 0)).collect();
+    let (addresses, pods) = beyond.iter().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+    (!beyond.is_empty()).then(|| {
+        format!(
+            "A pair lists the {LISTED_MAX} smallest addresses and the first {LISTED_MAX} pods by name; over {} that leaves out {} and {}. All of them are counted, and findings follow from all addresses.",
+            counted(size(beyond.len()), "pair"),
+            if addresses == 1 { "1 address".to_owned() } else { format!("{} addresses", count(size(addresses))) },
+            counted(size(pods), "pod"),
+        )
+    })
 }
 
 fn edges<'a>(view: &'a InvestigationView<'_>) -> impl Iterator<Item = &'a Edge> {

@@ -44,7 +44,7 @@ pub(super) fn write(document: &mut Document, digest: &Digest<'_>) {
         let full = digest.rows.iter().filter(is_full).count();
         if full > 0 {
             document.paragraph(&format!(
-                "Of {}, only the {LISTED_MAX} smallest addresses of each workload are listed: whatever is said by address, suspicion too, is said of those.",
+                "Of {}, only the {LISTED_MAX} smallest addresses of each workload are listed. Category and suspicion follow from all of them.",
                 counted(size(full), "destination")
             ));
         }

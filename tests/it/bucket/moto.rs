@@ -85,6 +85,18 @@ fn import_and_read_with_moto() {
     run(&["attribute", "--flows", &at("a.log"), "--out", &at("files.ndjson")]);
     let [one, two] = ["files.ndjson", "bucket.ndjson"].map(|name| std::fs::read_to_string(at(name)).unwrap());
     assert!(one == two && one.lines().count() == 20_000);
+    // A day that is over, in five files: merged, where the turn is taken by a conditional request.
+    for number in 0..5_u32 {
+        let lines: String = (0..60).map(|second| line("eu", number * 60 + second, 1)).collect();
+        std::fs::write(at(&format!("part-{number}.log")), lines).unwrap();
+    }
+    let imported =
+        ran(&mut command(), folder.path(), &["-v", "import", "--store", "s3://flow-logs/b", "--flows", "part-*.log"]);
+    assert!(text(&imported.stderr).contains("5 objects merged into 1"), "{}", text(&imported.stderr));
+    let read =
+        ran(&mut command(), folder.path(), &["attribute", "--store", "s3://flow-logs/b", "--out", "parts.ndjson"]);
+    assert!(read.status.success(), "{}", text(&read.stderr));
+    assert_eq!(std::fs::read_to_string(at("parts.ndjson")).unwrap().lines().count(), 300);
     let none = ran(&mut command(), folder.path(), &["preflight", "--store", "s3://no-such-bucket"]);
     assert!(text(&none.stderr).contains("NoSuchBucket"), "{}", text(&none.stderr));
 }

@@ -308,7 +308,11 @@ fn answer(state: &State, request: &Request) -> (String, Answer) {
                 source.strip_prefix(&format!("{BUCKET}/")).unwrap().to_owned()
             });
             let copied = source.map(|source| objects.get(&source).map(|(content, _)| content.clone()));
+            let is_conditional = request.headers.get("if-none-match").is_some_and(|condition| condition == "*");
             match copied {
+                None if is_conditional && objects.contains_key(key) => {
+                    Answer::error(412, "PreconditionFailed", "At least one of the pre-conditions did not hold")
+                }
                 Some(None) => missing(),
                 Some(Some(content)) => {
                     objects.insert(key.to_owned(), (content, now));

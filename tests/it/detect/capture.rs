@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use egress_atlas::attribute::{Evidence, Fold, FoldLimits, JoinOptions, attribute};
-use egress_atlas::catalog::{Catalog, Reviews, Settings};
+use egress_atlas::catalog::{Catalog, Reviews, RuleRanges, Settings};
 use egress_atlas::detect::Baseline;
 use egress_atlas::kube::Inventory;
 use egress_atlas::model::{
@@ -205,11 +205,18 @@ impl Capture {
 
     /// Makes the atlas of everything.
     pub(super) fn atlas(self) -> Atlas {
+        self.atlas_for("")
+    }
+
+    /// Makes the atlas for whoever judges by these settings.
+    pub(super) fn atlas_for(self, settings: &str) -> Atlas {
+        let settings = Settings::parse(settings, "egress-atlas.toml").unwrap();
+        let ranges = RuleRanges::of(&Catalog::embedded().unwrap(), &settings);
         let inventory = Inventory::default();
         let networks = Networks::default();
         let evidence = Evidence::gather(vec![self.fold], &inventory, "prod", 1).unwrap();
         let parts = attribute(&evidence, &JoinOptions::default(), 1, || Builder::new(&inventory, &networks)).unwrap();
-        build(&evidence, &inventory, parts)
+        build(&evidence, &inventory, &ranges, parts)
     }
 }
 

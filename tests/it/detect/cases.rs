@@ -209,6 +209,56 @@ fn ip_only() {
     }
 }
 
+/// Ranges in which nobody can be; not their neighbours, what is inside, what the settings say the cluster uses, or what somebody answers for.
+#[test]
+fn reserved_range() {
+    let to = |address: &'static str| {
+        move |capture: &mut Capture| {
+            capture.connect((WEB, 0), 60.0, (address, 443, Protocol::TCP), 1.0, Verdict::Allowed);
+        }
+    };
+    for address in ["240.9.8.7", "192.0.2.10", "198.51.100.255", "203.0.113.0", "2001:db8::7", "64:ff9b::c000:20a"] {
+        check("reserved_range", Some(Severity::Medium), to(address));
+    }
+    check("reserved_range", Some(Severity::Medium), |capture| {
+        capture.answer((WEB, 0), 50.0, "db.partner.example.net", "203.0.113.9");
+        to("203.0.113.9")(capture);
+    });
+    for address in ["192.0.1.255", "192.0.3.0", "198.51.99.255", "198.51.101.0", "203.0.114.0", "2001:db7:ffff::1"] {
+        check("reserved_range", None, to(address));
+    }
+    // A private network, a carrier's, the node's own, a group; and pods that are numbered from such a range.
+    for address in ["10.9.8.7", "100.64.0.9", "169.254.20.10", "224.0.0.251", "fd00::7"] {
+        check("reserved_range", None, to(address));
+    }
+    assert_eq!(findings("reserved_range", "[networks]\npods = [\"240.0.0.0/4\"]\n", to("240.9.8.7")).len(), 0);
+    let exempt = "[[exempt]]\nmatch = \"192.0.2.0/24\"\nclass = \"reserved_range\"\nowner = \"dns\"\nreason = \"blocked names\"\nexpires = 2030-01-01\n";
+    let found = findings("reserved_range", exempt, to("192.0.2.1"));
+    assert!(matches!(found.as_slice(), [Found { is_open: false, .. }]), "{found:?}");
+}
+
+/// Who answers for one address of a destination does not answer for the next.
+#[test]
+fn an_exempted_address_covers_no_other() {
+    let settings = |exempt: &str| {
+        format!(
+            "[[suspect]]\nmatch = \"45.1.0.0/16\"\nseverity = \"high\"\nclass = \"c2\"\nwhy = \"incident\"\n[[exempt]]\nmatch = \"{exempt}\"\nclass = \"c2\"\nowner = \"sre\"\nreason = \"sinkhole\"\nexpires = 2030-01-01\n"
+        )
+    };
+    let open = |exempt: &str| {
+        let found = findings("c2", &settings(exempt), |capture| {
+            for address in ["45.1.0.1", "45.1.0.2", "45.9.0.1"] {
+                capture.answer((WEB, 0), 50.0, "files.elsewhere.example.net", address);
+                capture.connect((WEB, 0), 60.0, (address, 443, Protocol::TCP), 1.0, Verdict::Allowed);
+            }
+        });
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].is_open
+    };
+    assert!(open("45.1.0.1") && open("45.1.0.2") && open("45.9.0.1"));
+    assert!(!open("45.1.0.0/24") && !open("files.elsewhere.example.net"));
+}
+
 /// Encrypted DNS to a resolver that a list knows, over HTTPS or TLS; plain DNS to the same is no encrypted DNS, and is found by `own_resolver` whoever it is.
 #[test]
 fn encrypted_dns() {

@@ -48,6 +48,10 @@ pub(super) fn day(seed: u64) -> Day {
         day.odd(number);
         day.hard(number);
     }
+    for number in 0..3 {
+        day.nowhere(number);
+        day.bypass(number);
+    }
     day
 }
 
@@ -434,6 +438,55 @@ impl Day {
         }
         self.capture.answer((&workload, 0), 3.9 * HOUR, &name, &address);
         self.label("connected_before_asked", &workload, &name);
+    }
+}
+
+impl Day {
+    /// Addresses that nobody can have: a typing error, a name that leads there, the same behind a NAT64. What a resolver answers for names that it
+    /// blocks looks the same, and is nobody's mistake.
+    fn nowhere(&mut self, number: usize) {
+        for (how, address) in [("typed", "192.0.2.10"), ("nat", "64:ff9b::cb00:7107"), ("classe", "240.1.2.3")] {
+            let workload = self.implant(number, &format!("{how}-"));
+            self.capture.connect((&workload, 0), HOUR, (address, 443, Protocol::TCP), 0.0, Verdict::Failed);
+            self.label("reserved_range", &workload, address);
+        }
+        let workload = self.implant(number, "parked-");
+        let name = format!("db{number}.partner.example.org");
+        self.named((&workload, 0), HOUR, &name, ("198.51.100.20", 5_432));
+        self.label("reserved_range", &workload, &name);
+        if number == 0 {
+            let workload = self.implant(number, "blocked-");
+            self.named((&workload, 0), HOUR, "ads.tracker.example.net", ("192.0.2.1", 443));
+        }
+    }
+
+    /// Encrypted DNS to known resolvers, by address and by name; and to one that nobody lists, which looks like any other HTTPS.
+    fn bypass(&mut self, number: usize) {
+        for (how, address, port) in [("doh", "8.8.8.8", 443), ("dot", "9.9.9.9", 853)] {
+            let workload = self.implant(number, &format!("{how}-"));
+            self.capture.connect((&workload, 0), HOUR, (address, port, Protocol::TCP), 2.0, Verdict::Allowed);
+            self.label("encrypted_dns", &workload, address);
+            if port == 853 {
+                self.label("own_resolver", &workload, address);
+            }
+        }
+        let workload = self.implant(number, "doh-named-");
+        self.capture.visit((&workload, 0), HOUR, "cloudflare-dns.com", 443);
+        self.label("encrypted_dns", &workload, "cloudflare-dns.com");
+        let workload = self.implant(number, "doh-own-");
+        let name = format!("q{number}.resolver.example.org");
+        self.capture.visit((&workload, 0), HOUR, &name, 443);
+        self.label("encrypted_dns", &workload, &name);
+        // Web pages of the same houses.
+        let workload = self.implant(number, "search-");
+        self.capture.visit((&workload, 0), HOUR, "www.google.com", 443);
+        self.capture.visit((&workload, 0), HOUR, "api.cloudflare.com", 443);
+    }
+
+    /// Looks a name up that leads to an address of somebody's choice, and connects there.
+    fn named(&mut self, pod: (&str, usize), at: f64, name: &str, (address, port): (&str, u16)) {
+        self.capture.answer(pod, at, name, address);
+        self.capture.connect(pod, at + 0.05, (address, port, Protocol::TCP), 0.0, Verdict::Failed);
     }
 }
 

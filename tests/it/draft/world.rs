@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use egress_atlas::attribute::{Answer, Evidence, Fold, FoldLimits, JoinOptions, Named, PartyId, Sink, attribute};
-use egress_atlas::catalog::{Catalog, Reviews, Settings};
+use egress_atlas::catalog::{Catalog, Reviews, RuleRanges, Settings};
 use egress_atlas::kube::Inventory;
 use egress_atlas::model::{Account, Batch, Verdict as Recording};
 use egress_atlas::policy::draft::{Baseline, Dialect, Draft, DraftInput, Manifest, plan};
@@ -65,7 +65,7 @@ fn world(clusters: &[Files], settings: &Settings, reviews: &Reviews) -> World {
     let (folds, builders): (Vec<_>, Vec<_>) = sinks.into_iter().map(|both| (both.0, both.1)).unzip();
     let pods = declared.pods.iter().map(|net| (None, *net)).collect();
     let recorded = ReplayFold::finish(folds, &evidence, &Resolver::new(&inventory, pods));
-    let atlas = build(&evidence, &inventory, builders);
+    let atlas = build(&evidence, &inventory, &RuleRanges::of(&CATALOG, settings), builders);
     let document = atlas_document(&judge(&atlas, &CATALOG, settings, reviews));
     let mut baselines = baselines(&document);
     baselines.retain(|baseline| clusters.iter().any(|files| files.cluster == baseline.cluster));
