@@ -124,8 +124,9 @@ fn write(folder: &Path, addresses: &[String], files: usize, seed: u64) -> Vec<St
     let mut inputs = Vec::new();
     for file in 0..files {
         let own = || order.iter().skip(file).step_by(files).copied();
-        let seen = |number: usize| {
-            let (time, source_port) = (at(60.0 + number as f64 / 100.0), u16::try_from(20_000 + number).unwrap());
+        let connected = |number: usize| {
+            let source_port = 20_000 + u16::try_from(number).unwrap();
+            let time = at(60.0 + f64::from(source_port - 20_000) / 100.0);
             line(&Seen { time, source_port, destination: &addresses[number], ..Seen::default() })
         };
         let answered: Vec<&str> = own().map(|number| addresses[number].as_str()).collect();
@@ -133,7 +134,7 @@ fn write(folder: &Path, addresses: &[String], files: usize, seed: u64) -> Vec<St
             answered.chunks(10).map(|addresses| Told { name: "files.example.com", addresses, ..Told::default() });
         let flows = format!("flows-{file}.log");
         let answers = format!("dns-{file}.fstrm");
-        std::fs::write(folder.join(&flows), own().map(seen).collect::<String>()).unwrap();
+        std::fs::write(folder.join(&flows), own().map(connected).collect::<String>()).unwrap();
         std::fs::write(folder.join(&answers), capture(&told.collect::<Vec<_>>())).unwrap();
         inputs.extend(words(&["--flows", &path(folder, &flows), "--dns", &path(folder, &answers)]));
     }

@@ -3,10 +3,12 @@
 //! In: a file that anybody may have written. Out: its footer, and frames with the columns that are of kinds that a store has; others are passed
 //! over. One row group is in memory at a time.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
 
 use polars_arrow::array::Array;
 use polars_arrow::datatypes::{ArrowDataType, Field, TimeUnit};
@@ -159,11 +161,29 @@ impl Chunks<'_> {
     }
 }
 
+thread_local! {
+    /// Whether this thread is in a decoder whose panics are expected.
+    static IS_DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
 /// What a decoder of polars makes of bytes that anybody may have written. It takes much on trust, and panics where that is not so: such a
 /// file is damaged, and no reason to stop.
 pub(super) fn decoded<T, E: std::fmt::Display>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    static QUIET: Once = Once::new();
+    // The file is named where it is reported; the decoder's own words would only look like a fault of this program.
+    QUIET.call_once(|| {
+        let usual = take_hook();
+        set_hook(Box::new(move |panic| {
+            if !IS_DECODING.get() {
+                usual(panic);
+            }
+        }));
+    });
+    let outside = IS_DECODING.replace(true);
     // Whatever a decoder leaves behind half done goes with it.
-    match catch_unwind(AssertUnwindSafe(decode)) {
+    let done = catch_unwind(AssertUnwindSafe(decode));
+    IS_DECODING.set(outside);
+    match done {
         Ok(done) => done.map_err(|error| error.to_string()),
         Err(_) => Err("it contradicts itself".to_owned()),
     }

@@ -63,14 +63,12 @@ impl HubbleDecoder {
         let mut offset = base;
         while !rest.is_empty() {
             let place = Place::Byte(offset);
-            let length = match self.ordinary(rest, place, vocabulary, batch, account) {
-                Some(length) => length,
-                None => {
-                    let length = memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1);
-                    self.line(rest.get(..length).unwrap_or(rest), place, vocabulary, batch, account);
-                    length
-                }
-            };
+            let taken = self.ordinary(rest, place, vocabulary, batch, account);
+            let length = taken.unwrap_or_else(|| {
+                let length = memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1);
+                self.line(rest.get(..length).unwrap_or(rest), place, vocabulary, batch, account);
+                length
+            });
             rest = rest.get(length..).unwrap_or_default();
             offset = offset.saturating_add(length as u64);
         }
