@@ -155,7 +155,7 @@ pub(super) fn merged_file(
 /// Files that can be merged, their rows as one frame, and the rows of its row groups.
 type Together = (Vec<PathBuf>, Frame, usize);
 
-/// Reads the rows of files, and folds over all of them: a minute may lie in several. A file with a row that does not parse
+/// Reads the rows of files, and folds over all of them: a minute may lie in several. A file that is damaged or has a row that does not parse
 /// is left as it is.
 fn together<R: Repeating>(
     paths: &[PathBuf],
@@ -178,12 +178,20 @@ fn together<R: Repeating>(
             break;
         }
         let (before, mut is_whole) = (rows.len(), true);
-        for stored in frames(path)? {
-            each(&mut reader, &stored?, &options, &mut vocabulary, &mut |row| match row {
-                Some(row) => rows.push(row),
-                None => is_whole = false,
-            })
-            .map_err(|error| LakeError::broken(path, &error))?;
+        let mut read = || {
+            for stored in frames(path)? {
+                each(&mut reader, &stored?, &options, &mut vocabulary, &mut |row| match row {
+                    Some(row) => rows.push(row),
+                    None => is_whole = false,
+                })
+                .map_err(|error| LakeError::broken(path, &error))?;
+            }
+            Ok(())
+        };
+        match read() {
+            // Whoever reads it is told; the others are merged all the same.
+            Err(LakeError::Broken { .. }) => is_whole = false,
+            read => read?,
         }
         if is_whole {
             records += rows.iter().skip(before).map(Repeating::records).sum::<usize>();
