@@ -166,6 +166,7 @@ impl<T: Parked> Spill<T> {
         if self.pending.is_empty() {
             return;
         }
+        debug_assert!(self.settled.is_empty(), "nothing is added once a spill is settled");
         let (rows, ends) = self.in_order();
         let settled: Vec<T> = rows.collect();
         (self.settled, self.settled_ends) = (settled, ends);
@@ -180,6 +181,7 @@ impl<T: Parked> Spill<T> {
 
     /// How many rows a partition of a settled spill has.
     pub(crate) fn count(&self, partition: usize) -> usize {
+        debug_assert!(self.pending.is_empty(), "a spill is read once it is settled");
         let parked: usize = self.flushes.iter().map(|flush| flush.extent::<T>(partition).1).sum();
         parked + self.settled(partition).len()
     }
@@ -194,6 +196,7 @@ impl<T: Parked> Spill<T> {
 
     /// Hands over the rows of one partition of a settled spill in several pieces, so that a partition need not fit in memory.
     pub(crate) fn each(&self, partition: usize, mut take: impl FnMut(&[T]) -> io::Result<()>) -> io::Result<()> {
+        debug_assert!(self.pending.is_empty(), "a spill is read once it is settled");
         if let Some(file) = &self.disk {
             // Partitions are read by several threads at once, which a shared file position would confuse.
             let (mut buffer, mut rows) = (Vec::new(), Vec::new());

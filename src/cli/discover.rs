@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
+use std::sync::mpsc::channel;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
@@ -138,31 +139,37 @@ fn print(view: &AtlasView<'_>, format: Format, context: &mut Context<'_>) -> any
     Ok(())
 }
 
-/// Writes every file of the baseline; with several threads the atlas beside all others.
+/// Writes every file of the baseline; with several threads the atlas is made beside all others. It is there only once they are: it says
+/// which documents the next run has to remove.
 pub(super) fn write_baseline(view: &AtlasView<'_>, out: &Path, threads: usize) -> anyhow::Result<()> {
-    let documents = || write_documents(view, out);
-    let atlas = || {
-        write_file(&out.join("atlas.json"), |file| {
-            serde_json::to_writer_pretty(&mut *file, &atlas_document(view))?;
-            Ok(file.write_all(b"\n")?)
-        })
-    };
-    let tables = || {
+    let former = former_documents(out);
+    let others = || {
+        remove_stale(out, &former, &write_documents(view, out)?)?;
         write_table(&out.join("egress.parquet"), std::iter::once(egress_columns(view)))?;
         write_table(&out.join("ingress.parquet"), std::iter::once(ingress_columns(view)))
     };
-    let former = former_documents(out);
+    let atlas = |others: &dyn Fn() -> anyhow::Result<()>| {
+        write_file(&out.join("atlas.json"), |file| {
+            serde_json::to_writer_pretty(&mut *file, &atlas_document(view))?;
+            file.write_all(b"\n")?;
+            others()
+        })
+    };
     if threads < 2 {
-        remove_stale(out, &former, &documents()?)?;
-        atlas()?;
-        return tables();
+        others()?;
+        return atlas(&|| Ok(()));
     }
-    // Two at a time: each holds what it writes, and that is where the peak of memory is.
+    let (done, is_done) = channel::<()>();
     std::thread::scope(|scope| {
-        let atlas = scope.spawn(atlas);
-        let written = documents().and_then(|written| tables().map(|()| written));
-        atlas.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        remove_stale(out, &former, &written?)
+        let atlas = scope.spawn(move || atlas(&|| Ok(is_done.recv().context("the documents were not written")?)));
+        let written = others();
+        if written.is_ok() {
+            // Fails only when the atlas could not be written, which is told below.
+            done.send(()).ok();
+        }
+        drop(done);
+        let atlas = atlas.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        written.and(atlas)
     })
 }
 

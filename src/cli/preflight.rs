@@ -46,7 +46,7 @@ pub(super) fn run(args: &PreflightArgs, context: &mut Context<'_>) -> anyhow::Re
     Ok(status(&found))
 }
 
-/// The atlas of what was read, not judged; `ranges` are those of the rules that will judge it. The evidence is gone afterwards: documents need memory of their own.
+/// The atlas of what was read, not judged; `ranges` are those of the rules that will judge it. The evidence goes meanwhile: documents need memory of their own.
 pub(super) fn summarise(traffic: &Traffic, evidence: Evidence, ranges: &RuleRanges) -> anyhow::Result<Atlas> {
     let passes = Passes::over(&evidence, &traffic.join, traffic.threads)?;
     let parts = passes.attribute(&evidence, || Builder::new(&traffic.inventory, &traffic.networks))?;

@@ -327,3 +327,28 @@ fn a_window_of_words_in_settings_is_refused_with_the_line() {
         says(&run(&["attribute", "--flows", &flows, "--config", &config, "--out", &out]), 2, &parts);
     }
 }
+
+/// The atlas says which documents a later run has to remove, and must not forget one that is still there.
+#[test]
+fn a_baseline_that_cannot_be_written_leaves_the_atlas_of_the_former() {
+    for threads in ["1", "2"] {
+        let folder = folder(&[("flows.log", GOOD.as_bytes())]);
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let (flows, out) = (path("flows.log"), path("out"));
+        let discover = || run(&["discover", "--flows", &flows, "--out", &out, "--threads", threads]);
+        assert_ne!(discover().status, 2);
+        let atlas = folder.path().join("out/atlas.json");
+        let former = std::fs::read_to_string(&atlas).unwrap().replace("shop.md", "gone.md");
+        std::fs::write(&atlas, &former).unwrap();
+        std::fs::write(folder.path().join("out/gone.md"), "gone").unwrap();
+        // Nothing takes the place of a folder.
+        std::fs::remove_file(folder.path().join("out/index.md")).unwrap();
+        std::fs::create_dir_all(folder.path().join("out/index.md/in-the-way")).unwrap();
+        says(&discover(), 2, &["index.md"]);
+        assert_eq!(std::fs::read_to_string(&atlas).unwrap(), former);
+        std::fs::remove_dir_all(folder.path().join("out/index.md")).unwrap();
+        assert_ne!(discover().status, 2);
+        assert!(!folder.path().join("out/gone.md").exists());
+        assert!(std::fs::read_to_string(&atlas).unwrap().contains("shop.md"));
+    }
+}

@@ -153,21 +153,21 @@ impl Merger {
     ) -> Result<(u64, u64), LakeError> {
         let (mut merged, mut replaced) = (0, 0);
         for group in groups(stored, today) {
-            let count = self.merge(bucket, &group, folds, &mut goes_on)?;
+            let Some(count) = self.merge(bucket, &group, folds, &mut goes_on)? else { break };
             merged += u64::from(count > 0);
             replaced += count;
         }
         Ok((merged, replaced))
     }
 
-    /// Merges objects of one partition; how many there were.
+    /// Merges objects of one partition; how many there were. `None` when it is not to go on.
     fn merge(
         &mut self,
         bucket: &Bucket,
         group: &[Stored],
         folds: bool,
         goes_on: &mut dyn FnMut() -> Result<bool, LakeError>,
-    ) -> Result<u64, LakeError> {
+    ) -> Result<Option<u64>, LakeError> {
         let folder = self.own_folder()?;
         let keys: Vec<String> = group.iter().map(|stored| stored.object.key.clone()).collect();
         let fetched = bucket.each(keys.clone(), |reach, key| async move { reach.get(&key).await });
@@ -183,15 +183,15 @@ impl Merger {
             }
         }
         if paths.len() < 2 {
-            return Ok(0);
+            return Ok(Some(0));
         }
         let local: Vec<PathBuf> = paths.iter().map(|(_, path)| path.clone()).collect();
-        let Some(partition) = group.first().map(|stored| &stored.partition) else { return Ok(0) };
+        let Some(partition) = group.first().map(|stored| &stored.partition) else { return Ok(Some(0)) };
         let Some((merged, whole)) = merged_file(partition.table, &local, folds, &self.owner.prefix())? else {
-            return Ok(0);
+            return Ok(Some(0));
         };
         if !goes_on()? {
-            return Ok(0);
+            return Ok(None);
         }
         // Those with a row that does not parse stay as they are.
         paths.retain(|(_, path)| whole.contains(path));
@@ -201,7 +201,7 @@ impl Merger {
         for (key, _) in &paths {
             bucket.rename(key, &aside(key))?;
         }
-        Ok(paths.len() as u64)
+        Ok(Some(paths.len() as u64))
     }
 }
 

@@ -136,9 +136,10 @@ impl BucketShipper {
         }
         if !self.is_marked {
             let (name, content) = mark();
+            let is_new = !self.bucket.has(name)?;
             self.bucket.put(name, content.as_bytes())?;
             self.bucket.put(&NOTE.join("/"), format!("{}\n", self.options.retention.as_secs()))?;
-            self.agree_on_folding()?;
+            self.agree_on_folding(is_new)?;
             self.is_marked = true;
         }
         for some in waiting.chunks(TOGETHER) {
@@ -171,13 +172,14 @@ impl BucketShipper {
 
     /// Whether repeats are folded is a note of the store, and the bucket is the store: whoever has a say in it says so there, and others
     /// keep to what is noted.
-    fn agree_on_folding(&self) -> Result<(), LakeError> {
+    fn agree_on_folding(&self, is_new: bool) -> Result<(), LakeError> {
         let key = UNFOLDED.join("/");
         match self.options.folds {
             Some(true) => self.bucket.delete(&key)?,
-            None if self.bucket.has(&key)? => note_folding(&self.root, false)?,
-            _ if !folds(&self.root) => self.bucket.put(&key, UNFOLDED_TEXT)?,
-            _ => {}
+            Some(false) => self.bucket.put(&key, UNFOLDED_TEXT)?,
+            // A store from before it was shipped brings its own note along; from then on the bucket's counts.
+            None if is_new && !folds(&self.root) => self.bucket.put(&key, UNFOLDED_TEXT)?,
+            None => note_folding(&self.root, !self.bucket.has(&key)?)?,
         }
         Ok(())
     }

@@ -17,6 +17,8 @@ mod tests {
 
     use polars_parquet::parquet::compression::Compression;
     use polars_parquet::parquet::metadata::RowGroupMetadata;
+    use polars_parquet_format::thrift::protocol::{TCompactInputProtocol, TCompactOutputProtocol};
+    use polars_parquet_format::{Encoding, PageHeader};
 
     use super::super::frame::{Columns, Frame};
     use super::pages::Zstd;
@@ -123,6 +125,39 @@ mod tests {
         other.number("number", 0..3);
         let mut writer = FrameWriter::new(file(), &frame, Vec::new()).unwrap();
         assert!(error(writer.write(&other.frame())).contains("not those of the file"));
+    }
+
+    /// Other encodings say within the page how many values there are, and are believed by their decoders.
+    #[test]
+    fn pages_are_encoded_as_ours_or_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = written(folder.path());
+        let bytes = std::fs::read(&path).unwrap();
+        let footer = open(&path).into_footer();
+        let (rows, mut zstd) = (ROWS as usize, Zstd::default());
+        let range = footer.row_groups[0].parquet_columns()[0].byte_range();
+        let own = &bytes[range.start as usize..range.end as usize];
+        let plain = zstd.decompress(own, Compression::Zstd, rows).unwrap();
+        for (encoding, is_ours) in [
+            (Encoding::PLAIN, true),
+            (Encoding::RLE_DICTIONARY, true),
+            (Encoding::DELTA_BINARY_PACKED, false),
+            (Encoding::DELTA_LENGTH_BYTE_ARRAY, false),
+            (Encoding::DELTA_BYTE_ARRAY, false),
+            (Encoding::BYTE_STREAM_SPLIT, false),
+            (Encoding(77), false),
+        ] {
+            let mut rest = plain.as_slice();
+            let mut protocol = TCompactInputProtocol::new(&mut rest, plain.len());
+            let mut header = PageHeader::read_from_in_protocol(&mut protocol).unwrap();
+            let dictionary = header.dictionary_page_header.as_mut().map(|own| &mut own.encoding);
+            *dictionary.or(header.data_page_header.as_mut().map(|own| &mut own.encoding)).unwrap() = encoding;
+            let mut changed = Vec::new();
+            header.write_to_out_protocol(&mut TCompactOutputProtocol::new(&mut changed)).unwrap();
+            changed.extend_from_slice(rest);
+            let read = zstd.decompress(&changed, Compression::Uncompressed, rows);
+            assert_eq!(read.is_ok(), is_ours, "{encoding:?}");
+        }
     }
 
     #[test]

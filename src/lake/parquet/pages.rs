@@ -9,7 +9,7 @@ use polars_parquet::parquet::CowBuffer;
 use polars_parquet::parquet::compression::Compression;
 use polars_parquet::parquet::page::{CompressedDataPage, CompressedDictPage, CompressedPage, Page};
 use polars_parquet_format::thrift::protocol::{TCompactInputProtocol, TCompactOutputProtocol};
-use polars_parquet_format::{PageHeader, PageType};
+use polars_parquet_format::{Encoding, PageHeader, PageType};
 use zstd::bulk::{Compressor, Decompressor};
 
 /// Bytes of a column in one row group at most, when nothing is compressed: hundreds of times what is written.
@@ -87,7 +87,8 @@ impl Zstd {
                 .ok()
                 .filter(|length| *length <= CHUNK_MAX.saturating_sub(plain.len()))
                 .ok_or(PageError::Length("too long"))?;
-            let own = Claims::of(&header, length).ok_or(PageError::Length("with lengths that cannot be"))?;
+            let own =
+                Claims::of(&header, length).ok_or(PageError::Length("with lengths or an encoding that cannot be"))?;
             values += own.values;
             header.compressed_page_size = header.uncompressed_page_size;
             header.crc = None;
@@ -135,15 +136,23 @@ struct Claims {
 }
 
 impl Claims {
-    /// `None` if that cannot be in a page of this length.
+    /// `None` if that cannot be in a page of this length, or is encoded as no store is: the others take numbers of values and lengths from
+    /// within the page, where nothing checks them.
     fn of(header: &PageHeader, length: usize) -> Option<Self> {
         let size = |number: i32| usize::try_from(number).ok();
+        let is_ours = |encoding: Encoding| {
+            let ours = [Encoding::PLAIN, Encoding::RLE, Encoding::PLAIN_DICTIONARY, Encoding::RLE_DICTIONARY];
+            ours.contains(&encoding).then_some(())
+        };
         match header.type_ {
             PageType::DATA_PAGE => {
-                Some(Self { values: size(header.data_page_header.as_ref()?.num_values)?, bare: Some(0) })
+                let own = header.data_page_header.as_ref()?;
+                is_ours(own.encoding)?;
+                Some(Self { values: size(own.num_values)?, bare: Some(0) })
             }
             PageType::DATA_PAGE_V2 => {
                 let own = header.data_page_header_v2.as_ref()?;
+                is_ours(own.encoding)?;
                 let levels =
                     size(own.definition_levels_byte_length)?.checked_add(size(own.repetition_levels_byte_length)?)?;
                 let is_compressed = own.is_compressed.unwrap_or(true);
@@ -152,7 +161,9 @@ impl Claims {
             }
             PageType::DICTIONARY_PAGE => {
                 // A value has a byte at least.
-                let values = size(header.dictionary_page_header.as_ref()?.num_values)?;
+                let own = header.dictionary_page_header.as_ref()?;
+                is_ours(own.encoding)?;
+                let values = size(own.num_values)?;
                 (values <= length).then_some(Self { values: 0, bare: Some(0) })
             }
             _ => None,

@@ -90,7 +90,7 @@ impl HubbleDecoder {
         for (start, piece) in pieces(chunk) {
             let place = Place::Byte(base.saturating_add(start as u64));
             match piece {
-                Piece::Object(object) => self.object(object, place, vocabulary, batch, account),
+                Piece::Object(object) => self.object(object, true, place, vocabulary, batch, account),
                 Piece::Broken => account.reject(parse::BROKEN_JSON, place),
                 Piece::Foreign => account.exclude(parse::FOREIGN_LINE),
             }
@@ -146,25 +146,29 @@ impl HubbleDecoder {
             Content::Blank => {}
             Content::Part => account.reject(PARTIAL_LINE, place),
             Content::Whole(record) if record.first() == Some(&b'{') => {
-                self.object(record, place, vocabulary, batch, account);
+                // What begins and ends as the line does was not ordinary a moment ago.
+                let is_new = record.len() != line.strip_suffix(b"\n").unwrap_or(line).len();
+                self.object(record, is_new, place, vocabulary, batch, account);
             }
             Content::Whole(other) if std::str::from_utf8(other).is_err() => account.reject(BROKEN_UTF8, place),
             Content::Whole(_) => account.exclude(parse::FOREIGN_LINE),
         }
     }
 
+    /// An object on a line or in a list; `is_new` if the shortcut was not tried yet.
     fn object(
         &mut self,
         object: &[u8],
+        is_new: bool,
         place: Place,
         vocabulary: &mut Vocabulary,
         batch: &mut Batch,
         account: &mut Account,
     ) {
-        let Some(line) = self.unwrapped(object, place, vocabulary, batch, account) else { return };
+        let Some(line) = self.unwrapped(object, is_new, place, vocabulary, batch, account) else { return };
         match content(line.as_bytes()) {
             Content::Whole(inner) if inner.first() == Some(&b'{') => {
-                if self.unwrapped(inner, place, vocabulary, batch, account).is_some() {
+                if self.unwrapped(inner, true, place, vocabulary, batch, account).is_some() {
                     account.exclude(parse::FOREIGN_OBJECT);
                 }
             }
@@ -177,12 +181,13 @@ impl HubbleDecoder {
     fn unwrapped(
         &mut self,
         object: &[u8],
+        is_new: bool,
         place: Place,
         vocabulary: &mut Vocabulary,
         batch: &mut Batch,
         account: &mut Account,
     ) -> Option<String> {
-        if self.ordinary(object, place, vocabulary, batch, account).is_some() {
+        if is_new && self.ordinary(object, place, vocabulary, batch, account).is_some() {
             return None;
         }
         let Ok(text) = std::str::from_utf8(object) else {

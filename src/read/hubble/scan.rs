@@ -27,18 +27,23 @@ pub(super) fn record<'a>(
 ) -> Option<(Facts<'a>, usize)> {
     let mut cursor = Cursor::new(lines);
     cursor.need(b"{\"flow\":{")?;
-    let mut scan = Scan { cursor, memory, vocabulary, facts: Facts::default(), separator: false };
+    let mut scan = Scan {
+        cursor,
+        memory,
+        vocabulary,
+        facts: Facts::default(),
+        separator: false,
+        given: lines.len(),
+        line_length: None,
+    };
     let time = scan.head()?;
     scan.ends()?;
     let node_name = scan.middle()?;
-    let rest = scan.cursor.rest();
-    let newline = memchr(b'\n', rest);
-    let end = newline.unwrap_or(rest.len());
-    scan.cursor.go_on_at(rest.get(..end)?);
+    let length = scan.keep_to_line()?;
     if !scan.known_ending(time, node_name) {
         scan.ending(time, node_name)?;
     }
-    Some((scan.facts, lines.len() - rest.len() + end + usize::from(newline.is_some())))
+    Some((scan.facts, length))
 }
 
 struct Scan<'a, 'm> {
@@ -48,9 +53,26 @@ struct Scan<'a, 'm> {
     facts: Facts<'a>,
     /// Whether a key was read before, so that a comma comes first.
     separator: bool,
+    /// How many bytes there were.
+    given: usize,
+    /// The length of the line, once its end was looked for: nothing behind it is looked at from then on.
+    line_length: Option<usize>,
 }
 
 impl<'a> Scan<'a, '_> {
+    /// Looks for the end of the line, and stays before it; gives the line's length with the newline. Whoever looks for the end of
+    /// something first does this: a broken line must not cost more than itself.
+    fn keep_to_line(&mut self) -> Option<usize> {
+        if self.line_length.is_none() {
+            let rest = self.cursor.rest();
+            let newline = memchr(b'\n', rest);
+            let end = newline.unwrap_or(rest.len());
+            self.line_length = Some(self.given - rest.len() + end + usize::from(newline.is_some()));
+            self.cursor.go_on_at(rest.get(..end)?);
+        }
+        self.line_length
+    }
+
     /// Takes `,"key":` (without the comma if it is the first) if it comes next. `key` is written with quotes, colon and
     /// as much of the value as is the same in every record.
     #[inline]
@@ -94,6 +116,7 @@ impl<'a> Scan<'a, '_> {
     }
 
     fn list(&mut self, ending: u8) -> Option<()> {
+        self.keep_to_line()?;
         let length = self.cursor.list_length(ending)?;
         let list = self.cursor.advance(length)?;
         let well_formed = || {
@@ -287,6 +310,7 @@ impl<'a> Scan<'a, '_> {
                 return Some(end);
             }
         }
+        self.keep_to_line()?;
         let length = self.cursor.object_length()?;
         let object = self.cursor.advance(length)?;
         if object.first() != Some(&b'{') {
@@ -319,6 +343,7 @@ impl<'a> Scan<'a, '_> {
             self.facts.destination_names = self.names()?;
         }
         if self.key(b"\"l7\":") {
+            self.keep_to_line()?;
             let mut values = serde_json::Deserializer::from_slice(self.cursor.rest()).into_iter::<Layer7<'a>>();
             self.facts.l7 = Some(Box::new(values.next()?.ok()?));
             let object = self.cursor.advance(values.byte_offset())?;
@@ -353,6 +378,7 @@ impl<'a> Scan<'a, '_> {
     }
 
     fn names(&mut self) -> Option<ChainId> {
+        self.keep_to_line()?;
         let length = self.cursor.list_length(b'"')?;
         let list = self.cursor.advance(length)?;
         let Self { memory, vocabulary, .. } = self;

@@ -319,3 +319,20 @@ fn with_value_at(text: &str, path: &[&str], value: Option<&str>) -> String {
     let joined: Vec<String> = object.into_iter().map(|(key, value)| format!("{key}:{value}")).collect();
     format!("{{{}}}", joined.join(","))
 }
+
+/// What is looked for in a broken line must not be looked for in all that follow.
+#[test]
+fn a_broken_line_costs_no_more_than_itself() {
+    for line in [r#"{"flow":{"l7":{"a":"#, r#"{"flow":{"source":}}}}}}"#, r#"{"flow":{"node_labels":]]]]]]"#] {
+        let lines = format!("{line}\n").repeat(4_000);
+        let cost = |mut decoder: HubbleDecoder| {
+            let begun = std::time::Instant::now();
+            let told = decode_with(&mut decoder, As::Lines, lines.as_bytes());
+            (begun.elapsed(), told)
+        };
+        let (by_scan, scanned) = cost(HubbleDecoder::new(true));
+        let (by_parser, parsed) = cost(HubbleDecoder::parser_only(true));
+        assert_eq!(scanned, parsed);
+        assert!(by_scan < by_parser * 20, "{line}: {by_scan:?}, without the scan {by_parser:?}");
+    }
+}
