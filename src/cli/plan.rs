@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::Context;
 use super::baseline::{baseline_and_connections, read_baseline};
-use super::replay::{Connections, Profiles, policies, policies_of};
+use super::replay::{Connections, Profiles, any_policies_of, policies, policies_of};
 use super::traffic::{self, TrafficArgs, object_files};
 use super::write::write_text;
 use crate::catalog::Settings;
@@ -16,7 +16,7 @@ use crate::error::ExitStatus;
 use crate::kube::Inventory;
 use crate::policy::names::PolicyName;
 use crate::policy::{Dialect, PolicySet};
-use crate::read::{InputFile, InputSpec};
+use crate::read::{InputError, InputFile, InputSpec};
 use crate::replay::{Asked, Evaluator, replay};
 use crate::report::{
     AtlasDocument, Environment, Judged, PlanInput, PolicyObject, cluster_folder, plan, plan_json, plan_markdown,
@@ -130,14 +130,19 @@ fn evidence(args: &PlanArgs, context: &mut Context<'_>) -> anyhow::Result<(Atlas
 
 /// What the policies of a folder ask of connections; whether they can be used is told before hours of traffic are read.
 fn asked(path: &Path) -> anyhow::Result<Asked> {
-    let read = |path: &Path| policies(&[path.display().to_string()]);
-    let error = match read(path) {
+    let error = match policies(&[path.display().to_string()]) {
         Ok(set) => return Ok(Asked::of(&set)),
         Err(error) => error,
     };
     // Folders of clusters may hold the same objects.
-    let folders = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-    let sets: Vec<PolicySet> = folders.filter_map(|folder| read(&folder).ok()).collect();
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut folders: Vec<PathBuf> = entries.filter(|entry| entry.is_dir()).collect();
+    folders.sort();
+    let specs =
+        folders.into_iter().map(|folder| InputSpec { cluster: None, format: None, path: folder.display().to_string() });
+    let with_files = specs.filter(|spec| !matches!(spec.files(), Err(InputError::NoFiles { .. })));
+    let mut sets = with_files.map(|spec| any_policies_of(&[spec])).collect::<Result<Vec<PolicySet>, _>>()?;
+    sets.retain(|set| !set.policies.is_empty());
     if sets.is_empty() { Err(error) } else { Ok(Asked::of_all(&sets)) }
 }
 

@@ -254,6 +254,19 @@ pub(super) fn policies(paths: &[String]) -> anyhow::Result<PolicySet> {
 
 /// The same, of inputs that are named already.
 pub(super) fn policies_of(specs: &[InputSpec]) -> anyhow::Result<PolicySet> {
+    let set = any_policies_of(specs)?;
+    if set.policies.is_empty() {
+        let kinds: Vec<&str> = set.passed.keys().map(|kind| &**kind).collect();
+        let found = if kinds.is_empty() { "no object".to_owned() } else { format!("only {}", kinds.join(", ")) };
+        bail!(
+            "no network policy in --policies: {found}; give YAML or JSON of policies, as `kubectl get networkpolicies -A -o yaml` prints"
+        );
+    }
+    Ok(set)
+}
+
+/// The same; that there is none is no error.
+pub(super) fn any_policies_of(specs: &[InputSpec]) -> anyhow::Result<PolicySet> {
     /// Policies beyond this are no policies.
     const BYTES_MAX: u64 = 64 << 20;
     let mut texts = Vec::new();
@@ -278,15 +291,7 @@ pub(super) fn policies_of(specs: &[InputSpec]) -> anyhow::Result<PolicySet> {
     texts.dedup();
     let sources: Vec<PolicySource<'_>> =
         texts.iter().map(|(file, text, cluster)| PolicySource { file, text, cluster: cluster.as_deref() }).collect();
-    let set = PolicySet::parse(&sources).context("these policies cannot be used")?;
-    if set.policies.is_empty() {
-        let kinds: Vec<&str> = set.passed.keys().map(|kind| &**kind).collect();
-        let found = if kinds.is_empty() { "no object".to_owned() } else { format!("only {}", kinds.join(", ")) };
-        bail!(
-            "no network policy in --policies: {found}; give YAML or JSON of policies, as `kubectl get networkpolicies -A -o yaml` prints"
-        );
-    }
-    Ok(set)
+    PolicySet::parse(&sources).context("these policies cannot be used")
 }
 
 /// What holds no file is no folder of an exporter here.

@@ -82,9 +82,9 @@ impl<K: Placed, V: Default> Bounded<K, V> {
         &self.left_out
     }
 
-    /// How many distinct keys there were, kept or not, where keys are numbered.
-    pub(super) fn distinct(&self) -> usize {
-        self.known.len() + self.left_out.len()
+    /// The number of every key that there was, kept or not, once each, where keys are numbered.
+    pub(super) fn met(&self) -> impl Iterator<Item = u32> {
+        self.known.keys().filter_map(|key| key.number()).chain(self.left_out.iter())
     }
 
     /// Takes the keys of another part in.
@@ -121,10 +121,6 @@ impl Numbers {
         self.words.iter_mut().zip(&other.words).for_each(|(mine, theirs)| *mine |= theirs);
     }
 
-    fn len(&self) -> usize {
-        self.words.iter().map(|word| word.count_ones() as usize).sum()
-    }
-
     /// The numbers, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
         let words = (0_u32..).zip(&self.words);
@@ -137,6 +133,7 @@ mod tests {
     use super::*;
     use crate::kube::Inventory;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     struct Key(u32);
@@ -183,7 +180,8 @@ mod tests {
             for part in shuffled.chunks(shuffled.len().div_ceil(parts)) {
                 counts.absorb(&evidence, counted(&evidence, part, keys_max), |mine, theirs| *mine += theirs);
             }
-            prop_assert_eq!(counts.distinct(), distinct);
+            prop_assert_eq!(counts.met().count(), distinct);
+            prop_assert_eq!(counts.met().collect::<BTreeSet<u32>>().len(), distinct);
             prop_assert_eq!(counts.is_cut, expected.len() < distinct);
             prop_assert!(counts.left_out().iter().all(|number| !expected.contains_key(&number)));
             let kept: BTreeMap<u32, u64> = counts.known.into_iter().map(|(key, count)| (key.0, count)).collect();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::ends::{Ends, Side};
 use super::matches::Found;
+use super::pair::Pair;
 use super::target::Role;
 use crate::attribute::Evidence;
 use crate::catalog::RuleRanges;
@@ -103,21 +104,14 @@ impl Writer<'_> {
     /// The atlas of what was found, with the coverage of every cluster (or of the one that is meant); and, for each namespace, what
     /// belongs to its edges, in their order. `ranges` are those of the rules that will judge it.
     pub fn atlas(&self, found: &Found, cluster: Option<&str>, ranges: &RuleRanges) -> (Atlas, TimesByNamespace) {
-        let mut all: BTreeMap<Place, (EdgeSeen, EdgeTimes)> = BTreeMap::new();
+        let mut places: BTreeMap<Place, Vec<&Pair>> = BTreeMap::new();
         for (ends, pair) in &found.pairs {
-            let (seen, times) = all.entry(self.place(ends)).or_default();
-            seen.absorb_with(pair.seen(self.evidence, ranges), ranges);
-            times.began.resize(times.began.len().max(pair.began.len()), 0);
-            times.began.iter_mut().zip(&pair.began).for_each(|(mine, more)| *mine = mine.saturating_add(*more));
-            for (role, count) in &pair.roles {
-                *times.roles.entry(*role).or_default() += count;
-            }
-            let (addresses, pods) = pair.distinct();
-            times.distinct = (times.distinct.0 + addresses, times.distinct.1 + pods);
+            places.entry(self.place(ends)).or_default().push(pair);
         }
         let mut atlas = Atlas::default();
         let mut times = TimesByNamespace::new();
-        for ((cluster, namespace, key), (seen, edge_times)) in all {
+        for ((cluster, namespace, key), pairs) in places {
+            let (seen, edge_times) = self.edge(&pairs, ranges);
             times.entry((cluster.clone(), namespace.clone())).or_default().push(edge_times);
             let target = atlas.clusters.entry(cluster).or_default().namespaces.entry(namespace).or_default();
             target.egress.push(Edge { key, seen });
@@ -132,5 +126,20 @@ impl Writer<'_> {
             cluster.nodes = Nodes::of(self.inventory, name);
         }
         (atlas, times)
+    }
+
+    /// What pairs of one place (a service with two addresses has two) make together.
+    fn edge(&self, pairs: &[&Pair], ranges: &RuleRanges) -> (EdgeSeen, EdgeTimes) {
+        let (mut seen, mut times) = (EdgeSeen::default(), EdgeTimes::default());
+        for pair in pairs {
+            seen.absorb_with(pair.seen(self.evidence, ranges), ranges);
+            times.began.resize(times.began.len().max(pair.began.len()), 0);
+            times.began.iter_mut().zip(&pair.began).for_each(|(mine, more)| *mine = mine.saturating_add(*more));
+            for (role, count) in &pair.roles {
+                *times.roles.entry(*role).or_default() += count;
+            }
+        }
+        times.distinct = Pair::distinct(pairs, self.evidence);
+        (seen, times)
     }
 }

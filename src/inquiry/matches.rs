@@ -90,7 +90,7 @@ pub struct Found {
     pub clusters: HashSet<TextId>,
     /// The pods at the other end, and the minutes in which they had to do with the target.
     pub minutes: HashMap<PartyId, BTreeSet<u32>>,
-    /// Whether some list of answers or pods was full.
+    /// Whether some list of answers or pods, or of a pair's names, was full.
     pub is_cut: bool,
 }
 
@@ -217,7 +217,7 @@ pub fn inquire(
     let connections: u64 = all.roles.values().sum();
     let of_pairs: u64 = all.pairs.known.values().map(Pair::connections).sum();
     Ok(Found {
-        is_cut: all.told.is_cut || all.asked.is_cut || all.minutes.is_cut,
+        is_cut: all.told.is_cut || all.asked.is_cut || all.minutes.is_cut || all.pairs.known.values().any(Pair::is_cut),
         timeline: all.timeline,
         pairs_refused: connections - of_pairs,
         pairs: all.pairs.known,

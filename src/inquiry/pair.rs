@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hashbrown::HashSet;
+
 use super::bounded::Bounded;
 use super::place::Placed;
 use super::target::Role;
@@ -179,9 +181,18 @@ impl Pair {
         self.roles.values().sum()
     }
 
-    /// How many distinct server addresses and client pods there were, before lists are cut.
-    pub fn distinct(&self) -> (usize, usize) {
-        (self.addresses.distinct(), self.pods.distinct())
+    /// How many distinct server addresses and client pods these pairs had together, before lists are cut.
+    pub(super) fn distinct(pairs: &[&Self], evidence: &Evidence) -> (usize, usize) {
+        let addresses: HashSet<u32> = pairs.iter().flat_map(|pair| pair.addresses.met()).collect();
+        let parties = pairs.iter().flat_map(|pair| pair.pods.met());
+        let pods: HashSet<&str> =
+            parties.filter_map(|party| evidence.parties.get(PartyId(party))).map(|party| &*party.pod).collect();
+        (addresses.len(), pods.iter().filter(|pod| !pod.is_empty()).count())
+    }
+
+    /// Whether names or chains were too many to be held.
+    pub(super) const fn is_cut(&self) -> bool {
+        self.candidates.is_cut || self.names.is_cut || self.chains.is_cut
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use crate::model::IcmpMessage;
 use crate::policy::{PolicySet, PortSpec};
 
 /// What the rules of a set ask for.
@@ -13,8 +12,8 @@ use crate::policy::{PolicySet, PortSpec};
 pub struct Asked {
     /// Ports of clients.
     pub client_ports: ClientPorts,
-    /// Messages of ICMP.
-    pub icmp: IcmpMessages,
+    /// Types or codes of ICMP. Each message is then kept as it is: there are few, and what is missing is said by type and code.
+    pub icmp: bool,
 }
 
 impl Asked {
@@ -30,7 +29,7 @@ impl Asked {
             || rules().flat_map(|(_, _, rule)| rule.ports.any_of.iter().flatten().chain(&rule.ports.none_of));
         Self {
             client_ports: ClientPorts::of(elements().map(|element| &element.from)),
-            icmp: IcmpMessages::of(elements().map(|element| &element.port)),
+            icmp: elements().any(|element| matches!(element.port, PortSpec::Icmp { .. })),
         }
     }
 }
@@ -63,35 +62,6 @@ impl ClientPorts {
     }
 }
 
-/// The types and codes that rules name, sorted; without any, nobody asks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IcmpMessages(Arc<[(Option<u8>, Option<u8>)]>);
-
-impl IcmpMessages {
-    fn of<'s>(specs: impl Iterator<Item = &'s PortSpec>) -> Self {
-        let mut named: Vec<(Option<u8>, Option<u8>)> = specs
-            .filter_map(|spec| match spec {
-                PortSpec::Icmp { kind, code } => Some((*kind, *code)),
-                _ => None,
-            })
-            .collect();
-        named.sort_unstable();
-        named.dedup();
-        Self(named.into())
-    }
-
-    /// The smallest message that no rule tells from this one; none when nobody asks.
-    pub fn representative(&self, message: Option<IcmpMessage>) -> Option<IcmpMessage> {
-        let IcmpMessage { kind, code } = message.filter(|_| !self.0.is_empty())?;
-        let kinds = |byte: u8| self.0.iter().any(|(kind, _)| *kind == Some(byte));
-        let codes = |byte: u8| self.0.iter().any(|(_, code)| *code == Some(byte));
-        let smallest = |byte: u8, is_named: &dyn Fn(u8) -> bool| {
-            if is_named(byte) { byte } else { (0..=byte).find(|other| !is_named(*other)).unwrap_or(byte) }
-        };
-        Some(IcmpMessage { kind: smallest(kind, &kinds), code: smallest(code, &codes) })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,23 +75,5 @@ mod tests {
             assert_eq!(asked.representative(port), expected, "{port}");
         }
         assert_eq!(ClientPorts::default().representative(40_000), 0);
-    }
-
-    #[test]
-    fn messages_that_rules_do_not_tell_apart_are_one() {
-        let asked = IcmpMessages([(None, Some(4)), (Some(0), None), (Some(8), Some(0))].into());
-        let of = |kind, code| Some(IcmpMessage { kind, code });
-        for (message, expected) in [
-            (of(8, 0), of(8, 0)),
-            (of(8, 7), of(8, 1)),
-            (of(8, 4), of(8, 4)),
-            (of(0, 0), of(0, 0)),
-            (of(13, 0), of(1, 0)),
-            (of(255, 255), of(1, 1)),
-            (None, None),
-        ] {
-            assert_eq!(asked.representative(message), expected, "{message:?}");
-        }
-        assert_eq!(IcmpMessages::default().representative(of(8, 0)), None);
     }
 }

@@ -47,7 +47,7 @@ pub struct ReplayEdge {
     pub port: u16,
     /// The client's port as far as rules tell it from others, see [`Asked`]; 0 when not known or not asked for.
     pub client_port: u16,
-    /// Type and code of ICMP as far as rules tell them from others; none when not known or not asked for.
+    /// Type and code of ICMP; none when not known or not asked for.
     pub icmp: Option<IcmpMessage>,
     /// Transport.
     pub protocol: Protocol,
@@ -205,7 +205,7 @@ pub struct Observed {
     pub port: u16,
     /// The client's port as far as rules tell it from others; 0 when not known or not asked for.
     pub client_port: u16,
-    /// Type and code of ICMP as far as rules tell them from others; none when not known or not asked for.
+    /// Type and code of ICMP; none when not known or not asked for.
     pub icmp: Option<IcmpMessage>,
     /// Transport.
     pub protocol: Protocol,
@@ -283,7 +283,7 @@ impl Sink for ReplayFold {
             },
             port: named.port,
             client_port: self.asked.client_ports.representative(named.client_port),
-            icmp: self.asked.icmp.representative(named.icmp),
+            icmp: named.icmp.filter(|_| self.asked.icmp),
             protocol: named.protocol,
             names: self.list(&candidates, evidence_of(named.attributed.grade)),
             told: Told::of(named),

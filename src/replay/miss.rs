@@ -4,6 +4,7 @@ use super::evaluator::Attempt;
 use super::matching;
 use super::plan::Stage;
 use super::verdict::{Miss, NearestMiss};
+use crate::model::Protocol;
 use crate::policy::{Action, Direction, Match, Peer, PortMatch, Rule, RuleId, Selector};
 
 /// The closest rule of the policies that select the pod; the one that denies, if one does.
@@ -36,6 +37,10 @@ fn miss(attempt: &Attempt<'_, '_>, id: RuleId, rule: &Rule) -> Option<(u8, Miss)
         // A rule for anybody at other ports (time servers, say) is no hint at this peer, and to add a port would open the world.
         if rule.is_for_the_world() {
             return None;
+        }
+        if matches!(attempt.flow.protocol, Protocol::ICMPV4 | Protocol::ICMPV6) {
+            // To add the protocol alone would open every type.
+            return attempt.flow.icmp.map(|message| (1, Miss::Message(message)));
         }
         return Some(if same_number { (0, Miss::Protocol) } else { (1, Miss::Port) });
     }

@@ -22,7 +22,7 @@ mod tally;
 mod told;
 mod verdict;
 
-pub use asked::{Asked, ClientPorts, IcmpMessages};
+pub use asked::{Asked, ClientPorts};
 pub use end::{Behind, End, EndKind, NameEvidence, Names, ToldBy};
 pub use evaluator::{Connection, Evaluator, Prepared};
 pub use fold::{Observed, Recorded, ReplayEdge, ReplayFold, Seen};

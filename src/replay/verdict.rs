@@ -1,5 +1,6 @@
 //! The answer for one connection, side by side.
 
+use crate::model::IcmpMessage;
 use crate::policy::{Direction, Doubt, PolicySet, RuleId};
 
 /// Which element of which rule let something through.
@@ -22,6 +23,8 @@ pub enum Miss {
     Port,
     /// The peer and the number fit, the protocol does not.
     Protocol,
+    /// The peer fits, this message of ICMP does not.
+    Message(IcmpMessage),
     /// Port and pod labels fit, the namespace does not; the condition that is not met.
     Namespace(String),
     /// Port and namespace fit, the pod's labels do not; the condition that is not met.
@@ -53,6 +56,9 @@ impl NearestMiss {
             Miss::Denied => format!("{rule} denies it"),
             Miss::Port => format!("{rule} allows this peer at another port: add {wanted}"),
             Miss::Protocol => format!("{rule} allows this peer and port with another protocol: add {wanted}"),
+            Miss::Message(IcmpMessage { kind, code }) => {
+                format!("{rule} allows this peer, but not this message: add {wanted} type {kind} code {code}")
+            }
             Miss::Namespace(unmet) => format!("{rule} allows such pods in another namespace: it asks for {unmet}"),
             Miss::Labels(unmet) => format!("{rule} allows other pods there: it asks for {unmet}"),
             Miss::Hole(hole) => format!("{rule} leaves the address out: except {hole}"),

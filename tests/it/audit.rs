@@ -656,3 +656,25 @@ fn a_list_of_egress_without_policy_types_closes_ingress_too() {
     assert_eq!(found.iter().find(renamed), None, "its name is not the matter");
     assert!(found.iter().any(|finding| finding.fix.contains("policyTypes: [Egress]")));
 }
+
+/// One message of ICMP is told from another one.
+#[test]
+fn messages_of_icmp_are_named_by_type_and_code() {
+    let check = |protocols: &str, expected: &str| {
+        let spec =
+            format!("egress: [{{action: Allow, to: [{{ipBlock: {{cidr: 0.0.0.0/0}}}}], protocols: [{protocols}]}}]");
+        let text = antrea("p", 5, &spec);
+        let set = PolicySet::parse(&[PolicySource { file: "p.yaml", text: &text, cluster: None }]).unwrap();
+        let cluster = lint_cluster("c", &Profile::ANTREA, &Inventory::default(), None);
+        let found = lint(&set, &[cluster], &Catalog::embedded().unwrap());
+        let messages: Vec<&str> = found.findings.iter().map(|finding| &*finding.message).collect();
+        assert!(messages.iter().any(|message| message.contains(expected)), "{expected}: {messages:?}");
+    };
+    check("{icmp: {icmpType: 3, icmpCode: 4}}", "at ICMP type 3 code 4:");
+    check("{icmp: {icmpCode: 4}}", "at ICMP code 4:");
+    check("{icmp: {icmpType: 8}}", "at ICMP type 8:");
+    check(
+        "{icmp: {icmpType: 3, icmpCode: 1}}, {icmp: {icmpType: 3, icmpCode: 4}}",
+        "at ICMP type 3 code 1, ICMP type 3 code 4:",
+    );
+}

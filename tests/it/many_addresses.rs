@@ -217,3 +217,29 @@ fn an_investigation_holds_the_same_of_many_addresses_in_any_order() {
         assert_eq!(first, other);
     }
 }
+
+#[test]
+fn an_investigation_says_when_a_pair_has_more_names_than_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |names: u16, expected: bool| {
+        let all: Vec<String> = (0..names).map(|number| format!("n{number}.example.net")).collect();
+        let connected = (0_u16..).zip(&all).map(|(number, name)| {
+            let time = at(60.0 + f64::from(number) / 100.0);
+            line(&Seen { time, source_port: 20_000 + number, reported: &[name], ..Seen::default() })
+        });
+        let told = Told { name: "files.example.com", addresses: &["93.184.215.14"], ..Told::default() };
+        std::fs::write(folder.path().join("flows.log"), connected.collect::<String>()).unwrap();
+        std::fs::write(folder.path().join("dns.fstrm"), capture(&[told])).unwrap();
+        let asked = words(&["investigate", "files.example.com", "--cluster", "test", "--format", "json"]);
+        let inputs = words(&["--flows", &path(folder.path(), "flows.log"), "--dns", &path(folder.path(), "dns.fstrm")]);
+        let ran = go(&[&asked, &inputs]);
+        assert_eq!(ran.status, 0, "{}", ran.err);
+        let document: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(document["pairs"].as_array().unwrap().len(), 1);
+        assert_eq!(document["pairs"][0]["edge"]["names"].as_object().unwrap().len(), LISTED_MAX);
+        assert_eq!(document["notes"].to_string().contains("There are more names"), expected, "{}", document["notes"]);
+    };
+    // And the name that the target is.
+    check(4_095, false);
+    check(4_096, true);
+}

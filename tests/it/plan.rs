@@ -175,6 +175,24 @@ fn bad_words_are_refused() {
     check(&["--policies", "/nowhere/at/all"], "no folder of any cluster of the baseline");
 }
 
+/// A cluster's policies that cannot be used are told before any traffic is read.
+#[test]
+fn broken_policies_of_one_cluster_are_refused_at_once() {
+    let good = b"{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p, namespace: n}, spec: {podSelector: {}}}";
+    let flows = "/nowhere/flows.json";
+    let check = |files: &[(&str, &[u8])], part: &str| {
+        let folder = crate::support::folder(files);
+        let ran = run(&["plan", "--flows", flows, "--policies", folder.path().to_str().unwrap()]);
+        assert!(ran.status == 2 && ran.err.contains(part), "{}", ran.err);
+    };
+    check(&[("east/p.yaml", good), ("west/p.yaml", b"kind: [")], "west/p.yaml");
+    // The same object twice is an error of the folder as a whole, and of no folder in it; what holds no policy is passed over.
+    check(
+        &[("east/p.yaml", good), ("west/p.yaml", good), ("notes/read.md", b"#"), ("more/c.yaml", b"kind: List")],
+        flows,
+    );
+}
+
 #[test]
 fn what_a_replay_cannot_tell_and_what_it_breaks_is_weighed() {
     let folder = tempfile::tempdir().unwrap();

@@ -240,18 +240,22 @@ fn every_pod(ground: &mut Ground<'_>, id: RuleId, rule: &Rule, what: &str) {
 
 /// The ports of a rule for the reader.
 fn ports(rule: &Rule) -> String {
+    let is_message = |element: &&PortMatch| matches!(element.port, PortSpec::Icmp { .. });
+    let byte = |word: &str, byte: Option<u8>| byte.map(|byte| format!(" {word} {byte}")).unwrap_or_default();
     let one = |element: &PortMatch| match &element.port {
         PortSpec::Any => "all ports of a protocol".to_owned(),
         PortSpec::Range(first, last) if first == last => first.to_string(),
         PortSpec::Range(first, last) => format!("{first}-{last}"),
         PortSpec::Named(name) => format!("`{name}`"),
-        PortSpec::Icmp { kind: Some(kind), .. } => format!("type {kind}"),
-        PortSpec::Icmp { .. } => "all types".to_owned(),
+        PortSpec::Icmp { kind, code } => format!("ICMP{}{}", byte("type", *kind), byte("code", *code)),
     };
-    let mut listed: Vec<String> = rule.ports.any_of.iter().flatten().map(one).collect();
+    let (messages, numbers): (Vec<&PortMatch>, Vec<&PortMatch>) =
+        rule.ports.any_of.iter().flatten().partition(is_message);
+    let lead = if numbers.is_empty() { "" } else { "port " };
+    let mut listed: Vec<String> = numbers.into_iter().chain(messages).map(one).collect();
     listed.dedup();
     let more = listed.len().saturating_sub(4);
     listed.truncate(4);
     let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
-    if listed.is_empty() { "some ports".to_owned() } else { format!("port {}{tail}", listed.join(", ")) }
+    if listed.is_empty() { "some ports".to_owned() } else { format!("{lead}{}{tail}", listed.join(", ")) }
 }

@@ -338,12 +338,10 @@ impl Reader<'_> {
         Ok(Some(self.pods_and_sets((&namespaces, is_stated), &pods, by_name)))
     }
 
-    /// A `namespaceSelector`, were it `all()`, leaves sets without a namespace out.
+    /// A set without a namespace has no label of one, which `!=`, `not in` and `!has()` mean as well.
     fn pods_and_sets(&self, (namespaces, is_stated): (&Selector, bool), pods: &Selector, by_name: bool) -> Peer {
-        let everywhere = !is_stated && namespaces.is_everything();
-        let sets = self.sets(pods, by_name, |set| {
-            if set.namespace.is_empty() { Match::of(everywhere) } else { namespaces.matches(set) }
-        });
+        let of_sets = if is_stated { &of_some_namespace(namespaces) } else { namespaces };
+        let sets = self.sets(pods, by_name, |set| of_sets.matches(set));
         let chosen = Peer::Pods { namespaces: namespaces.clone(), pods: pods.clone() };
         if sets.is_empty() {
             return chosen;
@@ -366,6 +364,18 @@ impl Reader<'_> {
             }
         }
         peers
+    }
+}
+
+/// `all()` in a `namespaceSelector` means whatever is in some namespace (`libcalico-go`, `entityRuleAPIV2TOBackend`).
+fn of_some_namespace(selector: &Selector) -> Selector {
+    let parts = |parts: &[Selector]| parts.iter().map(of_some_namespace).collect();
+    match selector {
+        Selector::All(none) if none.is_empty() => Selector::Has(Key::NamespaceName),
+        Selector::All(all) => Selector::All(parts(all)),
+        Selector::Any(any) => Selector::Any(parts(any)),
+        Selector::Not(part) => Selector::Not(Box::new(of_some_namespace(part))),
+        other => other.clone(),
     }
 }
 
@@ -432,8 +442,11 @@ fn ports(rule: &Fields<'_>) -> Result<Ports, Problem> {
     }
     if let Some(item) = rule.get("notICMP") {
         let excluded = icmp(item)?;
-        let of = |protocol| PortMatch::of(ProtocolSpec::Is(protocol), excluded.clone());
-        ports.none_of.extend([of(Protocol::ICMPV4), of(Protocol::ICMPV6)]);
+        // With neither type nor code it asks for nothing.
+        if excluded != PortSpec::Any {
+            let of = |protocol| PortMatch::of(ProtocolSpec::Is(protocol), excluded.clone());
+            ports.none_of.extend([of(Protocol::ICMPV4), of(Protocol::ICMPV6)]);
+        }
     }
     Ok(ports)
 }

@@ -56,7 +56,7 @@ fn objects() -> Value {
     ] {
         let selector = if name == "kubernetes" { json!({}) } else { json!({"app": "db"}) };
         items.push(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace, "labels": if name == "db" { json!({"team": "data"}) } else { json!({}) }},
-            "spec": {"clusterIP": address, "clusterIPs": [address], "type": "ClusterIP", "selector": selector,
+            "spec": {"clusterIP": address, "clusterIPs": if name == "no-slice" { vec![address, "fd00::11"] } else { vec![address] }, "type": "ClusterIP", "selector": selector,
                 "ports": [{"name": "p", "port": port, "targetPort": target, "protocol": "TCP"}]}}));
     }
     for (namespace, name, endpoint, port) in [

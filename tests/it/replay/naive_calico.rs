@@ -220,6 +220,17 @@ fn namespace_holds(expression: &Expression, namespace: &'static str) -> bool {
     holds(expression, &labels)
 }
 
+/// Of what has no namespace, and so no label of one; `all()` means whatever has a namespace.
+fn no_namespace_holds(expression: &Expression) -> bool {
+    match expression {
+        Expression::All | Expression::Is(..) | Expression::In(..) | Expression::Has(_) => false,
+        Expression::IsNot(..) | Expression::NotIn(..) => true,
+        Expression::Not(one) => !no_namespace_holds(one),
+        Expression::And(one, two) => no_namespace_holds(one) && no_namespace_holds(two),
+        Expression::Or(one, two) => no_namespace_holds(one) || no_namespace_holds(two),
+    }
+}
+
 fn address_of(end: &Other<'_>) -> std::net::IpAddr {
     match end {
         Other::Pod(pod) => pod.address,
@@ -232,7 +243,7 @@ fn is_there(entity: &Entity, own: Option<&str>, namespace: Option<&'static str>)
     match (&entity.namespaces, namespace) {
         (Some(Namespaces::Global), namespace) => namespace.is_none(),
         (Some(Namespaces::Of(wanted)), Some(namespace)) => namespace_holds(wanted, namespace),
-        (Some(Namespaces::Of(_)), None) => false,
+        (Some(Namespaces::Of(wanted)), None) => no_namespace_holds(wanted),
         (None, namespace) => own.is_none_or(|own| namespace == Some(own)),
     }
 }
