@@ -161,7 +161,7 @@ pub(super) fn write_baseline(view: &AtlasView<'_>, out: &Path, threads: usize) -
     }
     let (done, is_done) = channel::<()>();
     std::thread::scope(|scope| {
-        let atlas = scope.spawn(move || atlas(&|| Ok(is_done.recv().context("the documents were not written")?)));
+        let atlas = scope.spawn(move || atlas(&|| is_done.recv().context("the documents were not written")));
         let written = others();
         if written.is_ok() {
             // Fails only when the atlas could not be written, which is told below.

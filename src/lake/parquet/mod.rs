@@ -77,6 +77,10 @@ mod tests {
         path
     }
 
+    fn place(offset: u64) -> usize {
+        usize::try_from(offset).unwrap()
+    }
+
     fn open(path: &std::path::Path) -> StoredFile {
         StoredFile::new(File::open(path).unwrap()).unwrap()
     }
@@ -136,7 +140,7 @@ mod tests {
         let footer = open(&path).into_footer();
         let (rows, mut zstd) = (ROWS as usize, Zstd::default());
         let range = footer.row_groups[0].parquet_columns()[0].byte_range();
-        let own = &bytes[range.start as usize..range.end as usize];
+        let own = &bytes[place(range.start)..place(range.end)];
         let plain = zstd.decompress(own, Compression::Zstd, rows).unwrap();
         for (encoding, is_ours) in [
             (Encoding::PLAIN, true),
