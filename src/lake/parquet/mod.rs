@@ -77,8 +77,15 @@ mod tests {
         path
     }
 
-    fn place(offset: u64) -> usize {
-        usize::try_from(offset).unwrap()
+    /// The columns of the first row group, as they lie in the file.
+    fn columns_of_a_file() -> Vec<Vec<u8>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = written(folder.path());
+        let bytes = std::fs::read(&path).unwrap();
+        let place = |offset: u64| usize::try_from(offset).unwrap();
+        let column = |range: std::ops::Range<u64>| bytes[place(range.start)..place(range.end)].to_vec();
+        let footer = open(&path).into_footer();
+        footer.row_groups[0].parquet_columns().iter().map(|chunk| column(chunk.byte_range())).collect()
     }
 
     fn open(path: &std::path::Path) -> StoredFile {
@@ -134,14 +141,8 @@ mod tests {
     /// Other encodings say within the page how many values there are, and are believed by their decoders.
     #[test]
     fn pages_are_encoded_as_ours_or_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = written(folder.path());
-        let bytes = std::fs::read(&path).unwrap();
-        let footer = open(&path).into_footer();
         let (rows, mut zstd) = (ROWS as usize, Zstd::default());
-        let range = footer.row_groups[0].parquet_columns()[0].byte_range();
-        let own = &bytes[place(range.start)..place(range.end)];
-        let plain = zstd.decompress(own, Compression::Zstd, rows).unwrap();
+        let plain = zstd.decompress(&columns_of_a_file()[0], Compression::Zstd, rows).unwrap();
         for (encoding, is_ours) in [
             (Encoding::PLAIN, true),
             (Encoding::RLE_DICTIONARY, true),
@@ -166,15 +167,8 @@ mod tests {
 
     #[test]
     fn lengths_that_pages_claim_are_checked() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = written(folder.path());
-        let bytes = std::fs::read(&path).unwrap();
-        let footer = open(&path).into_footer();
         let (rows, mut zstd) = (ROWS as usize, Zstd::default());
-        for chunk in footer.row_groups[0].parquet_columns() {
-            let [start, end] =
-                [chunk.byte_range().start, chunk.byte_range().end].map(|place| usize::try_from(place).unwrap());
-            let own = &bytes[start..end];
+        for own in &columns_of_a_file() {
             let plain = zstd.decompress(own, Compression::Zstd, rows).unwrap();
             assert_eq!(zstd.decompress(&plain, Compression::Uncompressed, rows).unwrap(), plain);
             for end in (0..own.len()).step_by(own.len() / 50 + 1) {
